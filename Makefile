@@ -1,0 +1,63 @@
+# One entry for people and for CI. Every target sets up what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+FOLDER ?=
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: help install dev demo test test-long check fmt docs bench lock clean
+
+help:           ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.runtime  ## create .venv with candado and candado-server
+
+dev: $(VENV)/.dev          ## add the tools that tests and checks need
+
+demo: install              ## the whole story on real files: make demo FOLDER=~/Documents
+	@$(BIN)/candado demo $(if $(FOLDER),"$(FOLDER)")
+
+test: dev                  ## every test but the long ones, with branch coverage
+	@tools/run-tests
+
+test-long: dev             ## soaks and long fuzz runs
+	@$(BIN)/pytest -m long -n 2 --timeout 1800
+
+check: dev                 ## format, lint, types, layers, spelling, docs
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pyright --warnings
+	@$(BIN)/codespell
+	@$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+fmt: dev                   ## format and mend what can be mended
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+docs: dev                  ## build the documentation into site/
+	@$(BIN)/mkdocs build --strict
+
+bench: dev                 ## ratios to peers, measured in one run
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@$(BIN)/python benchmarks/run.py
+
+lock:                      ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock --group pyproject.toml:dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:bench -o requirements-bench.lock
+
+clean:                     ## remove what was built
+	rm -rf $(VENV) site .coverage* .mypy_cache .ruff_cache .pytest_cache

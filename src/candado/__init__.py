@@ -1,0 +1,1 @@
+"""End-to-end encrypted folders for Nextcloud-compatible clouds."""

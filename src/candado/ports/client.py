@@ -1,0 +1,390 @@
+"""Ports of the client: the remote cloud, the local tree, the state of this device, the key store.
+
+Layer: ``ports``; classes here are contracts, the docstrings are binding for every adapter and are tested by one
+contract suite for all of them.
+
+Paths: a *remote path* is an absolute path below the account's files, clear at the plain level and made of sealed names
+inside an encrypted tree, "/" separated, no trailing slash, "/" alone is the home. A *local path* is relative to the
+sync root, "/" separated, NFC as found on disk.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from candado.types import Counter, FileId, LockToken, SecretBytes, SecretText, UserId
+
+# --- the remote cloud -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the server says it can do; a hint only, never a reason to lower a pinned guarantee."""
+
+    product: str
+    version: str
+    e2ee_enabled: bool
+    e2ee_api_version: str
+    candado_version: int
+    """0 on a stock server; our own server announces 1 or more."""
+    nested_in_one_session: bool
+    """A folder made under a lock can be written into under the same lock."""
+    staged_chunks: bool
+    """Chunked uploads are staged until the unlock like any other write."""
+    chunk_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """The account as the server describes it; quotas in bytes, negative when unknown or unlimited."""
+
+    user_id: UserId
+    display_name: str
+    quota_bytes: int
+    used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteNode:
+    """One file or folder of a listing."""
+
+    path: str
+    file_id: FileId
+    is_folder: bool
+    size_bytes: int
+    """Of a file: bytes as stored. Of a folder: recursive size."""
+    etag: str
+    mtime_seconds: float
+    is_encrypted: bool
+    """Of a folder: its flag. Of a file: the flag of its folder."""
+    permissions: str
+    owner_id: str
+    metadata_text: str | None = None
+    """Folder metadata when it was asked for and there is one."""
+    metadata_signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawMetadata:
+    """A metadata document exactly as the server sent it; not verified."""
+
+    text: str
+    signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What the server says of a stored file."""
+
+    file_id: FileId | None
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteShare:
+    """One user share."""
+
+    share_id: str
+    path: str
+    owner_id: UserId
+    share_with: UserId
+    permissions: int
+    file_id: FileId
+
+
+class Body(Protocol):
+    """The ciphertext of one upload, made while it is sent.
+
+    ``chunks`` may be called once only: a retry makes a new body with a fresh key and nonce.
+    """
+
+    @property
+    def size_bytes(self) -> int:
+        """Exact number of bytes that ``chunks`` yields."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes | memoryview]:
+        """Yield the bytes in order. A yielded view is valid until the next one is asked for."""
+        ...
+
+
+class Remote(Protocol):
+    """One account on one server.
+
+    Errors are those of ``candado.errors``: RemoteError when the server says no, TransportError when it cannot be
+    reached, FormatError when its answer is not understood. No redirect is followed with credentials. Every method is
+    safe to cancel. Idempotent reads are repeated a bounded number of times by the adapter; writes never are, except
+    ``unlock`` and ``delete`` whose repetition is harmless. Every request carries ``X-E2EE-SUPPORTED: true``.
+    """
+
+    requests: int
+    """Number of HTTP requests sent so far."""
+
+    async def capabilities(self) -> Capabilities:
+        """Ask for the capabilities."""
+        ...
+
+    async def user_info(self) -> UserInfo:
+        """Ask who we are; AuthRequiredError when the password is wrong."""
+        ...
+
+    async def server_key(self) -> str:
+        """PEM (SPKI) of the key that signs certificates."""
+        ...
+
+    async def certificates(self, users: Sequence[UserId]) -> dict[UserId, str]:
+        """PEM certificates by user id; PeerWithoutKeysError or NoKeysError when one is missing."""
+        ...
+
+    async def register_certificate(self, csr_pem: str) -> str:
+        """Send a CSR, return the PEM certificate; KeysExistError when there is one already."""
+        ...
+
+    async def delete_certificate(self, password: SecretText) -> None:
+        """Remove the own certificate; needs the login password."""
+        ...
+
+    async def private_key(self) -> str:
+        """The wrapped private key; NoKeysError when there is none."""
+        ...
+
+    async def store_private_key(self, wrapped: str) -> None:
+        """Store the wrapped private key; KeysExistError when there is one already."""
+        ...
+
+    async def list_folder(self, path: str, *, depth: int, with_metadata: bool = False) -> list[RemoteNode]:
+        """The node itself first, then (depth 1) its children in no order; NotFoundError when absent."""
+        ...
+
+    async def metadata(self, file_id: FileId) -> RawMetadata:
+        """Metadata of a folder; NotFoundError when there is none."""
+        ...
+
+    async def mark_encrypted(self, file_id: FileId) -> None:
+        """Set the encryption flag of an empty folder; FolderNotEmptyError when it is not empty."""
+        ...
+
+    async def lock(self, file_id: FileId, counter: Counter, *, resume: LockToken | None = None) -> LockToken:
+        """Lock a folder and all below it; LockedError, CounterConflictError."""
+        ...
+
+    async def unlock(self, file_id: FileId, token: LockToken, *, abort: bool = False) -> None:
+        """Make everything written under the token visible at once, or undo it all; LockLostError."""
+        ...
+
+    async def create_metadata(self, file_id: FileId, token: LockToken, text: str, signature: str) -> None:
+        """First metadata of a folder; AlreadyExistsError when there is one; LockLostError."""
+        ...
+
+    async def update_metadata(self, file_id: FileId, token: LockToken, text: str, signature: str) -> None:
+        """Next metadata of a folder; NotFoundError when there is none; LockLostError."""
+        ...
+
+    async def delete_metadata(self, file_id: FileId, token: LockToken) -> None:
+        """Remove the metadata of a folder at the unlock."""
+        ...
+
+    async def put(
+        self, path: str, body: Body, *, token: LockToken | None, mtime_seconds: float | None = None
+    ) -> PutResult:
+        """Store a file; above the chunking threshold through the chunked upload. QuotaExceededError, LockLostError."""
+        ...
+
+    async def put_bytes(
+        self, path: str, data: bytes, *, token: LockToken | None, mtime_seconds: float | None = None
+    ) -> PutResult:
+        """Store a small file from memory (at most 1 MiB)."""
+        ...
+
+    async def get_bytes(self, path: str, *, size_max: int) -> bytes:
+        """Read a whole small file; LimitExceededError beyond ``size_max``."""
+        ...
+
+    def get(self, path: str, *, size_expected: int) -> AsyncIterator[bytes]:
+        """Read a file in pieces of at most 1 MiB; MalformedError when the length is not ``size_expected``."""
+        ...
+
+    async def make_folder(self, path: str, *, token: LockToken | None) -> FileId:
+        """Create a folder; AlreadyExistsError."""
+        ...
+
+    async def move(self, source: str, target: str, *, token: LockToken | None) -> None:
+        """Move a node without overwriting."""
+        ...
+
+    async def delete(self, path: str, *, token: LockToken | None) -> None:
+        """Remove a node and all below it; absent is success."""
+        ...
+
+    async def create_share(self, path: str, user: UserId, *, permissions: int) -> RemoteShare:
+        """Share a folder with a user; 31 is everything, 1 is read-only."""
+        ...
+
+    async def list_shares(self, path: str | None) -> list[RemoteShare]:
+        """Shares by us of one node, or of all."""
+        ...
+
+    async def delete_share(self, share_id: str) -> None:
+        """End a share."""
+        ...
+
+    async def delete_app_password(self) -> None:
+        """Revoke the app password this device uses; silently does nothing when the server does not know it."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
+# --- the local tree ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStat:
+    """What is known of a local file or folder without reading it."""
+
+    is_folder: bool
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    """0 where the file system has none."""
+
+
+class LocalFile(Protocol):
+    """An open local file that is being read for an upload."""
+
+    @property
+    def stat(self) -> LocalStat:
+        """State at the time of opening."""
+        ...
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill the buffer from the current position; 0 at the end. Blocking; call it in a thread for big files."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """FileChangedError when size, mtime or identity differ from ``stat``."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class Spool(Protocol):
+    """A private temporary file on the same file system that becomes visible only by ``publish``."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append; DiskFullError. Blocking."""
+        ...
+
+    def discard(self) -> None:
+        """Remove it; harmless twice and after ``publish``."""
+        ...
+
+
+class LocalTree(Protocol):
+    """The folder a person sees. Never follows links, never leaves its root, never shows a half-written file.
+
+    Methods are blocking and thread-safe; the engine calls them in threads where that pays.
+    """
+
+    def scan(self) -> dict[str, LocalStat]:
+        """All regular files and folders below the root by local path; links and special files are left out and
+        reported by ``skipped``."""
+        ...
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """(path, reason) of what the last scan left out."""
+        ...
+
+    def stat(self, path: str) -> LocalStat | None:
+        """State of one path; None when absent."""
+        ...
+
+    def open_read(self, path: str) -> LocalFile:
+        """Open a regular file."""
+        ...
+
+    def open_spool(self) -> Spool:
+        """New private temporary file, mode 0600."""
+        ...
+
+    def publish(
+        self, items: Iterable[tuple[Spool, str, float, LocalStat | None]]
+    ) -> list[LocalStat | Exception]:
+        """Make spools durable, then rename each to its path with its mtime.
+
+        The fourth member is what is expected at the path now (None: nothing); when something else is there the item
+        fails with FileChangedError and the other items go on. Order: data of all items durable, then the renames.
+        """
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Create a folder and its parents; an existing folder is success."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Rename without overwriting; AlreadyExistsError."""
+        ...
+
+    def remove(self, path: str, expected: LocalStat) -> None:
+        """Move a file that is still as expected into the local trash; FileChangedError when it is not."""
+        ...
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove an empty folder; False when it is not empty."""
+        ...
+
+    def quarantine(self, spool: Spool, name: str, reason: str) -> str:
+        """Keep an unverified download outside the tree for inspection; returns where."""
+        ...
+
+
+# --- the state of this device ------------------------------------------------------------------------
+
+
+class StateStore(Protocol):
+    """Durable, authenticated state of one account on one device.
+
+    A row belongs to a *space* (such as ``pin``, ``agreed/PAIR``, ``session``, ``issue``) and has a text key. Values are
+    bytes; they are authenticated, and sealed when ``secret``. Reading a row that was altered, swapped with another row
+    or moved to another space raises CorruptStateError. ``commit`` is atomic: all rows or none, durable on return.
+    """
+
+    def load(self, space: str, key: str) -> bytes | None:
+        """One value or None."""
+        ...
+
+    def load_all(self, space: str) -> dict[str, bytes]:
+        """All values of a space."""
+        ...
+
+    def commit(self, changes: Iterable[tuple[str, str, bytes | None]], *, durable: bool = True) -> None:
+        """Write (space, key, value) rows; None deletes. One transaction. With durable=False a power cut may lose it,
+        never half of it."""
+        ...
+
+    def close(self) -> None:
+        """Close the store."""
+        ...
+
+
+class Keychain(Protocol):
+    """Where the one secret of this device lives that seals all others: OS keyring, passphrase file, plain file."""
+
+    kind: str
+    """``keyring``, ``passphrase`` or ``file``."""
+
+    def load(self) -> SecretBytes | None:
+        """The 32-byte device secret or None; WrongPassphraseError."""
+        ...
+
+    def store(self, secret: SecretBytes) -> None:
+        """Keep the secret."""
+        ...
+
+    def delete(self) -> None:
+        """Forget it; harmless when absent."""
+        ...

@@ -1,0 +1,116 @@
+"""Ports of the server: rows, blobs, signer. Contracts for SQLite and a directory now, PostgreSQL and S3 next.
+
+Layer: ``ports``. All methods that touch the outside are coroutines. The SQL adapter for SQLite runs a whole unit of work
+on its one owner thread, so a unit of work must await nothing but its ``Rows``.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+SqlValue = str | int | float | bytes | None
+
+
+class Rows(Protocol):
+    """One transaction. Statements use ``$1 .. $n`` placeholders and the SQL that SQLite and PostgreSQL share
+    (RETURNING, ON CONFLICT, common table expressions; no functions of one dialect)."""
+
+    async def one(self, sql: str, *values: SqlValue) -> tuple[SqlValue, ...] | None:
+        """First row or None."""
+        ...
+
+    async def all(self, sql: str, *values: SqlValue) -> list[tuple[SqlValue, ...]]:
+        """All rows."""
+        ...
+
+    async def run(self, sql: str, *values: SqlValue) -> int:
+        """Execute; number of rows changed."""
+        ...
+
+    async def many(self, sql: str, rows: Sequence[Sequence[SqlValue]]) -> None:
+        """Execute once per row."""
+        ...
+
+
+class Database(Protocol):
+    """The SQL database.
+
+    ``work`` may run more than once (serialization failures are retried), so it has no effect but through its rows, and
+    awaits nothing else. An exception rolls back its own unit of work only.
+    """
+
+    async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
+        """Run ``work`` in a serializable transaction. On return it is committed; with ``durable`` it survives a power
+        cut, without it a later durable write makes it survive too."""
+        ...
+
+    async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
+        """Run ``work`` on one consistent snapshot; it must not write."""
+        ...
+
+    async def close(self) -> None:
+        """Close the database."""
+        ...
+
+
+class BlobWriter(Protocol):
+    """A blob that is being received; not readable before ``finish``."""
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Append. The data may be reused by the caller after return. QuotaExceededError when the store is full."""
+        ...
+
+    async def finish(self) -> str:
+        """Close it and return its id (random text, [a-z0-9]{32}). Not necessarily durable: see ``ObjectStore.persist``."""
+        ...
+
+    async def discard(self) -> None:
+        """Throw it away; harmless twice and after ``finish`` (then it does nothing)."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Immutable blobs by random id. Blob first, row second: a row may name a blob only after ``persist`` returned;
+    a blob without a row is an orphan that ``candado-server check`` finds and collects after a grace time."""
+
+    def create(self, *, size_hint: int | None = None) -> BlobWriter:
+        """Start a new blob; a size hint below 64 KiB lets the adapter work without a thread."""
+        ...
+
+    async def put(self, data: bytes) -> str:
+        """Store a small blob in one go."""
+        ...
+
+    async def persist(self, blob_ids: Sequence[str]) -> None:
+        """Return when these blobs survive a power cut; absent ids raise NotFoundError."""
+        ...
+
+    def read(self, blob_id: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes | memoryview]:
+        """Bytes start..stop (exclusive) in pieces of at most 1 MiB; NotFoundError. A view is valid until the next."""
+        ...
+
+    async def size(self, blob_id: str) -> int:
+        """Size in bytes; NotFoundError."""
+        ...
+
+    async def delete(self, blob_ids: Sequence[str]) -> None:
+        """Remove blobs; absent is success."""
+        ...
+
+    def scan(self) -> AsyncIterator[tuple[str, int, float]]:
+        """All blobs: (id, size in bytes, time of writing in seconds since the epoch)."""
+        ...
+
+
+class Signer(Protocol):
+    """The authority's key. The private half never leaves the adapter."""
+
+    @property
+    def public_key_pem(self) -> str:
+        """PEM SubjectPublicKeyInfo; what ``server-key`` returns."""
+        ...
+
+    async def sign(self, message: bytes) -> bytes:
+        """RSA PKCS#1 v1.5 signature with SHA-256 over ``message``."""
+        ...
