@@ -1,0 +1,87 @@
+"""A server that contradicts what was seen before: never retried, never a warning."""
+
+from candado.errors.base import CandadoError
+
+
+class TamperError(CandadoError):
+    """The server shows a state that an honest server cannot show.
+
+    Never retried, never downgraded to a warning. ``event`` is the code of the threat model, such as ``fresh.rollback``.
+    """
+
+    code = "TAMPER"
+    default_safe = (
+        "Local files are unchanged and nothing was sent; the folder is read-only until this is settled."
+    )
+    default_advice = (
+        "Compare with another device or member; the refused documents are kept as evidence, "
+        "see `candado issues`."
+    )
+
+    def __init__(
+        self,
+        event: str,
+        message: str = "",
+        *,
+        path: str | None = None,
+        safe: str | None = None,
+        advice: str | None = None,
+        expected: str = "",
+        got: str = "",
+    ) -> None:
+        super().__init__(message, path=path, safe=safe, advice=advice)
+        self.event = event
+        self.expected = expected
+        self.got = got
+
+
+class CounterRollbackError(TamperError):
+    """An older state was offered than one that was already accepted."""
+
+    code = "COUNTER_ROLLBACK"
+
+
+class ForkError(TamperError):
+    """Two different states carry the same counter."""
+
+    code = "FORK"
+
+
+class KeyHistoryError(TamperError):
+    """The history of metadata keys was shortened, or an old key came back."""
+
+    code = "KEY_HISTORY"
+
+
+class SignerError(TamperError):
+    """Metadata is not signed by anybody who may sign it."""
+
+    code = "SIGNER"
+
+
+class ContextError(TamperError):
+    """Valid bytes were shown in a place they do not belong to."""
+
+    code = "CONTEXT"
+
+
+class DowngradeError(TamperError):
+    """Encryption, a version or a signature disappeared from something that had it."""
+
+    code = "DOWNGRADE"
+
+
+class UnsignedDeletionError(TamperError):
+    """A folder is gone from the server without a signed deletion."""
+
+    code = "UNSIGNED_DELETION"
+    default_advice = (
+        "If a person removed it on purpose, remove the local copy yourself and run `candado sync` again; "
+        "else ask the administrator to bring it back."
+    )
+
+
+class StoreLieError(TamperError):
+    """The server acknowledged a write and then showed something else."""
+
+    code = "STORE_LIE"
