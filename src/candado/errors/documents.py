@@ -8,9 +8,7 @@ class FormatError(CandadoError):
 
     code = "FORMAT"
     default_safe = "Nothing of the answer was used; local files are unchanged."
-    default_advice = (
-        "Try again; if it stays, the other side does not speak the protocol: ask its administrator."
-    )
+    default_advice = "Try again; if it stays, the other side does not speak the protocol: ask its administrator."
 
 
 class MalformedError(FormatError):

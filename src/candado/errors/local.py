@@ -52,9 +52,7 @@ class CorruptStateError(LocalStorageError):
 
     code = "CORRUPT_STATE"
     default_safe = "Local files and the server are unchanged; nothing that cannot be verified again was lost."
-    default_advice = (
-        "Restore the state directory from a backup, or log out and join again with the twelve words."
-    )
+    default_advice = "Restore the state directory from a backup, or log out and join again with the twelve words."
 
 
 class NotLoggedInError(CandadoError):

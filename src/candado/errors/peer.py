@@ -41,9 +41,7 @@ class FolderNotEmptyError(RemoteError):
     """Only an empty folder can be made an encrypted one."""
 
     code = "FOLDER_NOT_EMPTY"
-    default_advice = (
-        "Encrypt a new folder and copy the files into it: `candado sync LOCAL NEWFOLDER --encrypt`."
-    )
+    default_advice = "Encrypt a new folder and copy the files into it: `candado sync LOCAL NEWFOLDER --encrypt`."
 
 
 class NotEncryptedError(RemoteError):
@@ -64,9 +62,7 @@ class PeerWithoutKeysError(NoKeysError):
     """The other person has not set up end-to-end encryption yet."""
 
     code = "PEER_WITHOUT_KEYS"
-    default_advice = (
-        "Ask the person to sign in with an app that sets up end-to-end encryption, then share again."
-    )
+    default_advice = "Ask the person to sign in with an app that sets up end-to-end encryption, then share again."
 
 
 class KeysExistError(RemoteError):
@@ -80,9 +76,7 @@ class IncompleteKeysError(RemoteError):
     """The account has a certificate but no private key: a set-up was interrupted."""
 
     code = "INCOMPLETE_KEYS"
-    default_advice = (
-        "Run `candado init --reset` (it asks for the login password); no folder exists under such keys."
-    )
+    default_advice = "Run `candado init --reset` (it asks for the login password); no folder exists under such keys."
 
 
 class LockedError(RemoteError):
@@ -90,9 +84,7 @@ class LockedError(RemoteError):
 
     code = "LOCK_HELD"
     retry = True
-    default_advice = (
-        "Wait a minute and run the command again; `candado unlock FOLDER` frees a lock of this device."
-    )
+    default_advice = "Wait a minute and run the command again; `candado unlock FOLDER` frees a lock of this device."
 
 
 class LockLostError(RemoteError):
@@ -162,9 +154,7 @@ class TransportError(CandadoError):
 
     code = "TRANSPORT"
     retry = True
-    default_safe = (
-        "Local files are unchanged; what was not finished on the server stays invisible and is undone."
-    )
+    default_safe = "Local files are unchanged; what was not finished on the server stays invisible and is undone."
     default_advice = "Check the address and the network, then run the command again."
 
     def __init__(

@@ -10,12 +10,9 @@ class TamperError(CandadoError):
     """
 
     code = "TAMPER"
-    default_safe = (
-        "Local files are unchanged and nothing was sent; the folder is read-only until this is settled."
-    )
+    default_safe = "Local files are unchanged and nothing was sent; the folder is read-only until this is settled."
     default_advice = (
-        "Compare with another device or member; the refused documents are kept as evidence, "
-        "see `candado issues`."
+        "Compare with another device or member; the refused documents are kept as evidence, see `candado issues`."
     )
 
     def __init__(

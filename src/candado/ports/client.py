@@ -292,7 +292,8 @@ class LocalTree(Protocol):
 
     def scan(self) -> dict[str, LocalStat]:
         """All regular files and folders below the root by local path; links and special files are left out and
-        reported by ``skipped``."""
+        reported by ``skipped``.
+        """
         ...
 
     def skipped(self) -> list[tuple[str, str]]:
@@ -311,9 +312,7 @@ class LocalTree(Protocol):
         """New private temporary file, mode 0600."""
         ...
 
-    def publish(
-        self, items: Iterable[tuple[Spool, str, float, LocalStat | None]]
-    ) -> list[LocalStat | Exception]:
+    def publish(self, items: Iterable[tuple[Spool, str, float, LocalStat | None]]) -> list[LocalStat | Exception]:
         """Make spools durable, then rename each to its path with its mtime.
 
         The fourth member is what is expected at the path now (None: nothing); when something else is there the item
@@ -363,7 +362,8 @@ class StateStore(Protocol):
 
     def commit(self, changes: Iterable[tuple[str, str, bytes | None]], *, durable: bool = True) -> None:
         """Write (space, key, value) rows; None deletes. One transaction. With durable=False a power cut may lose it,
-        never half of it."""
+        never half of it.
+        """
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Ports of the server: rows, blobs, signer. Contracts for SQLite and a directory now, PostgreSQL and S3 next.
 
-Layer: ``ports``. All methods that touch the outside are coroutines. The SQL adapter for SQLite runs a whole unit of work
-on its one owner thread, so a unit of work must await nothing but its ``Rows``.
+Layer: ``ports``. All methods that touch the outside are coroutines. The SQL adapter for SQLite runs a whole unit of
+work on its one owner thread, so a unit of work must await nothing but its ``Rows``.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -14,7 +14,8 @@ SqlValue = str | int | float | bytes | None
 
 class Rows(Protocol):
     """One transaction. Statements use ``$1 .. $n`` placeholders and the SQL that SQLite and PostgreSQL share
-    (RETURNING, ON CONFLICT, common table expressions; no functions of one dialect)."""
+    (RETURNING, ON CONFLICT, common table expressions; no functions of one dialect).
+    """
 
     async def one(self, sql: str, *values: SqlValue) -> tuple[SqlValue, ...] | None:
         """First row or None."""
@@ -42,7 +43,8 @@ class Database(Protocol):
 
     async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
         """Run ``work`` in a serializable transaction. On return it is committed; with ``durable`` it survives a power
-        cut, without it a later durable write makes it survive too."""
+        cut, without it a later durable write makes it survive too.
+        """
         ...
 
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
@@ -62,7 +64,7 @@ class BlobWriter(Protocol):
         ...
 
     async def finish(self) -> str:
-        """Close it and return its id (random text, [a-z0-9]{32}). Not necessarily durable: see ``ObjectStore.persist``."""
+        """Close it and return its id (random text, [a-z0-9]{32}); durable only after ``ObjectStore.persist``."""
         ...
 
     async def discard(self) -> None:
@@ -72,7 +74,8 @@ class BlobWriter(Protocol):
 
 class ObjectStore(Protocol):
     """Immutable blobs by random id. Blob first, row second: a row may name a blob only after ``persist`` returned;
-    a blob without a row is an orphan that ``candado-server check`` finds and collects after a grace time."""
+    a blob without a row is an orphan that ``candado-server check`` finds and collects after a grace time.
+    """
 
     def create(self, *, size_hint: int | None = None) -> BlobWriter:
         """Start a new blob; a size hint below 64 KiB lets the adapter work without a thread."""
