@@ -291,8 +291,9 @@ class LocalTree(Protocol):
     """
 
     def scan(self) -> dict[str, LocalStat]:
-        """All regular files and folders below the root by local path; links and special files are left out and
-        reported by ``skipped``.
+        """All regular files and folders below the root by local path.
+
+        Links and special files are left out and reported by ``skipped``.
         """
         ...
 
@@ -361,8 +362,9 @@ class StateStore(Protocol):
         ...
 
     def commit(self, changes: Iterable[tuple[str, str, bytes | None]], *, durable: bool = True) -> None:
-        """Write (space, key, value) rows; None deletes. One transaction. With durable=False a power cut may lose it,
-        never half of it.
+        """Write (space, key, value) rows in one transaction; None deletes.
+
+        With durable=False a power cut may lose it, never half of it.
         """
         ...
 

@@ -13,8 +13,10 @@ SqlValue = str | int | float | bytes | None
 
 
 class Rows(Protocol):
-    """One transaction. Statements use ``$1 .. $n`` placeholders and the SQL that SQLite and PostgreSQL share
-    (RETURNING, ON CONFLICT, common table expressions; no functions of one dialect).
+    """One transaction.
+
+    Statements use ``$1 .. $n`` placeholders and the SQL that SQLite and PostgreSQL share (RETURNING, ON CONFLICT,
+    common table expressions; no functions of one dialect).
     """
 
     async def one(self, sql: str, *values: SqlValue) -> tuple[SqlValue, ...] | None:
@@ -42,8 +44,9 @@ class Database(Protocol):
     """
 
     async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
-        """Run ``work`` in a serializable transaction. On return it is committed; with ``durable`` it survives a power
-        cut, without it a later durable write makes it survive too.
+        """Run ``work`` in a serializable transaction; on return it is committed.
+
+        With ``durable`` it survives a power cut; without it a later durable write makes it survive too.
         """
         ...
 
@@ -73,8 +76,10 @@ class BlobWriter(Protocol):
 
 
 class ObjectStore(Protocol):
-    """Immutable blobs by random id. Blob first, row second: a row may name a blob only after ``persist`` returned;
-    a blob without a row is an orphan that ``candado-server check`` finds and collects after a grace time.
+    """Immutable blobs by random id.
+
+    Blob first, row second: a visible row may name a blob only after ``persist`` returned; a blob without a row is an
+    orphan that ``candado-server check`` finds and collects after a grace time.
     """
 
     def create(self, *, size_hint: int | None = None) -> BlobWriter:
