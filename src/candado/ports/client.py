@@ -249,6 +249,9 @@ class LocalStat:
     mtime_ns: int
     inode: int
     """0 where the file system has none."""
+    ctime_ns: int = 0
+    """Time of the last change of any attribute; 0 where the file system has none. It tells a file that was replaced by
+    another one of the same size, time and inode, as unpacking an archive over an old tree does."""
 
 
 class LocalFile(Protocol):
@@ -298,7 +301,9 @@ class LocalTree(Protocol):
         ...
 
     def skipped(self) -> list[tuple[str, str]]:
-        """(path, reason) of what the last scan left out."""
+        """(path, reason) of what the last scan left out: links, special files, what could not be read, and what an ignore
+        rule names (reason ``ignored``); a folder stands for all below it. What is left out is not gone: a sync that did
+        not know would delete the other side's copy."""
         ...
 
     def stat(self, path: str) -> LocalStat | None:
