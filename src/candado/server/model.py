@@ -1,0 +1,193 @@
+"""Values the server's use cases take and return.
+
+Layer: ``server``. Paths are decoded, relative to the caller's home, parts joined by ``/``, no leading or trailing slash; ``""`` is
+the home itself. Times are seconds since the epoch, sizes bytes. Entity tags are without quotes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from candado.ports.ambient import Clock, Random
+from candado.ports.server import Database, ObjectStore
+from candado.types import FileId, UserId
+
+__all__ = [
+    "PERMISSION_ALL",
+    "PERMISSION_CREATE",
+    "PERMISSION_DELETE",
+    "PERMISSION_READ",
+    "PERMISSION_SHARE",
+    "PERMISSION_UPDATE",
+    "Backend",
+    "ChunkInfo",
+    "Finding",
+    "MetadataRow",
+    "NodeInfo",
+    "Part",
+    "Principal",
+    "PutTicket",
+    "Quota",
+    "ServerSettings",
+    "permission_letters",
+]
+
+PERMISSION_READ: Final = 1
+PERMISSION_UPDATE: Final = 2
+PERMISSION_CREATE: Final = 4
+PERMISSION_DELETE: Final = 8
+PERMISSION_SHARE: Final = 16
+PERMISSION_ALL: Final = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: an authenticated user."""
+
+    user_id: UserId
+    is_admin: bool = False
+    app_password_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Limits and times of the server, units in the names."""
+
+    lock_ttl_seconds: float = 900.0
+    upload_ttl_seconds: float = 86_400.0
+    garbage_grace_seconds: float = 3_600.0
+    name_bytes_max: int = 250
+    path_depth_max: int = 100
+    metadata_bytes_max: int = 64 * 1024 * 1024
+    filedrop_bytes_max: int = 4 * 1024 * 1024
+    chunks_max: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What every use case of the storage core works on."""
+
+    database: Database
+    objects: ObjectStore
+    clock: Clock
+    random: Random
+    settings: ServerSettings = field(default_factory=ServerSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a file's content, in order."""
+
+    blob_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataRow:
+    """Folder metadata as it was stored: text and signature byte for byte, and the final counter."""
+
+    text: str
+    signature: str
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A file or folder as one user sees it.
+
+    ``permissions`` are the letters of ``oc:permissions`` (S R M G D N V W C K); ``permission_bits`` those of the
+    sharing API. ``mount_root`` is True for the top of a received share. ``owner_id`` owns the storage it lies in.
+    ``parent_encrypted`` is the flag of the containing folder. ``share_types`` are the kinds of shares of this very node.
+    ``metadata`` and ``properties`` are filled only when asked for; ``properties`` maps Clark names to text.
+    """
+
+    file_id: FileId
+    name: str
+    path: str
+    is_folder: bool
+    size_bytes: int
+    etag: str
+    mtime: float
+    created: float
+    encrypted: bool
+    parent_encrypted: bool
+    permissions: str
+    permission_bits: int
+    owner_id: UserId
+    mount_root: bool = False
+    content_type: str = ""
+    checksum: str | None = None
+    share_types: tuple[int, ...] = ()
+    metadata: MetadataRow | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PutTicket:
+    """Permission to store one body at one place, checked before the body is read.
+
+    ``session`` is set when the write is staged under a lock. ``length`` is the announced size, if any.
+    """
+
+    principal: Principal
+    path: str
+    owner_id: UserId
+    home_id: int
+    parent_id: int
+    name: str
+    session: str | None
+    bits: int
+    mounted: bool
+    parent_encrypted: bool
+    length: int | None
+    if_match: str | None
+    if_none_match: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Space of one account; ``total_bytes`` and ``free_bytes`` are None when unlimited."""
+
+    used_bytes: int
+    total_bytes: int | None
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What is left, never negative."""
+        return None if self.total_bytes is None else max(0, self.total_bytes - self.used_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkInfo:
+    """One chunk of an upload that is being received."""
+
+    name: str
+    size_bytes: int
+    mtime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing ``check`` found: a stable code, a severity (``error`` or ``notice``), what it is about, a sentence."""
+
+    code: str
+    severity: str
+    subject: str
+    message: str
+
+
+def permission_letters(bits: int, *, is_folder: bool, shared: bool, mount_root: bool) -> str:
+    """The letters of ``oc:permissions`` for sharing-API bits.
+
+    Shapes: bits 1 READ, 2 UPDATE, 4 CREATE, 8 DELETE, 16 SHARE. The top of a received share can always be taken out
+    of the own home and renamed there, so it has D, N and V whatever the bits are.
+    """
+    letters = "S" if shared else ""
+    letters += "R" if bits & PERMISSION_SHARE else ""
+    letters += "M" if mount_root else ""
+    letters += "G" if bits & PERMISSION_READ else ""
+    letters += "D" if bits & PERMISSION_DELETE or mount_root else ""
+    letters += "NV" if bits & PERMISSION_UPDATE or mount_root else ""
+    if is_folder:
+        return letters + ("CK" if bits & PERMISSION_CREATE else "")
+    return letters + ("W" if bits & PERMISSION_UPDATE else "")

@@ -1,0 +1,223 @@
+"""The tables of the server and the steps that made them.
+
+Layer: ``server``. ``MIGRATIONS`` is applied in order by the database adapter when it is opened; a database with a newer version than the
+last step is refused. The text below is SQLite's dialect; the statements of the use cases are those SQLite and
+PostgreSQL share. A step that was released is never edited; a change is a new step that the previous release tolerates.
+
+Rules that hold at any instant (``docs/spec/server-storage.md``):
+
+* ``nodes`` is what everybody sees. A session's changes live in ``staged`` and ``staged_metadata`` until its unlock
+  copies them in one transaction; removing those rows is the whole roll back.
+* A visible row names only content whose blobs were persisted before the transaction that shows it.
+* Content that lost a reference is listed in ``garbage``; whoever collects it checks first that nothing else names it.
+* Sizes of folders are sums over everything below; they and the entity tags change in the transaction of the change.
+"""
+
+from typing import Final
+
+__all__ = ["MIGRATIONS"]
+
+_ACCOUNTS = (
+    """CREATE TABLE settings (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL)""",
+    """CREATE TABLE sequences (
+        name TEXT PRIMARY KEY,
+        next INTEGER NOT NULL)""",
+    "INSERT INTO sequences (name, next) VALUES ('node', 1)",
+    """CREATE TABLE users (
+        user_id TEXT PRIMARY KEY,
+        user_key TEXT NOT NULL UNIQUE,
+        display_name TEXT NOT NULL,
+        email TEXT,
+        password_hash TEXT NOT NULL,
+        quota_bytes INTEGER NOT NULL DEFAULT -3,
+        enabled INTEGER NOT NULL DEFAULT 1,
+        is_admin INTEGER NOT NULL DEFAULT 0,
+        created_at REAL NOT NULL,
+        version INTEGER NOT NULL DEFAULT 1)""",
+    """CREATE TABLE groups (
+        group_id TEXT PRIMARY KEY,
+        created_at REAL NOT NULL)""",
+    """CREATE TABLE memberships (
+        group_id TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        PRIMARY KEY (group_id, user_id))""",
+    "CREATE INDEX memberships_user ON memberships (user_id)",
+    """CREATE TABLE app_passwords (
+        app_password_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id TEXT NOT NULL,
+        label TEXT NOT NULL,
+        secret_hash TEXT NOT NULL UNIQUE,
+        created_at REAL NOT NULL,
+        last_used_at REAL)""",
+    "CREATE INDEX app_passwords_user ON app_passwords (user_id)",
+    """CREATE TABLE login_flows (
+        poll_hash TEXT PRIMARY KEY,
+        flow_hash TEXT NOT NULL UNIQUE,
+        client_name TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        user_id TEXT,
+        app_password TEXT)""",
+    "CREATE INDEX login_flows_expires ON login_flows (expires_at)",
+    """CREATE TABLE rate_limits (
+        bucket TEXT PRIMARY KEY,
+        window_start REAL NOT NULL,
+        attempts INTEGER NOT NULL)""",
+    "CREATE INDEX rate_limits_start ON rate_limits (window_start)",
+    """CREATE TABLE user_keys (
+        user_id TEXT PRIMARY KEY,
+        private_key TEXT,
+        certificate TEXT,
+        private_key_at REAL,
+        certificate_at REAL)""",
+    """CREATE TABLE certificates (
+        serial TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        certificate TEXT NOT NULL,
+        issued_at REAL NOT NULL,
+        not_after REAL NOT NULL,
+        revoked_at REAL)""",
+    "CREATE INDEX certificates_user ON certificates (user_id)",
+)
+
+_TREE = (
+    """CREATE TABLE nodes (
+        id INTEGER PRIMARY KEY,
+        parent_id INTEGER,
+        name TEXT NOT NULL,
+        is_folder INTEGER NOT NULL,
+        encrypted INTEGER NOT NULL DEFAULT 0,
+        content TEXT,
+        part_count INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL DEFAULT 0,
+        mtime REAL NOT NULL,
+        created REAL NOT NULL,
+        etag TEXT NOT NULL,
+        checksum TEXT,
+        owner TEXT)""",
+    "CREATE UNIQUE INDEX nodes_place ON nodes (parent_id, name)",
+    "CREATE UNIQUE INDEX nodes_home ON nodes (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX nodes_content ON nodes (content) WHERE content IS NOT NULL",
+    """CREATE TABLE parts (
+        content TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        blob_id TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (content, position))""",
+    "CREATE INDEX parts_blob ON parts (blob_id)",
+    """CREATE TABLE garbage (
+        content TEXT PRIMARY KEY,
+        since REAL NOT NULL)""",
+    "CREATE INDEX garbage_since ON garbage (since)",
+    """CREATE TABLE node_properties (
+        node_id INTEGER NOT NULL,
+        user_id TEXT NOT NULL DEFAULT '',
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (node_id, user_id, name))""",
+    """CREATE TABLE shares (
+        share_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        node_id INTEGER NOT NULL,
+        share_type INTEGER NOT NULL,
+        owner_id TEXT NOT NULL,
+        initiator_id TEXT NOT NULL,
+        share_with TEXT,
+        permissions INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        token TEXT UNIQUE,
+        password_hash TEXT,
+        note TEXT NOT NULL DEFAULT '',
+        label TEXT NOT NULL DEFAULT '',
+        attributes TEXT,
+        expires_at REAL,
+        created_at REAL NOT NULL)""",
+    "CREATE INDEX shares_node ON shares (node_id)",
+    "CREATE INDEX shares_with ON shares (share_with, share_type)",
+    "CREATE UNIQUE INDEX shares_mount ON shares (share_with, target) WHERE share_type = 0",
+    "CREATE UNIQUE INDEX shares_once ON shares (node_id, share_with) WHERE share_type = 0",
+    "CREATE INDEX shares_owner ON shares (owner_id)",
+    "CREATE INDEX shares_initiator ON shares (initiator_id)",
+)
+
+_SESSIONS = (
+    """CREATE TABLE locks (
+        session TEXT PRIMARY KEY,
+        node_id INTEGER NOT NULL UNIQUE,
+        home_id INTEGER NOT NULL,
+        user_id TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        created REAL NOT NULL,
+        refreshed REAL NOT NULL,
+        epoch TEXT NOT NULL,
+        generation INTEGER NOT NULL DEFAULT 0,
+        staged_bytes INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE INDEX locks_home ON locks (home_id)",
+    "CREATE INDEX locks_refreshed ON locks (refreshed)",
+    """CREATE TABLE lock_counters (
+        session TEXT NOT NULL,
+        node_id INTEGER NOT NULL,
+        counter INTEGER NOT NULL,
+        PRIMARY KEY (session, node_id))""",
+    """CREATE TABLE staged (
+        session TEXT NOT NULL,
+        node_id INTEGER NOT NULL,
+        is_new INTEGER NOT NULL,
+        gone INTEGER NOT NULL DEFAULT 0,
+        parent_id INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        is_folder INTEGER NOT NULL,
+        encrypted INTEGER NOT NULL DEFAULT 0,
+        content TEXT,
+        part_count INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL DEFAULT 0,
+        mtime REAL NOT NULL,
+        created REAL NOT NULL,
+        etag TEXT NOT NULL,
+        checksum TEXT,
+        PRIMARY KEY (session, node_id))""",
+    "CREATE UNIQUE INDEX staged_place ON staged (session, parent_id, name) WHERE gone = 0",
+    "CREATE INDEX staged_node ON staged (node_id)",
+    "CREATE INDEX staged_parent ON staged (parent_id)",
+    "CREATE INDEX staged_content ON staged (content) WHERE content IS NOT NULL",
+    """CREATE TABLE folder_metadata (
+        node_id INTEGER PRIMARY KEY,
+        text TEXT NOT NULL,
+        signature TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        updated REAL NOT NULL)""",
+    """CREATE TABLE staged_metadata (
+        session TEXT NOT NULL,
+        node_id INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        signature TEXT NOT NULL,
+        gone INTEGER NOT NULL,
+        PRIMARY KEY (session, node_id))""",
+    "CREATE INDEX staged_metadata_node ON staged_metadata (node_id)",
+    """CREATE TABLE uploads (
+        id TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        transfer TEXT NOT NULL,
+        created REAL NOT NULL,
+        refreshed REAL NOT NULL,
+        UNIQUE (user_id, transfer))""",
+    "CREATE INDEX uploads_refreshed ON uploads (refreshed)",
+    """CREATE TABLE chunks (
+        upload_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        blob_id TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        mtime REAL NOT NULL,
+        epoch TEXT NOT NULL,
+        PRIMARY KEY (upload_id, name))""",
+    "CREATE INDEX chunks_blob ON chunks (blob_id)",
+    """CREATE TABLE doomed (
+        batch TEXT NOT NULL,
+        node_id INTEGER NOT NULL,
+        PRIMARY KEY (batch, node_id))""",
+)
+
+MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = ((1, _ACCOUNTS + _TREE + _SESSIONS),)
+"""(version, statements) in order; version n is reached by running step n on version n - 1."""
