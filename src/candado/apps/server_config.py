@@ -1,0 +1,168 @@
+"""Settings of the server: ``config.toml`` in the data directory, overridden by flags.
+
+Layer: ``apps``. The file is read strictly: an unknown key is an error that names the nearest known one, since a
+misspelt limit that is silently ignored protects nobody.
+"""
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from candado.errors import NotFoundError, UsageError
+
+__all__ = ["CONFIG_NAME", "ServerConfig", "load_config", "local_path", "parse_bytes", "write_config"]
+
+CONFIG_NAME: Final = "config.toml"
+_UNITS: Final = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "KI": 2**10,
+    "MI": 2**20,
+    "GI": 2**30,
+    "TI": 2**40,
+}
+_LATER: Final = ("postgresql", "postgres", "s3", "gs", "az")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Every setting with its default. Sizes in bytes, times in seconds."""
+
+    data: Path
+    """The data directory; not in the file."""
+    url: str = ""
+    """Public base URL as clients see it; empty: taken from each request's Host header."""
+    listen: str = "127.0.0.1:8080"
+    workers: int = 1
+    database: str = ""
+    """``sqlite:///ABSOLUTE/PATH``; empty: ``candado.db`` in the data directory."""
+    storage: str = ""
+    """``file:///ABSOLUTE/PATH``; empty: ``blobs`` in the data directory."""
+    lock_seconds: int = 900
+    """Idle time after which a lock and everything written under it is rolled back."""
+    default_quota: int = -3
+    """Bytes for new accounts; -3 is unlimited."""
+    metrics: bool = False
+    """Serve ``/metrics`` without a token."""
+    metrics_token: str = ""
+    """Serve ``/metrics`` to callers with this bearer token."""
+    require_e2ee_header: bool = False
+    """Refuse encrypted trees to clients whose User-Agent is not known to support them; no security measure."""
+    trusted_proxies: tuple[str, ...] = field(default=())
+    """Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    @property
+    def database_path(self) -> Path:
+        """File of the embedded database."""
+        return local_path(self.database, "sqlite") if self.database else self.data / "candado.db"
+
+    @property
+    def storage_path(self) -> Path:
+        """Directory of the blobs."""
+        return local_path(self.storage, "file") if self.storage else self.data / "blobs"
+
+    @property
+    def authority_key_path(self) -> Path:
+        """PEM file of the authority's key."""
+        return self.data / "authority.pem"
+
+
+def local_path(url: str, scheme: str) -> Path:
+    """Return the absolute path in ``SCHEME:///PATH``.
+
+    Raises:
+        UsageError: another scheme, or not an absolute path.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in _LATER:
+        raise UsageError(
+            f"{parts.scheme}:// is not supported by this version; {scheme}:// is",
+            path=url,
+            advice=f"Use {scheme}:///ABSOLUTE/PATH, or leave the setting out.",
+        )
+    if parts.scheme != scheme or parts.netloc or not parts.path.startswith("/") or parts.query:
+        raise UsageError(f"not a {scheme}:///ABSOLUTE/PATH", path=url)
+    return Path(parts.path)
+
+
+def parse_bytes(text: str) -> int:
+    """Return a size such as ``10G``, ``512MiB``, ``none`` (-3) in bytes; UsageError when it is no size."""
+    if text.strip().lower() in ("none", "unlimited"):
+        return -3
+    match = re.fullmatch(r"\s*(\d{1,15})\s*([KMGT]?I?)B?\s*", text.upper())
+    if match is None or match[2] not in _UNITS:
+        raise UsageError(f"not a size: {text!r}", advice="Write 10G, 512MiB, a number of bytes, or none.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def load_config(data: Path, **overrides: object) -> ServerConfig:
+    """Return the settings in ``data``/config.toml; ``overrides`` that are not None win.
+
+    Raises:
+        NotFoundError: the directory was not initialised.
+        UsageError: the file is not TOML, has an unknown key or a value of the wrong type.
+    """
+    path = data / CONFIG_NAME
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as exc:
+        raise NotFoundError(
+            "this is not a data directory of candado-server",
+            path=str(data),
+            advice=f"Run `candado-server init --data {data}`.",
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"the configuration is not TOML: {exc}", path=str(path)) from exc
+    config = ServerConfig(data=data.absolute())
+    known = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "data"}
+    for key, value in document.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+            raise UsageError(f"unknown setting {key!r}", path=str(path), advice=hint)
+        config = replace(config, **{key: _checked(key, value, known[key], path)})  # type: ignore[arg-type]
+    chosen = {key: value for key, value in overrides.items() if value is not None}
+    return replace(config, **chosen)  # type: ignore[arg-type]
+
+
+def _checked(key: str, value: object, default: object, path: Path) -> object:
+    """Return ``value`` in the type of ``default``, or raise UsageError."""
+    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if key == "default_quota" and isinstance(value, str):
+        return parse_bytes(value)
+    if type(value) is not type(default):
+        raise UsageError(f"{key} must be a {type(default).__name__}", path=str(path))
+    if key in ("workers", "lock_seconds") and isinstance(value, int) and value < 1:
+        raise UsageError(f"{key} must be at least 1", path=str(path))
+    return value
+
+
+def write_config(path: Path, *, url: str, database: str, storage: str) -> None:
+    """Write the first ``config.toml``; mode 0600 because a metrics token may be added to it."""
+    lines = [
+        "# Settings of candado-server; every key is optional. See docs/ops/server.md.",
+        f"url = {_toml(url)}  # public base URL, e.g. https://cloud.example.org",
+        '# listen = "127.0.0.1:8080"',
+        "# workers = 1",
+        *([f"database = {_toml(database)}"] if database else []),
+        *([f"storage = {_toml(storage)}"] if storage else []),
+        "# lock_seconds = 900",
+        '# default_quota = "none"',
+        "# metrics = false",
+        "",
+    ]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines), "utf-8")
+
+
+def _toml(text: str) -> str:
+    """Quote a string for TOML."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,367 @@
+"""Users, groups, login passwords and app passwords.
+
+Layer: ``server``. A user row has a version that grows whenever a credential or a right changes; whoever caches a
+verified login compares it. App passwords are 72 random characters, so their SHA-256 is enough to store; login passwords
+are hashed by the ``PasswordHasher`` (argon2id).
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from candado.errors import AlreadyExistsError, BadRequestError, NotFoundError
+from candado.ports.ambient import Random
+from candado.ports.server import Rows, SqlValue
+from candado.server.model import Backend
+from candado.types import SecretText, UserId, check_user_id
+
+__all__ = ["APP_PASSWORD_CHARS", "Account", "Accounts", "AppPassword", "Group", "PasswordHasher", "hash_app_password"]
+
+APP_PASSWORD_CHARS: Final = 72
+_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+_USER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
+_GROUP_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}\Z")
+_PASSWORD_CHARS_MIN: Final = 10
+_PASSWORD_BYTES_MAX: Final = 1024
+_LABEL_CHARS_MAX: Final = 120
+
+
+class PasswordHasher(Protocol):
+    """Slow salted password hashes."""
+
+    async def hash(self, password: SecretText) -> str:
+        """Return a hash as text; RateLimitedError when too many callers wait."""
+        ...
+
+    async def verify(self, hashed: str, password: SecretText) -> bool:
+        """Return whether the password is the one behind the hash."""
+        ...
+
+    async def verify_nobody(self, password: SecretText) -> None:
+        """Spend the time of one verification."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user. ``quota_bytes`` is None for unlimited; times in seconds since the epoch."""
+
+    user_id: UserId
+    display_name: str
+    email: str | None
+    quota_bytes: int | None
+    enabled: bool
+    is_admin: bool
+    created_at: float
+    version: int
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppPassword:
+    """One app password, without its secret."""
+
+    app_password_id: int
+    user_id: UserId
+    label: str
+    created_at: float
+    last_used_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group and its members."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+def hash_app_password(secret: SecretText) -> str:
+    """Return the hex SHA-256 under which an app password is stored; it has over 400 bits, so no salt is needed."""
+    return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _account(row: tuple[SqlValue, ...], groups: tuple[str, ...] = ()) -> Account:
+    user_id, display_name, email, quota, enabled, is_admin, created, version = row
+    return Account(
+        UserId(str(user_id)),
+        str(display_name),
+        None if email is None else str(email),
+        None if quota is None else _int(quota),
+        bool(enabled),
+        bool(is_admin),
+        _float(created),
+        _int(version),
+        groups,
+    )
+
+
+def _int(value: SqlValue) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _float(value: SqlValue) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+_INSERT: Final = """INSERT INTO users (id, display_name, email, password_hash, quota_bytes, is_admin, created)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    RETURNING id, display_name, email, quota_bytes, enabled, is_admin, created, version"""
+_ONE: Final = (
+    """SELECT id, display_name, email, quota_bytes, enabled, is_admin, created, version FROM users WHERE id = $1"""
+)
+_ALL: Final = (
+    """SELECT id, display_name, email, quota_bytes, enabled, is_admin, created, version FROM users ORDER BY id"""
+)
+_SEARCH: Final = """SELECT id, display_name, email, quota_bytes, enabled, is_admin, created, version FROM users
+    WHERE enabled = 1 AND (LOWER(id) LIKE $1 ESCAPE '!' OR LOWER(display_name) LIKE $1 ESCAPE '!')
+    ORDER BY id LIMIT $2"""
+
+
+class Accounts:
+    """Use cases on users and groups."""
+
+    def __init__(self, backend: Backend, passwords: PasswordHasher) -> None:
+        self._database = backend.database
+        self._passwords = passwords
+        self._clock = backend.clock
+        self._random = backend.random
+
+    async def add(
+        self,
+        user_id: str,
+        password: SecretText,
+        *,
+        display_name: str = "",
+        email: str | None = None,
+        quota_bytes: int | None = None,
+        is_admin: bool = False,
+        groups: tuple[str, ...] = (),
+    ) -> Account:
+        """Create a user; the groups must exist.
+
+        Raises:
+            BadRequestError: a name, the password or the quota is not acceptable.
+            AlreadyExistsError: the name exists, in whatever spelling of upper and lower case.
+            NotFoundError: no such group.
+        """
+        name = check_user_id(user_id)
+        if not _USER_NAME.match(name):
+            raise BadRequestError(
+                "a user name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit"
+            )
+        if quota_bytes is not None and quota_bytes < 0:
+            raise BadRequestError("a quota is a number of bytes, or none for unlimited")
+        hashed = await self._passwords.hash(check_new_password(password))
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> Account:
+            taken = await rows.one("SELECT id FROM users WHERE LOWER(id) = $1", name.lower())
+            if taken is not None:
+                raise AlreadyExistsError("there is a user of this name", path=str(taken[0]))
+            row = await rows.one(
+                _INSERT,
+                name,
+                display_name or name,
+                email,
+                hashed,
+                quota_bytes,
+                int(is_admin),
+                now,
+            )
+            assert row is not None
+            for group in groups:
+                await _join(rows, group, name)
+            return _account(row, tuple(sorted(set(groups))))
+
+        return await self._database.write(work)
+
+    async def get(self, user_id: str) -> Account:
+        """One user with its groups; NotFoundError."""
+
+        async def work(rows: Rows) -> Account:
+            row = await rows.one(_ONE, user_id)
+            if row is None:
+                raise NotFoundError("no such user", path=user_id)
+            names = await rows.all("SELECT group_id FROM memberships WHERE user_id = $1 ORDER BY group_id", user_id)
+            return _account(row, tuple(str(n[0]) for n in names))
+
+        return await self._database.read(work)
+
+    async def users(self) -> list[Account]:
+        """All users by name, without their groups."""
+
+        async def work(rows: Rows) -> list[Account]:
+            return [_account(row) for row in await rows.all(_ALL)]
+
+        return await self._database.read(work)
+
+    async def search(self, text: str, *, count_max: int) -> list[Account]:
+        """Enabled users whose id or display name contains ``text``, whatever the case; by id."""
+        pattern = "%" + text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+        async def work(rows: Rows) -> list[Account]:
+            found = await rows.all(
+                _SEARCH,
+                pattern,
+                count_max,
+            )
+            return [_account(row) for row in found]
+
+        return await self._database.read(work)
+
+    async def set_password(self, user_id: str, password: SecretText) -> None:
+        """Replace the login password; NotFoundError. App passwords stay."""
+        hashed = await self._passwords.hash(check_new_password(password))
+        await self._change("UPDATE users SET password_hash = $2, version = version + 1 WHERE id = $1", user_id, hashed)
+
+    async def set_enabled(self, user_id: str, *, enabled: bool) -> None:
+        """Let the user in, or keep it out at once; NotFoundError."""
+        sql = "UPDATE users SET enabled = $2, version = version + 1 WHERE id = $1"
+        await self._change(sql, user_id, int(enabled))
+
+    async def _change(self, sql: str, user_id: str, value: SqlValue) -> None:
+        async def work(rows: Rows) -> None:
+            if await rows.run(sql, user_id, value) == 0:
+                raise NotFoundError("no such user", path=user_id)
+
+        await self._database.write(work)
+
+    # --- app passwords ---------------------------------------------------------------------------------
+
+    async def make_app_password(self, user_id: str, label: str) -> SecretText:
+        """Create an app password; the secret is returned once and not stored. NotFoundError."""
+        secret = SecretText(random_text(self._random, APP_PASSWORD_CHARS))
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> None:
+            if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
+                raise NotFoundError("no such user", path=user_id)
+            await insert_app_password(rows, user_id, label, secret, now)
+
+        await self._database.write(work)
+        return secret
+
+    async def app_passwords(self, user_id: str) -> list[AppPassword]:
+        """The app passwords of one user, oldest first."""
+
+        async def work(rows: Rows) -> list[AppPassword]:
+            found = await rows.all(
+                "SELECT id, user_id, label, created, last_used FROM app_passwords WHERE user_id = $1 ORDER BY id",
+                user_id,
+            )
+            return [
+                AppPassword(_int(n), UserId(str(u)), str(label), _float(made), None if used is None else _float(used))
+                for n, u, label, made, used in found
+            ]
+
+        return await self._database.read(work)
+
+    async def delete_app_password(self, user_id: str, app_password_id: int) -> None:
+        """Revoke one app password; absent is success."""
+
+        async def work(rows: Rows) -> None:
+            await rows.run("DELETE FROM app_passwords WHERE user_id = $1 AND id = $2", user_id, app_password_id)
+
+        await self._database.write(work)
+
+    # --- groups ----------------------------------------------------------------------------------------
+
+    async def add_group(self, name: str) -> None:
+        """Create a group; BadRequestError, AlreadyExistsError."""
+        if not _GROUP_NAME.match(name):
+            raise BadRequestError("a group name has 1 to 64 letters, digits, blanks or . _ @ -", path=name)
+
+        async def work(rows: Rows) -> None:
+            changed = await rows.run(
+                "INSERT INTO groups (id, display_name, created) VALUES ($1, $1, $2) ON CONFLICT DO NOTHING",
+                name,
+                self._clock.now(),
+            )
+            if changed == 0:
+                raise AlreadyExistsError("there is a group of this name", path=name)
+
+        await self._database.write(work)
+
+    async def delete_group(self, name: str) -> None:
+        """Remove a group, not its members; NotFoundError."""
+
+        async def work(rows: Rows) -> None:
+            await rows.run("DELETE FROM memberships WHERE group_id = $1", name)
+            if await rows.run("DELETE FROM groups WHERE id = $1", name) == 0:
+                raise NotFoundError("no such group", path=name)
+
+        await self._database.write(work)
+
+    async def groups(self) -> list[Group]:
+        """All groups with their members, by name."""
+
+        async def work(rows: Rows) -> list[Group]:
+            members: dict[str, list[str]] = {
+                str(row[0]): [] for row in await rows.all("SELECT id FROM groups ORDER BY id")
+            }
+            for group, user in await rows.all("SELECT group_id, user_id FROM memberships ORDER BY group_id, user_id"):
+                members[str(group)].append(str(user))
+            return [Group(name, tuple(users)) for name, users in members.items()]
+
+        return await self._database.read(work)
+
+    async def join(self, group: str, user_id: str) -> None:
+        """Put a user into a group; NotFoundError; twice is success."""
+
+        async def work(rows: Rows) -> None:
+            if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
+                raise NotFoundError("no such user", path=user_id)
+            await _join(rows, group, user_id)
+
+        await self._database.write(work)
+
+    async def leave(self, group: str, user_id: str) -> None:
+        """Take a user out of a group; NotFoundError when it is not in it."""
+
+        async def work(rows: Rows) -> None:
+            sql = "DELETE FROM memberships WHERE group_id = $1 AND user_id = $2"
+            if await rows.run(sql, group, user_id) == 0:
+                raise NotFoundError("the user is not in this group", path=f"{group}/{user_id}")
+
+        await self._database.write(work)
+
+
+async def insert_app_password(rows: Rows, user_id: str, label: str, secret: SecretText, now: float) -> None:
+    """Store an app password by its hash; ``label`` is cut to 120 printable characters."""
+    await rows.run(
+        "INSERT INTO app_passwords (user_id, label, secret_hash, created) VALUES ($1, $2, $3, $4)",
+        user_id,
+        "".join(c for c in label if c.isprintable())[:_LABEL_CHARS_MAX] or "app",
+        hash_app_password(secret),
+        now,
+    )
+
+
+async def _join(rows: Rows, group: str, user_id: str) -> None:
+    if await rows.one("SELECT 1 FROM groups WHERE id = $1", group) is None:
+        raise NotFoundError("no such group", path=group, advice=f"Run `candado-server group add {group}`.")
+    await rows.run("INSERT INTO memberships (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", group, user_id)
+
+
+def check_new_password(password: SecretText) -> SecretText:
+    """Return the password, or raise BadRequestError: at least 10 characters, at most 1,024 bytes."""
+    text = password.reveal()
+    if len(text) < _PASSWORD_CHARS_MIN or len(text.encode("utf-8", "surrogatepass")) > _PASSWORD_BYTES_MAX:
+        raise BadRequestError(
+            f"a password must have at least {_PASSWORD_CHARS_MIN} characters and at most {_PASSWORD_BYTES_MAX} bytes",
+            advice="Choose a longer one, e.g. four random words.",
+        )
+    return password
+
+
+def random_text(random: Random, length: int) -> str:
+    """Return ``length`` unpredictable letters and digits, each of 57 equally likely (no look-alikes)."""
+    limit = 256 - 256 % len(_ALPHABET)
+    chosen: list[str] = []
+    while len(chosen) < length:
+        chosen += [_ALPHABET[b % len(_ALPHABET)] for b in random.token(length) if b < limit]
+    return "".join(chosen[:length])

@@ -1,0 +1,283 @@
+"""The authority: users' certificates and wrapped private keys.
+
+Layer: ``server``. Certificates are issued for the user who is logged in and nobody else; the signing key stays behind
+the ``Signer`` port. Keys are written once: whoever comes second is told so, in the same statement that would write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from candado.crypto.rsa import PublicKey
+from candado.crypto.x509 import (
+    Certificate,
+    assemble_certificate,
+    certificate_to_sign,
+    check_certificate,
+    parse_certificate,
+    parse_csr,
+)
+from candado.errors import (
+    BadRequestError,
+    BadSignatureError,
+    ForbiddenError,
+    FormatError,
+    KeysExistError,
+    NoKeysError,
+    PeerWithoutKeysError,
+    UntrustedCertificateError,
+)
+from candado.formats.keybundle import split_wrapped
+from candado.ports.server import Rows, Signer, SqlValue
+from candado.server.model import Backend, Principal
+from candado.types import UserId
+
+__all__ = ["CertificateRecord", "Pki"]
+
+_VALID_SECONDS: Final = 7300 * 86400
+_BACKDATE_SECONDS: Final = 60.0
+_CSR_CHARS_MAX: Final = 16384
+_CERTIFICATE_CHARS_MAX: Final = 32768
+_WRAPPED_CHARS_MAX: Final = 32768
+_USERS_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRecord:
+    """One certificate this authority issued or accepted; times in seconds since the epoch."""
+
+    serial: str
+    user_id: UserId
+    fingerprint_hex: str
+    issued_at: float
+    not_after: float
+    revoked_at: float | None
+
+
+class Pki:
+    """Use cases on keys and certificates."""
+
+    def __init__(self, backend: Backend, signer: Signer) -> None:
+        self._database = backend.database
+        self._clock = backend.clock
+        self._random = backend.random
+        self._signer = signer
+        self._authority = PublicKey.from_pem(signer.public_key_pem)
+
+    @property
+    def server_key_pem(self) -> str:
+        """PEM of the key that signs certificates."""
+        return self._signer.public_key_pem
+
+    @property
+    def authority_fingerprint_hex(self) -> str:
+        """SHA-256 of the authority's public key, lower-case hex."""
+        return self._authority.fingerprint_hex
+
+    async def check_signer(self) -> None:
+        """Sign and verify a message; BadSignatureError when the signer and its public key do not belong together."""
+        message = b"candado authority self-test " + self._random.token(16)
+        self._authority.verify_pkcs1_sha256(await self._signer.sign(message), message)
+
+    async def keys_exist(self, user_id: UserId) -> bool:
+        """Whether the user has both a certificate and a wrapped private key."""
+
+        async def work(rows: Rows) -> bool:
+            row = await rows.one(
+                "SELECT 1 FROM user_keys WHERE user_id = $1 AND certificate IS NOT NULL AND private_key IS NOT NULL",
+                user_id,
+            )
+            return row is not None
+
+        return await self._database.read(work)
+
+    # --- private key -----------------------------------------------------------------------------------
+
+    async def private_key(self, user_id: UserId) -> str:
+        """The wrapped private key exactly as it was stored; NoKeysError."""
+
+        async def work(rows: Rows) -> SqlValue:
+            row = await rows.one("SELECT private_key FROM user_keys WHERE user_id = $1", user_id)
+            return row[0] if row else None
+
+        found = await self._database.read(work)
+        if found is None:
+            raise NoKeysError("Could not find the private key of this user")
+        return str(found)
+
+    async def store_private_key(self, user_id: UserId, wrapped: str) -> None:
+        """Store a wrapped private key.
+
+        Raises:
+            BadRequestError: not in a spelling that clients can split.
+            KeysExistError: there is one; it is never replaced.
+        """
+        if len(wrapped) > _WRAPPED_CHARS_MAX:
+            raise BadRequestError("the private key is too long")
+        try:
+            split_wrapped(wrapped)
+        except FormatError as exc:
+            raise BadRequestError("the private key is not in the wrapped form") from exc
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> int:
+            return await rows.run(
+                "INSERT INTO user_keys (user_id, private_key, private_key_created) VALUES ($1, $2, $3)"
+                " ON CONFLICT (user_id) DO UPDATE SET private_key = excluded.private_key,"
+                " private_key_created = excluded.private_key_created WHERE user_keys.private_key IS NULL",
+                user_id,
+                wrapped,
+                now,
+            )
+
+        if await self._database.write(work) == 0:
+            raise KeysExistError("there is a private key already")
+
+    async def delete_private_key(self, user_id: UserId) -> None:
+        """Remove the wrapped private key; absent is success."""
+
+        async def work(rows: Rows) -> None:
+            await rows.run("UPDATE user_keys SET private_key = NULL WHERE user_id = $1", user_id)
+
+        await self._database.write(work)
+
+    # --- certificates ----------------------------------------------------------------------------------
+
+    async def certificates(self, principal: Principal, users: Sequence[str]) -> dict[str, str]:
+        """PEM certificates of ``users`` and always of the caller.
+
+        Raises:
+            NoKeysError: the caller has none. PeerWithoutKeysError: somebody else has none.
+            BadRequestError: more than 500 users.
+        """
+        wanted = list(dict.fromkeys([*users, principal.user_id]))
+        if len(wanted) > _USERS_MAX:
+            raise BadRequestError(f"at most {_USERS_MAX} users at once")
+
+        async def work(rows: Rows) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for user in wanted:
+                row = await rows.one("SELECT certificate FROM user_keys WHERE user_id = $1", user)
+                if row is not None and row[0] is not None:
+                    found[user] = str(row[0])
+            return found
+
+        found = await self._database.read(work)
+        if principal.user_id not in found:
+            raise NoKeysError("Could not find the public key of this user")
+        missing = [user for user in wanted if user not in found]
+        if missing:
+            raise PeerWithoutKeysError("Could not find the public key of a user", path=missing[0])
+        return found
+
+    async def register(self, principal: Principal, csr_pem: str) -> str:
+        """Issue, store and return the PEM certificate for a signing request.
+
+        Raises:
+            BadRequestError: no request, bad self-signature, unfit key.
+            ForbiddenError: its common name is not the caller's user id.
+            KeysExistError: there is a certificate already.
+        """
+        if len(csr_pem) > _CSR_CHARS_MAX:
+            raise BadRequestError("the signing request is too long")
+        try:
+            csr = parse_csr(csr_pem)
+        except (FormatError, BadSignatureError, UntrustedCertificateError) as exc:
+            raise BadRequestError(f"the signing request is not acceptable: {exc.message}") from exc
+        if csr.common_name != principal.user_id:
+            raise ForbiddenError("the common name of the signing request is not the user id")
+        if await self._has_certificate(principal.user_id):
+            raise KeysExistError("there is a certificate already")
+        now = self._clock.now()
+        serial = int.from_bytes(self._random.token(8)) >> 1 | 1
+        tbs = certificate_to_sign(
+            csr, serial=serial, not_before=now - _BACKDATE_SECONDS, not_after=now + _VALID_SECONDS
+        )
+        pem = assemble_certificate(tbs, await self._signer.sign(tbs))
+        await self._store_certificate(principal.user_id, parse_certificate(pem), pem)
+        return pem
+
+    async def store_certificate(self, principal: Principal, pem: str) -> None:
+        """Store a certificate that this authority issued earlier for the caller.
+
+        Raises:
+            BadRequestError: no certificate, another name, or not signed by this authority.
+            KeysExistError: there is a certificate already.
+        """
+        if len(pem) > _CERTIFICATE_CHARS_MAX:
+            raise BadRequestError("the certificate is too long")
+        try:
+            certificate = parse_certificate(pem)
+            check_certificate(certificate, user_id=principal.user_id, authority=self._authority, now=self._clock.now())
+        except (FormatError, UntrustedCertificateError, BadSignatureError) as exc:
+            raise BadRequestError(f"the certificate is not acceptable: {exc.message}") from exc
+        await self._store_certificate(principal.user_id, certificate, pem)
+
+    async def delete_certificate(self, user_id: UserId) -> None:
+        """Remove the certificate and record it as revoked; absent is success."""
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> None:
+            await rows.run("UPDATE user_keys SET certificate = NULL WHERE user_id = $1", user_id)
+            await rows.run("UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL", user_id, now)
+
+        await self._database.write(work)
+
+    async def issued(self) -> list[CertificateRecord]:
+        """All certificates ever stored, by time."""
+
+        async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
+            return await rows.all(
+                "SELECT serial, user_id, fingerprint, issued, not_after, revoked FROM certificates ORDER BY issued"
+            )
+
+        return [
+            CertificateRecord(
+                str(serial),
+                UserId(str(user)),
+                str(fingerprint),
+                _seconds(issued),
+                _seconds(not_after),
+                None if revoked is None else _seconds(revoked),
+            )
+            for serial, user, fingerprint, issued, not_after, revoked in await self._database.read(work)
+        ]
+
+    async def _has_certificate(self, user_id: UserId) -> bool:
+        async def work(rows: Rows) -> bool:
+            row = await rows.one("SELECT 1 FROM user_keys WHERE user_id = $1 AND certificate IS NOT NULL", user_id)
+            return row is not None
+
+        return await self._database.read(work)
+
+    async def _store_certificate(self, user_id: UserId, certificate: Certificate, pem: str) -> None:
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> None:
+            changed = await rows.run(
+                "INSERT INTO user_keys (user_id, certificate, certificate_created) VALUES ($1, $2, $3)"
+                " ON CONFLICT (user_id) DO UPDATE SET certificate = excluded.certificate,"
+                " certificate_created = excluded.certificate_created WHERE user_keys.certificate IS NULL",
+                user_id,
+                pem,
+                now,
+            )
+            if changed == 0:
+                raise KeysExistError("there is a certificate already")
+            await rows.run(
+                "INSERT INTO certificates (serial, user_id, fingerprint, certificate, issued, not_after)"
+                " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET revoked = NULL",
+                str(certificate.serial),
+                user_id,
+                certificate.fingerprint_hex,
+                pem,
+                now,
+                certificate.not_after,
+            )
+
+        await self._database.write(work)
+
+
+def _seconds(value: SqlValue) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
