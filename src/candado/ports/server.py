@@ -82,6 +82,14 @@ class ObjectStore(Protocol):
     orphan that ``candado-server check`` finds and collects after a grace time.
     """
 
+    @property
+    def epoch(self) -> str:
+        """Text that changes when blobs that were not persisted may have been lost, such as by a power cut.
+
+        A store whose ``finish`` is already durable answers with a constant.
+        """
+        ...
+
     def create(self, *, size_hint: int | None = None) -> BlobWriter:
         """Start a new blob; a size hint below 64 KiB lets the adapter work without a thread."""
         ...
@@ -104,6 +112,10 @@ class ObjectStore(Protocol):
 
     async def delete(self, blob_ids: Sequence[str]) -> None:
         """Remove blobs; absent is success."""
+        ...
+
+    async def sweep(self, before: float) -> int:
+        """Remove what receptions that never finished left behind before that time (epoch seconds); how many."""
         ...
 
     def scan(self) -> AsyncIterator[tuple[str, int, float]]:

@@ -1,0 +1,338 @@
+"""Blobs in a directory.
+
+Layer: ``adapters``; implements ``ports.server.ObjectStore``.
+
+Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a blob being received is ``tmp/<id>`` and takes its place by rename when finished.
+An id is 32 random hex digits, but a process keeps the first four for 512 blobs: what is written together lies together,
+in the directories (few to sync) and in the indexes over ids (few pages to write).
+Nothing is synced to disk before ``persist``, which syncs the files and then each directory once. Small bodies
+are written at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the next
+is received.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from candado.errors import LocalPermissionError, LocalStorageError, MisuseError, NotFoundError, QuotaExceededError
+from candado.ports.ambient import Random
+
+__all__ = ["DirectoryObjects", "machine_epoch"]
+
+T = TypeVar("T")
+
+INLINE_BYTES_MAX: Final = 64 * 1024
+PIECE_BYTES: Final = 1024 * 1024
+_PREFIX_BLOBS: Final = 512
+_VECTORS_MAX: Final = 512
+_THREADS: Final = 8
+_SYNC_SLICE: Final = 32
+_BLOB_ID = re.compile(r"[a-z0-9]{32}\Z")
+
+
+def _storage_error(exc: OSError) -> LocalStorageError | QuotaExceededError:
+    if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return QuotaExceededError("there is no space left for file bodies")
+    if exc.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return LocalPermissionError(f"the object store cannot be used: {exc.strerror}")
+    return LocalStorageError(f"the object store failed: {exc.strerror}")
+
+
+def machine_epoch() -> str:
+    """Text that is the same until the machine starts anew; what was written without a sync may be lost then."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        # Other systems: the minute of the start, by the wall clock.
+        return str(int((time.time_ns() / 1e9 - time.monotonic()) // 60))
+
+
+def _write_all(descriptor: int, pieces: list[bytes]) -> None:
+    for start in range(0, len(pieces), _VECTORS_MAX):
+        vector: list[bytes | memoryview] = list(pieces[start : start + _VECTORS_MAX])
+        while vector:
+            written = os.writev(descriptor, vector)
+            while vector and written >= len(vector[0]):
+                written -= len(vector[0])
+                del vector[0]
+            if written:
+                vector[0] = memoryview(vector[0])[written:]
+
+
+class _Writer:
+    """A blob that is being received; implements ``BlobWriter``."""
+
+    __slots__ = ("_blob_id", "_descriptor", "_done", "_gathered", "_pieces", "_store", "_task")
+
+    def __init__(self, store: "DirectoryObjects", blob_id: str) -> None:
+        self._store = store
+        self._blob_id = blob_id
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self._descriptor: int | None = None
+        self._task: asyncio.Future[None] | None = None
+        self._done = False
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Append; see ``BlobWriter``."""
+        if self._done:
+            raise MisuseError("the blob is finished")
+        if data:
+            self._pieces.append(bytes(data))
+            self._gathered += len(data)
+        if self._gathered >= PIECE_BYTES:
+            await self._settle()
+            self._task = self._store.in_thread(self._append, self._take())
+
+    async def finish(self) -> str:
+        """Close it and return its id; see ``BlobWriter``."""
+        if self._done:
+            raise MisuseError("the blob is finished")
+        if self._descriptor is None and self._task is None and self._gathered <= INLINE_BYTES_MAX:
+            self._finish(self._take())
+        else:
+            await self._settle()
+            await self._store.in_thread(self._finish, self._take())
+        self._done = True
+        return self._blob_id
+
+    async def discard(self) -> None:
+        """Throw it away; see ``BlobWriter``."""
+        if self._done:
+            return
+        self._done = True
+        with contextlib.suppress(LocalStorageError, QuotaExceededError):
+            await self._settle()
+        self._close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._store.temporary(self._blob_id))
+
+    def _take(self) -> list[bytes]:
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        return pieces
+
+    async def _settle(self) -> None:
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    def _append(self, pieces: list[bytes]) -> None:
+        try:
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._descriptor = os.open(self._store.temporary(self._blob_id), flags, 0o600)
+            _write_all(self._descriptor, pieces)
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+
+    def _finish(self, pieces: list[bytes]) -> None:
+        self._append(pieces)
+        self._close()
+        try:
+            self._store.adopt(self._blob_id)
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+
+class DirectoryObjects:
+    """Blobs below one directory; implements ``ObjectStore``."""
+
+    def __init__(self, root: Path, random: Random, *, epoch: str | None = None) -> None:
+        self._root = str(root)
+        self._random = random
+        self._epoch = machine_epoch() if epoch is None else epoch
+        self._prefix = ""
+        self._prefix_left = 0
+        self._made: set[str] = set()
+        self._rooted: set[str] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candado-blob")
+        (root / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def epoch(self) -> str:
+        """Changes when blobs that were not persisted may have been lost: with a new start of the machine."""
+        return self._epoch
+
+    def create(self, *, size_hint: int | None = None) -> _Writer:
+        """Start a new blob; see ``ObjectStore``. The size hint is not needed here."""
+        del size_hint
+        return _Writer(self, self._new_id())
+
+    async def put(self, data: bytes) -> str:
+        """Store a small blob in one go."""
+        writer = self.create(size_hint=len(data))
+        try:
+            await writer.write(data)
+            return await writer.finish()
+        except BaseException:
+            await writer.discard()
+            raise
+
+    async def persist(self, blob_ids: Sequence[str]) -> None:
+        """Sync the blobs and their directories; see ``ObjectStore``."""
+        slices = [blob_ids[i : i + _SYNC_SLICE] for i in range(0, len(blob_ids), _SYNC_SLICE)]
+        await asyncio.gather(*[self.in_thread(self._sync_files, part) for part in slices])
+        folders = sorted({f"{blob_id[0:2]}/{blob_id[2:4]}" for blob_id in blob_ids})
+        await asyncio.gather(*[self.in_thread(self._sync_folder, folder) for folder in folders])
+        fresh = [folder for folder in folders if folder not in self._rooted]
+        if fresh:
+            # The names of the directories themselves, once in the life of the process.
+            parents = sorted({folder[0:2] for folder in fresh})
+            await asyncio.gather(*[self.in_thread(self._sync_folder, parent) for parent in parents])
+            await self.in_thread(self._sync_folder, ".")
+            self._rooted.update(fresh)
+
+    async def read(
+        self, blob_id: str, *, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
+        """Bytes start..stop in pieces of at most 1 MiB; see ``ObjectStore``."""
+        descriptor = self._open(blob_id)
+        try:
+            size = os.fstat(descriptor).st_size
+            end = size if stop is None else min(stop, size)
+            position = start
+            while position < end:
+                count = min(PIECE_BYTES, end - position)
+                if count <= INLINE_BYTES_MAX:
+                    piece = os.pread(descriptor, count, position)
+                else:
+                    piece = await self.in_thread(os.pread, descriptor, count, position)
+                if not piece:
+                    raise LocalStorageError("a blob ended before its size", path=blob_id)
+                position += len(piece)
+                yield piece
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+        finally:
+            os.close(descriptor)
+
+    async def size(self, blob_id: str) -> int:
+        """Size in bytes; NotFoundError."""
+        try:
+            return os.stat(self.place(blob_id)).st_size
+        except FileNotFoundError as exc:
+            raise NotFoundError("no such blob", path=blob_id) from exc
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+
+    async def delete(self, blob_ids: Sequence[str]) -> None:
+        """Remove blobs; absent is success."""
+        if len(blob_ids) == 1:
+            self._unlink(blob_ids)
+        elif blob_ids:
+            await self.in_thread(self._unlink, blob_ids)
+
+    async def scan(self) -> AsyncIterator[tuple[str, int, float]]:
+        """All blobs: id, size, time of writing."""
+        for outer in await self.in_thread(self._folders, "."):
+            for inner in await self.in_thread(self._folders, outer):
+                for found in await self.in_thread(self._files, f"{outer}/{inner}"):
+                    yield found
+
+    async def sweep(self, before: float) -> int:
+        """Remove what unfinished receptions left behind before that time; see ``ObjectStore``."""
+        return await self.in_thread(self._sweep, before)
+
+    # --- paths and system calls -----------------------------------------------------------------------
+
+    def in_thread(self, function: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
+        """Run a blocking function on the store's own threads."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *arguments))
+
+    def temporary(self, blob_id: str) -> str:
+        """Path of a blob that is being received."""
+        return f"{self._root}/tmp/{blob_id}"
+
+    def place(self, blob_id: str) -> str:
+        """Path of a finished blob; NotFoundError when the text cannot be an id."""
+        if not _BLOB_ID.match(blob_id):
+            raise NotFoundError("no such blob", path=blob_id)
+        return f"{self._root}/{blob_id[0:2]}/{blob_id[2:4]}/{blob_id}"
+
+    def adopt(self, blob_id: str) -> None:
+        """Move a received blob to its place; OSError."""
+        folder = blob_id[0:4]
+        if folder not in self._made:
+            os.makedirs(f"{self._root}/{blob_id[0:2]}/{blob_id[2:4]}", mode=0o700, exist_ok=True)
+            self._made.add(folder)
+        os.rename(self.temporary(blob_id), self.place(blob_id))
+
+    def _new_id(self) -> str:
+        if self._prefix_left == 0:
+            self._prefix = self._random.token(2).hex()
+            self._prefix_left = _PREFIX_BLOBS
+        self._prefix_left -= 1
+        return self._prefix + self._random.token(14).hex()
+
+    def _open(self, blob_id: str) -> int:
+        try:
+            return os.open(self.place(blob_id), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as exc:
+            raise NotFoundError("no such blob", path=blob_id) from exc
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+
+    def _sync_files(self, blob_ids: Sequence[str]) -> None:
+        for blob_id in blob_ids:
+            descriptor = self._open(blob_id)
+            try:
+                os.fsync(descriptor)
+            except OSError as exc:
+                raise _storage_error(exc) from exc
+            finally:
+                os.close(descriptor)
+
+    def _sync_folder(self, folder: str) -> None:
+        try:
+            descriptor = os.open(f"{self._root}/{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+
+    def _unlink(self, blob_ids: Sequence[str]) -> None:
+        for blob_id in blob_ids:
+            try:
+                os.unlink(self.place(blob_id))
+            except FileNotFoundError:
+                continue
+            except OSError as exc:
+                raise _storage_error(exc) from exc
+
+    def _folders(self, folder: str) -> list[str]:
+        with os.scandir(f"{self._root}/{folder}") as found:
+            return sorted(e.name for e in found if len(e.name) == 2 and e.is_dir(follow_symlinks=False))
+
+    def _files(self, folder: str) -> list[tuple[str, int, float]]:
+        files: list[tuple[str, int, float]] = []
+        with os.scandir(f"{self._root}/{folder}") as found:
+            for entry in found:
+                with contextlib.suppress(FileNotFoundError):
+                    facts = entry.stat(follow_symlinks=False)
+                    files.append((entry.name, facts.st_size, facts.st_mtime))
+        return sorted(files)
+
+    def _sweep(self, before: float) -> int:
+        swept = 0
+        with os.scandir(f"{self._root}/tmp") as found:
+            for entry in found:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < before:
+                        os.unlink(entry.path)
+                        swept += 1
+        return swept
