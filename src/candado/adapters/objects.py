@@ -6,8 +6,8 @@ Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a blob being received is ``tmp/<id>`` and 
 An id is 32 random hex digits, but a process keeps the first four for 512 blobs: what is written together lies together,
 in the directories (few to sync) and in the indexes over ids (few pages to write).
 Nothing is synced to disk before ``persist``, which syncs the files and then each directory once. Small bodies
-are written at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the next
-is received.
+are written in place at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the
+next is received.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class _Writer:
         if self._done:
             raise MisuseError("the blob is finished")
         if self._descriptor is None and self._task is None and self._gathered <= INLINE_BYTES_MAX:
-            self._finish(self._take())
+            self._store.write_small(self._blob_id, self._take())
         else:
             await self._settle()
             await self._store.in_thread(self._finish, self._take())
@@ -264,11 +264,34 @@ class DirectoryObjects:
 
     def adopt(self, blob_id: str) -> None:
         """Move a received blob to its place; OSError."""
+        self._make_folder(blob_id)
+        os.rename(self.temporary(blob_id), self.place(blob_id))
+
+    def write_small(self, blob_id: str, pieces: list[bytes]) -> None:
+        """Write a whole blob where it belongs.
+
+        Nobody can know its id before this returns, and without a row it is an orphan like any other, so it needs no
+        temporary name; on a journalling file system the rename would cost more than the rest.
+        """
+        place = self.place(blob_id)
+        try:
+            self._make_folder(blob_id)
+            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                _write_all(descriptor, pieces)
+            except OSError:
+                os.unlink(place)
+                raise
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise _storage_error(exc) from exc
+
+    def _make_folder(self, blob_id: str) -> None:
         folder = blob_id[0:4]
         if folder not in self._made:
             os.makedirs(f"{self._root}/{blob_id[0:2]}/{blob_id[2:4]}", mode=0o700, exist_ok=True)
             self._made.add(folder)
-        os.rename(self.temporary(blob_id), self.place(blob_id))
 
     def _new_id(self) -> str:
         if self._prefix_left == 0:
