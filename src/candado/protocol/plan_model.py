@@ -3,9 +3,9 @@
 Layer: ``protocol``. A *path* is relative to the synced folder, "/" separated, the same text on both sides; the folder
 itself is not in any tree. Everything here is a value; nothing reads a disk, a network or a clock.
 
-The three trees of a plan are observations: what the local scan saw, what the accepted remote metadata says, and what both
-sides were when they last agreed. ``content_id`` names one content version of a remote file: every version has a fresh file
-key and nonce, so two entries with one ``content_id`` have the same bytes.
+The three trees of a plan are observations: what the local scan saw, what the accepted remote metadata says, and
+what both sides were when they last agreed. ``content_id`` names one content version of a remote file: every version
+has a fresh file key and nonce, so two entries with one ``content_id`` have the same bytes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -128,8 +128,8 @@ class DeleteLimit:
 class PlanOptions:
     """What a plan depends on besides the trees.
 
-    ``stamp`` is the time of the run as it appears in names, such as ``2026-11-23 153000``. ``max_delete`` None means the
-    built-in guard. ``fold_case`` says that the local file system does not tell upper from lower case.
+    ``stamp`` is the time of the run as it appears in names, such as ``2026-11-23 153000``. ``max_delete`` None
+    means the built-in guard. ``fold_case`` says that the local file system does not tell upper from lower case.
     """
 
     mode: Mode
@@ -290,9 +290,10 @@ DELETE_SHARE_MAX: Final = 0.25
 class Plan:
     """Operations in an order that is right for each side, and what could not be planned.
 
-    ``operations`` is final only when ``questions`` is empty; else the caller answers them and plans again. Operations on
-    the local side and on the remote side are independent of each other but for their contents: the caller carries out the
-    local ones first, because uploads read from final local paths. Downloads name the remote version, not its path.
+    ``operations`` is final only when ``questions`` is empty; else the caller answers them and plans again.
+    Operations on the local side and on the remote side are independent of each other but for their contents: the
+    caller carries out the local ones first, because uploads read from final local paths. Downloads name the remote
+    version, not its path.
     """
 
     operations: tuple[Operation, ...]

@@ -1,0 +1,119 @@
+"""Names in a sync: conflict copies, names that cannot travel, names that fall together.
+
+Layer: ``protocol``; pure text work on paths ("/" separated) and names (one component).
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from candado.protocol.plan_model import Problem
+
+__all__ = ["clashes", "conflict_name", "is_conflict_name", "join", "name_of", "name_problem", "parent_of"]
+
+NAME_BYTES_MAX: Final = 255
+"""Longest name of the common file systems, in UTF-8."""
+
+_CONFLICT = re.compile(r" \(conflicted copy [^()/]{0,80}\d{4}-\d{2}-\d{2} \d{6}(?: \d+)?\)")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f/()]")
+_SUFFIX_LENGTH_MAX: Final = 16
+_DEVICE_LENGTH_MAX: Final = 40
+
+
+def parent_of(path: str) -> str:
+    """The folder a path lies in; empty for the top level."""
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    """The last component of a path."""
+    return path.rpartition("/")[2]
+
+
+def join(folder: str, name: str) -> str:
+    """The path of ``name`` in ``folder`` (empty: the top level)."""
+    return f"{folder}/{name}" if folder else name
+
+
+def is_conflict_name(name: str) -> bool:
+    """Whether a name is that of a conflict copy."""
+    return _CONFLICT.search(name) is not None
+
+
+def conflict_name(name: str, *, device: str, stamp: str, is_taken: Callable[[str], bool]) -> str:
+    """Return ``stem (conflicted copy DEVICE STAMP).suffix``, free and at most 255 bytes long.
+
+    A conflict copy of a conflict copy gets the name that a copy of the original would get, so that marks never pile
+    up. A number follows the stamp when the name is taken.
+    """
+    original = _CONFLICT.sub("", name) or name
+    stem, dot, suffix = original.rpartition(".")
+    if not stem or len(suffix) > _SUFFIX_LENGTH_MAX:
+        stem, dot, suffix = original, "", ""
+    who = _UNFIT.sub("", device)[:_DEVICE_LENGTH_MAX].strip() or "device"
+    number = 1
+    while True:
+        mark = f" (conflicted copy {who} {stamp}{f' {number}' if number > 1 else ''}){dot}{suffix}"
+        room = NAME_BYTES_MAX - len(mark.encode("utf-8", "surrogatepass"))
+        candidate = _cut(stem, room) + mark
+        if not is_taken(candidate):
+            return candidate
+        number += 1
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    """The longest beginning of ``text`` that is at most ``bytes_max`` bytes of UTF-8."""
+    return text.encode("utf-8", "surrogatepass")[:bytes_max].decode("utf-8", "ignore")
+
+
+def name_problem(name: str) -> str | None:
+    """Why a local name cannot be stored remotely, or None."""
+    if name in ("", ".", ".."):
+        return "this name has a meaning of its own"
+    try:
+        size_bytes = len(name.encode())
+    except UnicodeEncodeError:
+        return "the name is not valid UTF-8"
+    if size_bytes > NAME_BYTES_MAX:
+        return "the name is longer than 255 bytes"
+    if any(ord(c) < 32 or c in "/\\\x7f" for c in name):
+        return "the name holds a control character or a slash"
+    return None
+
+
+def clashes(
+    paths: Iterable[str], *, agreed: Collection[str], shared: Collection[str], fold_case: bool
+) -> list[Problem]:
+    """Return a problem for each path that falls together with another one.
+
+    Two paths fall together when they differ only in the Unicode composition of characters or, with ``fold_case``, in
+    upper and lower case. One of each group keeps its place: one that was agreed upon, else one that is on both sides,
+    else the first in order. Without ``fold_case``, paths that differ only in case give a warning, unless all are
+    agreed upon.
+    """
+    exact: dict[str, list[str]] = {}
+    folded: dict[str, list[str]] = {}
+    for path in paths:
+        composed = path if path.isascii() else unicodedata.normalize("NFC", path)
+        exact.setdefault(composed, []).append(path)
+        lowered = composed.casefold()
+        folded.setdefault(lowered if path.isascii() else unicodedata.normalize("NFC", lowered), []).append(path)
+    problems: list[Problem] = []
+    for group in (folded if fold_case else exact).values():
+        if len(group) > 1:
+            keeper = min(group, key=lambda p: (p not in agreed, p not in shared, p))
+            problems += [
+                Problem(path, "NAME_UNSAFE", f"the name falls together with {keeper!r}")
+                for path in sorted(group)
+                if path != keeper
+            ]
+    if not fold_case:
+        problems += [
+            Problem(path, "NAME_CASE", "other devices may not tell this name from one in other case", is_warning=True)
+            for group in folded.values()
+            if len(group) > 1
+            for path in group
+            if path not in agreed
+        ]
+    return problems
