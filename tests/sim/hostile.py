@@ -87,13 +87,12 @@ class Hostile:
         for node in nodes:
             if node.file_id in self._documents and self._documents[node.file_id] is None:
                 continue
+            twin = replace(node, is_encrypted=self._flags.get(node.file_id, node.is_encrypted))
             if node.metadata_text is not None:
                 raw = self._document(node.file_id, RawMetadata(node.metadata_text, node.metadata_signature))
                 assert raw is not None
-                node = replace(node, metadata_text=raw.text, metadata_signature=raw.signature)
-            if node.file_id in self._flags:
-                node = replace(node, is_encrypted=self._flags[node.file_id])
-            shown.append(node)
+                twin = replace(twin, metadata_text=raw.text, metadata_signature=raw.signature)
+            shown.append(twin)
         if not shown:
             raise NotFoundError
         return shown

@@ -56,9 +56,7 @@ class SimRemote:
 
     async def user_info(self) -> UserInfo:
         self._note("user_info")
-        return UserInfo(
-            UserId(self.user), self.user.title(), self.server.quota_bytes, self.server.used(self.user)
-        )
+        return UserInfo(UserId(self.user), self.user.title(), self.server.quota_bytes, self.server.used(self.user))
 
     async def server_key(self) -> str:
         self._note("server_key")

@@ -148,8 +148,7 @@ class SimServer:
         self.log.append(Request(user, method, detail))
         self.received.append(detail.encode("utf-8", "surrogatepass"))
         self.received.extend(
-            payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass")
-            for payload in payloads
+            payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass") for payload in payloads
         )
 
     def account(self, user: str) -> Account:

@@ -89,7 +89,7 @@ class Tree:
         here = self.nodes[root]
         for at in ids:
             for table in (self.nodes, self.children, self.metadata, self.counters):
-                table.pop(at, None)  # type: ignore[attr-defined]
+                table.pop(at, None)
         for at in other.subtree(root):
             self.nodes[at] = other.nodes[at]
             if at in other.children:

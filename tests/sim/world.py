@@ -61,9 +61,7 @@ class World:
             authority=self.server.authority.public,
             own_key_fingerprint=self.identity(user).key.public.fingerprint_hex,
             peers={
-                UserId(peer): PeerPin(
-                    self.identity(peer).key.public.fingerprint_hex, self.clock.now(), verified=False
-                )
+                UserId(peer): PeerPin(self.identity(peer).key.public.fingerprint_hex, self.clock.now(), verified=False)
                 for peer in peers
             },
         )

@@ -1,9 +1,9 @@
 """What is known of an encrypted folder: identities, members, pins, positions, opened folders.
 
-Layer: ``folder``; frozen values without behaviour that touches the outside. ``SealedFolder`` (``formats.metadata``) is what
-a server sent; ``OpenFolder`` is what passed ``opening.accept_metadata`` or was made by ``sealing``. Deeper code takes
-only the latter. Pins are what this device remembers of states it accepted; they are stored by the caller, in one
-transaction with whatever depends on them.
+Layer: ``folder``; frozen values without behaviour that touches the outside. ``SealedFolder`` (``formats.metadata``)
+is what a server sent; ``OpenFolder`` is what passed ``opening.accept_metadata`` or was made by ``sealing``. Deeper
+code takes only the latter. Pins are what this device remembers of states it accepted; they are stored by the caller,
+in one transaction with whatever depends on them.
 
 Source: threats.md section 3 (pins); crypto.md 8 to 13.
 """
@@ -91,7 +91,8 @@ class FolderPin:
 
     ``members`` maps user ids to key fingerprints and is empty for nested folders; ``former`` holds removed members the
     same way. ``key_checksums`` is every checksum ever accepted for the root (empty for nested folders),
-    ``current_checksum`` the one whose key sealed the pinned state. ``path_hint`` is the clear path last seen, for people only.
+    ``current_checksum`` the one whose key sealed the pinned state. ``path_hint`` is the clear path last seen, for
+    people only. ``must_rotate`` stays True from a removal that kept the old key (A33) until a new key was accepted.
     """
 
     file_id: FileId
@@ -108,6 +109,7 @@ class FolderPin:
     current_checksum: str
     path_hint: str = ""
     former: Mapping[UserId, str] = field(default_factory=dict[UserId, str])
+    must_rotate: bool = False
 
     def to_json(self) -> bytes:
         """Canonical JSON of this pin; the inverse of ``from_json``."""
@@ -126,6 +128,7 @@ class FolderPin:
             "current_checksum": self.current_checksum,
             "path_hint": self.path_hint,
             "former": {str(user): fingerprint for user, fingerprint in self.former.items()},
+            "must_rotate": self.must_rotate,
         }
         return dump_canonical(document)
 
@@ -167,9 +170,7 @@ class AccountPins:
     owns: frozenset[FileId] = frozenset()
     root_checksums: Mapping[str, FileId] = field(default_factory=dict[str, FileId])
     documents: Mapping[str, FileId] = field(default_factory=dict[str, FileId])
-    places: Mapping[tuple[FileId, SealedName], FileId] = field(
-        default_factory=dict[tuple[FileId, SealedName], FileId]
-    )
+    places: Mapping[tuple[FileId, SealedName], FileId] = field(default_factory=dict[tuple[FileId, SealedName], FileId])
     history_overrides: frozenset[str] = frozenset()
 
 
@@ -185,8 +186,8 @@ class RawText:
 class OpenFolder:
     """A folder whose state was accepted, or that we sealed ourselves.
 
-    ``members`` and ``metadata_key`` of a nested folder are those of its root, except that the key is an older one of the
-    same root while the transition says so. ``digest`` is the hex SHA-256 of the signed bytes.
+    ``members`` and ``metadata_key`` of a nested folder are those of its root, except that the key is an older one of
+    the same root while the transition says so. ``digest`` is the hex SHA-256 of the signed bytes.
     """
 
     file_id: FileId
@@ -232,7 +233,7 @@ class RootPosition:
 
 @dataclass(frozen=True, slots=True)
 class NestedPosition:
-    """The place of a nested folder: listed by its sealed name in an accepted parent (the root itself or a nested one)."""
+    """The place of a nested folder: its sealed name is listed in an accepted parent (the root or a nested one)."""
 
     file_id: FileId
     sealed_name: SealedName
@@ -260,8 +261,8 @@ class Event:
 class Transition:
     """The difference between the pinned and the accepted state.
 
-    ``must_rotate`` asks a writer to make a new metadata key before it writes anything else; ``old_key`` says that a nested
-    document was still sealed under an older key of the root and has to be rewritten under the current one.
+    ``must_rotate`` asks a writer to make a new metadata key before it writes anything else; ``old_key`` says that a
+    nested document was still sealed under an older key of the root and has to be rewritten under the current one.
     """
 
     members_added: tuple[UserId, ...] = ()
@@ -310,6 +311,7 @@ def _pin_from(value: JsonValue) -> FolderPin:
         current_checksum=_text(value["current_checksum"]),
         path_hint=_text(value["path_hint"]),
         former=_users(value["former"]),
+        must_rotate=value["must_rotate"] is True,
     )
 
 

@@ -1,13 +1,13 @@
 """One write session on one locked folder: lock, write, commit metadata, unlock, read back.
 
-Layer: ``protocol``; sans-I/O. The caller (``client.session``) feeds events in and carries out the returned commands one after
-the other, in order; the answer to the last command of a list is the next event. The answer to any command may also be a
-failure event. Nothing here knows the time: waits are asked for and added up.
+Layer: ``protocol``; sans-I/O. The caller (``client.session``) feeds events in and carries out the returned commands
+one after the other, in order; the answer to the last command of a list is the next event. The answer to any command
+may also be a failure event. Nothing here knows the time: waits are asked for and added up.
 
 Theory of operation:
 
-* The lock compares counters on the server, so a lock that was granted means that the state read before is still current.
-  A conflict (412) and a lock held by somebody else (423) therefore both lead back to reading.
+* The lock compares counters on the server, so a lock that was granted means that the state read before is still
+  current. A conflict (412) and a lock held by somebody else (423) therefore both lead back to reading.
 * The token goes to the journal before the first write, and the fact that the unlock was sent goes there before the
   unlock: after a crash ``Recover`` asks every journalled lock back with *abort*, which an unlocked server answers with
   "no such lock".
@@ -15,7 +15,8 @@ Theory of operation:
   journal keep the token for the next start.
 * An unlock without an answer may have happened. It is repeated, which is harmless; then reading back decides. What was
   acknowledged but is not there afterwards is a lie of the server (A83).
-* One loss cannot be repaired: the answer to ``Lock``. The token is then known to nobody and the server frees the folder.
+* One loss cannot be repaired: the answer to ``Lock``. The token is then known to nobody and the server frees the
+  folder.
 
 Source: client-flows.md section 17; api.md 4, 5 and 9.3; threats.md A80, A81, A83.
 """
@@ -188,7 +189,7 @@ class UnlockOutcomeUnknown:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Every touched folder shows exactly what was written."""
+    """Every touched folder shows what was written, or an accepted later state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ class StillOld:
 
 @dataclass(frozen=True, slots=True)
 class ShowsOther:
-    """A touched folder shows neither; ``error`` says what (a rollback, a fork, or a later edit of somebody else)."""
+    """A touched folder shows neither, or a state that is not accepted; ``error`` says what (a rollback, a fork)."""
 
     error: CandadoError
 
@@ -312,8 +313,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Any]], Step[State]]] = {
 class Edit(Machine[State, Command]):
     """A write session.
 
-    ``error`` is what ended a FAILED session (None after ``Recover``); raise it. ``lock_may_remain`` is True when the journal
-    keeps the token because three aborts got no answer.
+    ``error`` is what ended a FAILED session (None after ``Recover``); raise it. ``lock_may_remain`` is True when the
+    journal keeps the token because three aborts got no answer.
 
     Args:
         patience_seconds: how long to wait in total for a lock that somebody else holds.

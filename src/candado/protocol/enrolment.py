@@ -1,9 +1,10 @@
 """What a device does about the account's keys: make them, take them over, or stop.
 
-Layer: ``protocol``; pure decisions over what the server answered. The caller performs the step, looks again and asks again.
+Layer: ``protocol``; pure decisions over what the server answered. The caller performs the step, looks again and asks
+again.
 
-The dangerous answer is "there are no keys": a device that has an identity never makes a new one because of it (A13), and a
-person who says that the twelve words exist is never led into making new keys.
+The dangerous answer is "there are no keys": a device that has an identity never makes a new one because of it (A13),
+and a person who says that the twelve words exist is never led into making new keys.
 
 Source: client-flows.md sections 1 and 2; threats.md A03, A09, A13.
 """
@@ -123,8 +124,8 @@ def check_own_certificate(
 def wrapped_key_refused(error: CandadoError) -> CandadoError:
     """The error to raise when storing the wrapped key failed after a certificate was registered.
 
-    A conflict means that another device stored its key meanwhile: join with its words. Anything else leaves a certificate
-    without a private key, which only a reset removes; the cause is chained by the caller.
+    A conflict means that another device stored its key meanwhile: join with its words. Anything else leaves a
+    certificate without a private key, which only a reset removes; the cause is chained by the caller.
     """
     if isinstance(error, KeysExistError):
         return KeysExistError("Another device stored its keys meanwhile; the keys made here are thrown away.")

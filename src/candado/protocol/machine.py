@@ -1,8 +1,8 @@
 """A table runner for conversations: state and event in, next state and commands out.
 
-Layer: ``protocol``; pure. A machine is an Enum of states and one table ``(state, event type) -> Step``. A step names the
-states it may lead to and a function that returns the next one with the commands to carry out, so that the picture of a
-machine (``mermaid``) and the tests of its table come from the code that runs.
+Layer: ``protocol``; pure. A machine is an Enum of states and one table ``(state, event type) -> Step``. A step names
+the states it may lead to and a function that returns the next one with the commands to carry out, so that the picture
+of a machine (``mermaid``) and the tests of its table come from the code that runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
