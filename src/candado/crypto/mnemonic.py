@@ -45,7 +45,7 @@ _WORD_BITS: Final = 11
 _KEY_BYTES: Final = 32
 _LIST_SHA256: Final = "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda"
 _PEM_LABEL: Final = "PRIVATE KEY"
-_NUMBERING = re.compile(r"^(?:\d{1,2}[.):]?|[-*•·–—]+)|[,;.]+$")
+_NUMBERING = re.compile(r"^(?:\d{1,2}[.):]?|[-*\u2022\u00b7\u2013\u2014]+)|[,;.]+$")
 
 
 class KdfVariant(Enum):

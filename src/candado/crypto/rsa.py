@@ -1,8 +1,8 @@
 """RSA keys: parsing with sanity checks, PKCS#1 v1.5 signatures, OAEP.
 
-Layer: ``crypto``. Accepted keys: RSA of 2048 to 8192 bits with exponent 65537 and an odd modulus that does not carry the
-mark of a known bad generator. Exponent 3 and every other kind of key are refused. Key material is encoded in one way
-only, so that equal keys have equal fingerprints.
+Layer: ``crypto``. Accepted keys: RSA of 2048 to 8192 bits with exponent 65537 and an odd modulus that does not
+carry the mark of a known bad generator. Exponent 3 and every other kind of key are refused. Key material is encoded in
+one way only, so that equal keys have equal fingerprints.
 """
 
 import hashlib
