@@ -150,7 +150,7 @@ class Decisions:
             self._remove_folder(path, here, there)
         else:
             self._need_folders_of(path)
-            self._make_folder(path, on_remote=here is not None)
+            self._make_folder(path, here, there)
 
     def _clash(self, path: str, here: LocalFacts, there: RemoteFacts, agreed: AgreedNode | None) -> None:
         """A file on one side, a folder on the other."""
@@ -168,12 +168,12 @@ class Decisions:
             if local_file and is_same_local(here, agreed):
                 if self._may_write_local:
                     self._removals_local.append(DeleteLocal(path, here))
-                self._make_folder(path, on_remote=False)
+                self._make_folder(path, None, there)
                 return
             if not local_file and there.content_id == agreed.content_id:
                 if self._may_write_remote:
                     self._removals_remote.append(DeleteRemote(path, there))
-                self._make_folder(path, on_remote=True)
+                self._make_folder(path, here, None)
                 return
         if not (self._may_write_local if local_file else self._may_write_remote):
             self._refuse(path, "there is a file here and a folder on the other side")
@@ -185,7 +185,7 @@ class Decisions:
         else:
             self._aside_remote.append(MoveRemote(path, copy, conflict=True))
             self._download(copy, there, None)
-        self._make_folder(path, on_remote=not local_file)
+        self._make_folder(path, None if local_file else here, there if local_file else None)
 
     def _keep_both(self, path: str, here: LocalFacts, there: RemoteFacts) -> None:
         if not self._may_write_local:
@@ -206,11 +206,12 @@ class Decisions:
         if self._may_write_local:
             self._downloads.append(Download(path, there, expected))
 
-    def _make_folder(self, path: str, *, on_remote: bool) -> None:
-        if on_remote and self._may_write_remote:
-            self._made_remote.append(MakeFolderRemote(path))
-        elif not on_remote and self._may_write_local:
-            self._made_local.append(MakeFolderLocal(path))
+    def _make_folder(self, path: str, here: LocalFacts | None, there: RemoteFacts | None) -> None:
+        """Make the folder on the side that lacks it."""
+        if here is not None and self._may_write_remote:
+            self._made_remote.append(MakeFolderRemote(path, here))
+        if there is not None and self._may_write_local:
+            self._made_local.append(MakeFolderLocal(path, there))
 
     def _remove_folder(self, path: str, here: LocalFacts | None, there: RemoteFacts | None) -> None:
         if here is not None and self._may_write_local:

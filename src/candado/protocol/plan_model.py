@@ -141,7 +141,10 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Does the local file have the content of this remote version? The caller finds out and plans again."""
+    """Does the local file, where the scan saw it, have the content of this remote version?
+
+    The caller finds out and plans again.
+    """
 
     local_path: str
     content_id: str
@@ -219,6 +222,7 @@ class MakeFolderLocal:
     """Create a local folder for a remote one."""
 
     path: str
+    remote: RemoteFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,7 @@ class MakeFolderRemote:
     """Create a remote folder for a local one."""
 
     path: str
+    local: LocalFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +296,9 @@ class Plan:
     """Operations in an order that is right for each side, and what could not be planned.
 
     ``operations`` is final only when ``questions`` is empty; else the caller answers them and plans again.
-    Operations on the local side and on the remote side are independent of each other but for their contents: the
-    caller carries out the local ones first, because uploads read from final local paths. Downloads name the remote
-    version, not its path.
+    Operations on the two sides depend on each other only in that uploads read from final local paths, so the local
+    ones come first. Remote facts in them are those that went in, whatever the path was then: a download may stand
+    before the remote rename that brings its source to the same path.
     """
 
     operations: tuple[Operation, ...]

@@ -104,11 +104,19 @@ class Draft:
 
     def ask(self, path: str, remote: RemoteFacts) -> bool | None:
         """Whether the local file has the remote content; None when it is not known yet, and then it is asked."""
-        key = (path, remote.content_id)
+        scanned = self._scanned_path(path)
+        key = (scanned, remote.content_id)
         verdict = self.verdicts.get(key)
         if verdict is None:
-            self.questions[key] = Question(path, remote.content_id, remote)
+            self.questions[key] = Question(scanned, remote.content_id, remote)
         return verdict
+
+    def _scanned_path(self, path: str) -> str:
+        """Where the scan saw what is at ``path`` after the local renames planned so far."""
+        for op in reversed(self.local_moves):
+            if isinstance(op, MoveLocal):
+                path = _remapped(path, [(op.target, op.source)])
+        return path
 
     def is_blocked(self, path: str) -> bool:
         """Whether a path or a folder above it is left alone."""
@@ -209,7 +217,7 @@ def _move_remote(draft: Draft, source: str, target: str) -> bool:
         return False
     for folder in missing:
         draft.remote.put(folder, PlannedFolder())
-        draft.remote_moves.append(MakeFolderRemote(folder))
+        draft.remote_moves.append(MakeFolderRemote(folder, draft.local.nodes[folder]))
     draft.remote_moves.append(MoveRemote(source, target))
     draft.remote.rename(source, target)
     draft.agreed.rename(source, target)
@@ -264,7 +272,7 @@ def _move_local(draft: Draft, source: str, target: str) -> bool:
         return False
     for folder in missing:
         draft.local.put(folder, PlannedFolder())
-        draft.local_moves.append(MakeFolderLocal(folder))
+        draft.local_moves.append(MakeFolderLocal(folder, draft.remote.nodes[folder]))
     draft.local_moves.append(MoveLocal(source, target))
     draft.local.rename(source, target)
     draft.agreed.rename(source, target)
