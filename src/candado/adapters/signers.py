@@ -5,20 +5,25 @@ user of this server: it is the default because it needs no hardware, and ``canda
 """
 
 import asyncio
-import base64
 import os
 import stat
 from pathlib import Path
 from typing import Self
 
 from candado.crypto.rsa import PrivateKey
-from candado.errors import AlreadyExistsError, CorruptStateError, FormatError, LocalPermissionError, NotFoundError
+from candado.encoding import pem_decode, pem_encode
+from candado.errors import (
+    AlreadyExistsError,
+    CorruptStateError,
+    FormatError,
+    LocalPermissionError,
+    NotFoundError,
+    UntrustedCertificateError,
+)
 
 __all__ = ["SoftwareSigner"]
 
-_HEADER = "-----BEGIN PRIVATE KEY-----"
-_FOOTER = "-----END PRIVATE KEY-----"
-_LINE = 64
+_LABEL = "PRIVATE KEY"
 _FILE_BYTES_MAX = 16384
 
 
@@ -36,14 +41,12 @@ class SoftwareSigner:
             AlreadyExistsError: there is a file at ``path``; a key is never replaced.
         """
         key = PrivateKey.generate()
-        body = base64.b64encode(key.to_pkcs8_der()).decode("ascii")
-        lines = [_HEADER, *(body[i : i + _LINE] for i in range(0, len(body), _LINE)), _FOOTER, ""]
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as exc:
             raise AlreadyExistsError("the authority has a key already", path=str(path)) from exc
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write("\n".join(lines))
+            file.write(pem_encode(_LABEL, key.to_pkcs8_der()))
             file.flush()
             os.fsync(file.fileno())
         return cls(key)
@@ -70,13 +73,10 @@ class SoftwareSigner:
             raise LocalPermissionError(
                 "the authority's key can be read by others", path=str(path), advice=f"chmod 600 {path}"
             )
-        lines = text.split()
-        if " ".join(lines[:3]) != _HEADER or " ".join(lines[-3:]) != _FOOTER:
-            raise CorruptStateError("the authority's key is not in PKCS#8 PEM", path=str(path))
         try:
-            der = base64.b64decode("".join(lines[3:-3]), validate=True)
+            der = pem_decode(text, _LABEL)
             return cls(PrivateKey.from_pkcs8_der(der, check=True))
-        except (ValueError, FormatError) as exc:
+        except (FormatError, UntrustedCertificateError) as exc:
             raise CorruptStateError("the authority's key is damaged", path=str(path)) from exc
 
     @property

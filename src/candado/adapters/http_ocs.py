@@ -1,0 +1,110 @@
+"""Readers for the data members of OCS answers: wrong shapes raise MalformedError, nothing else.
+
+Layer: ``adapters``. Sources: protocol document ``api.md``, sections 2, 7, 10; server document, sections 2 and 3.
+"""
+
+from typing import Final
+
+from candado.errors import MalformedError
+from candado.formats.canonjson import JsonObject, JsonValue
+from candado.ports.client import Capabilities, RemoteShare, UserInfo
+from candado.types import UserId, check_file_id, check_user_id
+
+__all__ = ["read_capabilities", "read_member", "read_public_keys", "read_share", "read_user"]
+
+_PEM_CHARS_MAX: Final = 32 * 1024
+_USER_SHARE: Final = 0
+
+
+def _object(value: JsonValue) -> JsonObject:
+    """An object; PHP writes an empty one as an empty list."""
+    if isinstance(value, dict):
+        return value
+    if value == []:
+        return {}
+    raise MalformedError("a part of the server's answer is not an object")
+
+
+def _text(value: JsonValue, default: str | None = None) -> str:
+    if isinstance(value, str):
+        return value
+    if default is not None:
+        return default
+    raise MalformedError("a part of the server's answer is not a text")
+
+
+def _number(value: JsonValue, default: int) -> int:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+
+
+def _id_number(value: JsonValue) -> int:
+    """A number, or its digits as a text, as PHP writes ids."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise MalformedError("an id in the server's answer is not a number")
+
+
+def read_member(data: JsonValue, name: str) -> str:
+    """A text member of the data."""
+    return _text(_object(data).get(name))
+
+
+def read_capabilities(data: JsonValue) -> Capabilities:
+    """Capabilities; what is absent counts as not there."""
+    answer = _object(data)
+    offered = _object(answer.get("capabilities", {}))
+    e2ee = _object(offered.get("end-to-end-encryption", {}))
+    ours = _object(offered.get("candado", {}))
+    chunked = _object(_object(offered.get("files", {})).get("chunked_upload", {}))
+    theme = _object(offered.get("theming", {}))
+    return Capabilities(
+        product=_text(theme.get("name"), ""),
+        version=_text(_object(answer.get("version", {})).get("string"), ""),
+        e2ee_enabled=e2ee.get("enabled") is True,
+        e2ee_api_version=_text(e2ee.get("api-version"), ""),
+        candado_version=_number(ours.get("version"), 0),
+        nested_in_one_session=ours.get("nested-in-one-session") is True,
+        staged_chunks=ours.get("staged-chunks") is True,
+        chunk_bytes_max=max(0, _number(chunked.get("max_size"), 0)),
+    )
+
+
+def read_user(data: JsonValue) -> UserInfo:
+    """The account; an unlimited or unknown quota is negative."""
+    answer = _object(data)
+    user_id = check_user_id(_text(answer.get("id")))
+    quota = _object(answer.get("quota", {}))
+    return UserInfo(
+        user_id=user_id,
+        display_name=_text(answer.get("display-name"), _text(answer.get("displayname"), user_id)),
+        quota_bytes=_number(quota.get("quota"), -2),
+        used_bytes=_number(quota.get("used"), -1),
+    )
+
+
+def read_public_keys(data: JsonValue) -> dict[UserId, str]:
+    """Certificates by user id, PEM text of at most 32 KiB each."""
+    found: dict[UserId, str] = {}
+    for name, pem in _object(_object(data).get("public-keys")).items():
+        text = _text(pem)
+        if len(text) > _PEM_CHARS_MAX:
+            raise MalformedError("a certificate is too long")
+        found[check_user_id(name)] = text
+    return found
+
+
+def read_share(data: JsonValue) -> RemoteShare | None:
+    """One share; None when it is not with a user."""
+    share = _object(data)
+    if _number(share.get("share_type"), -1) != _USER_SHARE:
+        return None
+    return RemoteShare(
+        share_id=str(_id_number(share.get("id"))),
+        path=_text(share.get("path")),
+        owner_id=check_user_id(_text(share.get("uid_owner"))),
+        share_with=check_user_id(_text(share.get("share_with"))),
+        permissions=_number(share.get("permissions"), 0),
+        file_id=check_file_id(_id_number(share.get("file_source", share.get("item_source")))),
+    )
