@@ -14,7 +14,7 @@ from typing import Final, Literal
 from candado.encoding import decode_b64, encode_b64
 from candado.errors import FormatError, MalformedError
 from candado.formats.canonjson import JsonObject, JsonValue, dump_ascii, load_json
-from candado.formats.fields import b64_member, list_of, object_of, string_member
+from candado.formats.fields import list_of, object_of
 from candado.types import Counter, FileKey, Nonce, SealedName, Tag, check_counter, check_sealed_name
 
 __all__ = [
@@ -34,6 +34,7 @@ CONTENT_BYTES_MAX: Final = 64 * 1024 * 1024
 DEFAULT_MIMETYPE: Final = "application/octet-stream"
 
 _FOLDER_MIMETYPES: Final = frozenset(("", "httpd/unix-directory", "inode/directory"))
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\]")
 _CHECKSUM = re.compile(r"[0-9a-f]{64}\Z")
 _ENTRY_MEMBERS: Final = frozenset(("filename", "mimetype", "key", "nonce", "initializationVector", "authenticationTag"))
 _CONTENT_MEMBERS: Final = frozenset(("counter", "deleted", "files", "folders", "keyChecksums"))
@@ -78,7 +79,7 @@ def clear_name_fault(name: str) -> str | None:
     """Return why ``name`` cannot be one component of a path, or None when it can; what a disk forbids is not asked."""
     if not name or name in {".", ".."}:
         return "the name is empty or means a folder itself"
-    if any(character in "/\\\x7f" or character < " " for character in name):
+    if _UNSAFE.search(name):
         return "the name has a slash or a control character"
     return None
 
@@ -136,9 +137,7 @@ def parse_drop_content(text: bytes) -> Entry:
         MalformedError: not such a document, an unsafe name, or a value that cannot be used.
         LimitExceededError: more than 64 MiB, too deep, too many values.
     """
-    document = _load(text)
-    _check_entry(document, "an arrival")
-    return _entry(document)
+    return _entry(_texts(_load(text)))
 
 
 def format_drop_content(entry: Entry) -> bytes:
@@ -175,10 +174,9 @@ def _checksums(value: JsonValue) -> tuple[str, ...] | None:
 def _files(holder: JsonObject, skipped: list[SkippedEntry]) -> dict[SealedName, Entry]:
     files: dict[SealedName, Entry] = {}
     for name, raw in holder.items():
-        entry = object_of(raw, "an entry of files")
-        _check_entry(entry, "an entry of files")
+        texts = _texts(raw)
         try:
-            files[check_sealed_name(name)] = _entry(entry)
+            files[check_sealed_name(name)] = _entry(texts)
         except FormatError as exc:
             skipped.append(SkippedEntry("files", name, exc.message, raw))
     return files
@@ -197,15 +195,33 @@ def _folders(holder: JsonObject, skipped: list[SkippedEntry]) -> dict[SealedName
     return folders
 
 
-def _check_entry(holder: JsonObject, what: str) -> None:
-    """Refuse an entry that lacks a member or has one of the wrong type."""
-    for name in ("filename", "key", "authenticationTag"):
-        string_member(holder, name)
-    if not isinstance(holder.get("mimetype", ""), str):
-        raise MalformedError(f"the member mimetype of {what} is not a text")
-    nonces = [holder[name] for name in ("nonce", "initializationVector") if name in holder]
-    if not nonces or not all(isinstance(nonce, str) for nonce in nonces):
-        raise MalformedError(f"the nonce of {what} is missing or not a text")
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """An entry whose types are right and whose values are not looked at yet."""
+
+    filename: str
+    mimetype: str
+    key: str
+    nonce: str
+    tag: str
+    holder: JsonObject
+
+
+def _texts(value: JsonValue) -> _Texts:
+    """The texts of an entry; MalformedError when one is missing or of the wrong type."""
+    holder = object_of(value, "an entry")
+    nonce = holder.get("nonce", holder.get("initializationVector"))
+    texts = (
+        holder.get("filename"),
+        holder.get("mimetype", ""),
+        holder.get("key"),
+        nonce,
+        holder.get("authenticationTag"),
+    )
+    for text in (*texts, holder.get("initializationVector", nonce)):
+        if not isinstance(text, str):
+            raise MalformedError("a member of an entry is missing or not a text")
+    return _Texts(*map(str, texts), holder)
 
 
 def _check_name(name: str) -> None:
@@ -214,20 +230,19 @@ def _check_name(name: str) -> None:
         raise MalformedError(fault)
 
 
-def _entry(holder: JsonObject) -> Entry:
-    """The entry in ``holder``, whose types were checked; FormatError when a value cannot be used."""
-    filename = string_member(holder, "filename")
-    _check_name(filename)
-    # A desktop client reads the old member name too; two different nonces have no single meaning.
-    nonces = {str(holder[name]) for name in ("nonce", "initializationVector") if name in holder}
-    if len(nonces) != 1 or holder.get("chunked") is True:
+def _entry(texts: _Texts) -> Entry:
+    """The entry; FormatError when a value cannot be used."""
+    holder = texts.holder
+    _check_name(texts.filename)
+    # A desktop client reads the older member name too: two different nonces have no single meaning.
+    if holder.get("initializationVector", texts.nonce) != texts.nonce or holder.get("chunked") is True:
         raise MalformedError("the entry has two nonces or is of the experimental chunked format")
     return Entry(
-        filename,
-        str(holder.get("mimetype", "")),
-        FileKey(b64_member(holder, "key")),
-        Nonce(decode_b64(nonces.pop())),
-        Tag(b64_member(holder, "authenticationTag")),
+        texts.filename,
+        texts.mimetype,
+        FileKey(decode_b64(texts.key)),
+        Nonce(decode_b64(texts.nonce)),
+        Tag(decode_b64(texts.tag)),
         {name: value for name, value in holder.items() if name not in _ENTRY_MEMBERS},
     )
 

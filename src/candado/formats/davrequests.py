@@ -4,9 +4,9 @@ Layer: ``formats``; offered through ``formats.dav``. Source: RFC 4918, 9.1, 9.2 
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from xml.etree.ElementTree import Element
 
 from candado.errors import LimitExceededError, MalformedError
 from candado.formats.xmltext import parse_xml
@@ -15,14 +15,14 @@ __all__ = ["PropChange", "PropRequest", "parse_propfind", "parse_proppatch", "pa
 
 REQUEST_BYTES_MAX: Final = 64 * 1024
 REQUEST_ELEMENTS_MAX: Final = 512
-REQUEST_DEPTH_MAX: Final = 16
+_PROP: Final = "{DAV:}prop"
 
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class PropRequest:
-    """What a PROPFIND asks for: ``names`` in the order asked, None for all; ``name_only`` when values are not wanted."""
+    """What a PROPFIND asks for: ``names`` in order, None for all; ``name_only`` when values are not wanted."""
 
     names: tuple[str, ...] | None
     name_only: bool
@@ -45,23 +45,13 @@ def parse_propfind(body: bytes) -> PropRequest:
     """
     if not body.strip():
         return PropRequest(None, name_only=False)
-    kinds: list[str] = []
-    names: dict[str, None] = {}
-
-    def start(name: str, depth: int) -> None:
-        if depth == 1 and name != "{DAV:}propfind":
-            raise MalformedError("not a PROPFIND body")
-        if depth == 2 and name in {"{DAV:}prop", "{DAV:}allprop", "{DAV:}propname"}:
-            kinds.append(name)
-        elif depth == 3 and kinds == ["{DAV:}prop"]:
-            names[name] = None
-
-    _parse(body, start, lambda _name, _depth, _text: None)
+    tree = _parse(body, "{DAV:}propfind")
+    kinds = [part for part in tree if part.tag in {_PROP, "{DAV:}allprop", "{DAV:}propname"}]
     if len(kinds) != 1:
         raise MalformedError("a PROPFIND asks for one of prop, allprop and propname")
-    if kinds[0] == "{DAV:}prop":
-        return PropRequest(tuple(names), name_only=False)
-    return PropRequest(None, name_only=kinds[0] == "{DAV:}propname")
+    if kinds[0].tag == _PROP:
+        return PropRequest(tuple(dict.fromkeys(item.tag for item in kinds[0])), name_only=False)
+    return PropRequest(None, name_only=kinds[0].tag == "{DAV:}propname")
 
 
 def parse_proppatch(body: bytes) -> tuple[PropChange, ...]:
@@ -72,22 +62,13 @@ def parse_proppatch(body: bytes) -> tuple[PropChange, ...]:
         LimitExceededError: more than 64 KiB or 512 elements.
     """
     changes: list[PropChange] = []
-    path = ["", "", ""]
-
-    def start(name: str, depth: int) -> None:
-        if depth <= 3:
-            path[depth - 1] = name
-
-    def end(name: str, depth: int, text: str) -> None:
-        if depth == 4 and path[2] == "{DAV:}prop":
-            if path[1] == "{DAV:}set":
-                changes.append(PropChange(name, text))
-            elif path[1] == "{DAV:}remove":
-                changes.append(PropChange(name, None))
-
-    _parse(body, start, end)
-    if path[0] != "{DAV:}propertyupdate" or not changes:
-        raise MalformedError("not a PROPPATCH body")
+    for step in _parse(body, "{DAV:}propertyupdate"):
+        if step.tag in {"{DAV:}set", "{DAV:}remove"}:
+            remove = step.tag == "{DAV:}remove"
+            items = (item for prop in step if prop.tag == _PROP for item in prop)
+            changes += [PropChange(item.tag, None if remove else item.text or "") for item in items]
+    if not changes:
+        raise MalformedError("a PROPPATCH changes nothing")
     return tuple(changes)
 
 
@@ -116,12 +97,5 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
-def _parse(body: bytes, start: Callable[[str, int], None], end: Callable[[str, int, str], None]) -> None:
-    parse_xml(
-        body,
-        start=start,
-        end=end,
-        bytes_max=REQUEST_BYTES_MAX,
-        elements_max=REQUEST_ELEMENTS_MAX,
-        depth_max=REQUEST_DEPTH_MAX,
-    )
+def _parse(body: bytes, root: str) -> Element:
+    return parse_xml(body, root=root, bytes_max=REQUEST_BYTES_MAX, elements_max=REQUEST_ELEMENTS_MAX)

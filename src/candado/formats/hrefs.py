@@ -3,6 +3,8 @@
 Layer: ``formats``; offered through ``formats.dav``. Source: RFC 3986, 2.1 and 3.3; RFC 4918, 8.3; threat model, A90.
 """
 
+import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -11,6 +13,7 @@ from candado.errors import LimitExceededError, MalformedError
 __all__ = ["below_root", "quote_href", "unquote_href"]
 
 HREF_CHARS_MAX: Final = 32 * 1024
+_BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def quote_href(path: str) -> str:
@@ -32,11 +35,10 @@ def unquote_href(href: str) -> str:
         raise MalformedError("not an absolute path without query")
     if href == "/":
         return href
-    if "%" in href or not href.isascii():
-        segments = [_segment(segment) for segment in href.removesuffix("/").split("/")]
-    else:
-        segments = href.removesuffix("/").split("/")
-    if "" in segments[1:] or "." in segments or ".." in segments or "\0" in href:
+    segments = href.removesuffix("/").split("/")
+    if "%" in href:
+        segments = [_segment(segment) if "%" in segment else segment for segment in segments]
+    if segments.count("") != 1 or "." in segments or ".." in segments or "\0" in href:
         raise MalformedError("a path in a URL has an empty segment or one that means another folder")
     return "/".join(segments)
 
@@ -62,10 +64,9 @@ def below_root(href: str, root_path: str, origin: str) -> str:
     return path[len(root_path) :]
 
 
+@lru_cache(maxsize=4096)
 def _segment(segment: str) -> str:
-    if segment.count("%") != sum(
-        1 for part in segment.split("%")[1:] if len(part) >= 2 and _is_hex(part[0]) and _is_hex(part[1])
-    ):
+    if _BROKEN_ESCAPE.search(segment):
         raise MalformedError("a path in a URL has a broken escape")
     try:
         clear = unquote_to_bytes(segment).decode("utf-8")
@@ -74,7 +75,3 @@ def _segment(segment: str) -> str:
     if "/" in clear or "\0" in clear:
         raise MalformedError("a path in a URL hides a slash or NUL")
     return clear
-
-
-def _is_hex(character: str) -> bool:
-    return character in "0123456789abcdefABCDEF"

@@ -7,10 +7,11 @@ counts only when it stands in the one propstat with status 200; a property that 
 makes the listing unusable. Source: RFC 4918, 13 and 14; protocol document ``api.md``, section 9; threat model, A90.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final, TypeAlias
+from xml.etree.ElementTree import Element
 
 from candado.errors import MalformedError
 from candado.formats.hrefs import below_root, unquote_href
@@ -19,14 +20,15 @@ from candado.formats.xmltext import escape_text, parse_xml
 __all__ = ["DavNode", "DavResponse", "DavValue", "RawXml", "format_multistatus", "parse_multistatus"]
 
 LISTING_BYTES_MAX: Final = 128 * 1024 * 1024
-LISTING_ELEMENTS_MAX: Final = 2_000_000
-LISTING_DEPTH_MAX: Final = 16
+LISTING_ELEMENTS_MAX: Final = 1_000_000
 
+_MULTISTATUS: Final = "{DAV:}multistatus"
 _RESPONSE: Final = "{DAV:}response"
 _HREF: Final = "{DAV:}href"
 _PROPSTAT: Final = "{DAV:}propstat"
 _PROP: Final = "{DAV:}prop"
 _STATUS: Final = "{DAV:}status"
+_STATUS_LINE = re.compile(r"HTTP/\d\.\d (\d{3})(?: |\Z)", re.ASCII)
 _PREFIXES: Final = {"DAV:": "d", "http://owncloud.org/ns": "oc", "http://nextcloud.org/ns": "nc"}
 _ROOT_OPEN: Final = (
     '<?xml version="1.0" encoding="utf-8"?>\n'
@@ -38,8 +40,8 @@ _ROOT_OPEN: Final = (
 class DavNode:
     """One response of a listing.
 
-    ``href_path`` is clear and relative to the root asked for: ``/`` is the root itself. A property is its text, or, when
-    it has elements inside, the tuple of their names; both are empty for an empty property.
+    ``href_path`` is clear and relative to the root asked for: ``/`` is the root itself. A property is its text, or,
+    when it has elements inside, the tuple of their names; an empty property is an empty text.
     """
 
     href_path: str
@@ -69,99 +71,77 @@ def parse_multistatus(body: bytes, *, root_href: str) -> list[DavNode]:
     """Return the nodes of a listing in the order of the document.
 
     Args:
-        body: XML in UTF-8, at most 128 MiB and 2,000,000 elements.
+        body: XML in UTF-8, at most 128 MiB and 1,000,000 elements.
         root_href: the path of the account's files as in requests, percent-encoded, or the whole URL of it.
 
     Raises:
-        LimitExceededError: too large, too deep, too many elements.
+        LimitExceededError: too large or too many elements.
         MalformedError: not such a document, a document type, a path outside the root or twice, a property twice, two
             propstats with status 200, a response without one.
     """
-    reader = _ListingReader(root_href)
-    parse_xml(
-        body,
-        start=reader.start,
-        end=reader.end,
-        bytes_max=LISTING_BYTES_MAX,
-        elements_max=LISTING_ELEMENTS_MAX,
-        depth_max=LISTING_DEPTH_MAX,
-    )
-    return reader.nodes
+    origin, root_path = _split_root(root_href)
+    nodes: list[DavNode] = []
+    paths: set[str] = set()
+    tree = parse_xml(body, root=_MULTISTATUS, bytes_max=LISTING_BYTES_MAX, elements_max=LISTING_ELEMENTS_MAX)
+    for response in tree:
+        if response.tag == _RESPONSE:
+            href, props = _response(response)
+            path = below_root(href, root_path, origin)
+            if path in paths:
+                raise MalformedError("a listing has a path twice")
+            paths.add(path)
+            nodes.append(DavNode(path, props))
+    return nodes
 
 
-class _ListingReader:
-    """Builds the nodes while the XML is read; elements that are not known are passed over."""
+def _split_root(root_href: str) -> tuple[str, str]:
+    """Origin (empty when not given) and clear path of the root."""
+    scheme, separator, rest = root_href.partition("://")
+    if not separator:
+        return "", unquote_href(root_href).removesuffix("/")
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host}", unquote_href(f"/{path}").removesuffix("/")
 
-    def __init__(self, root_href: str) -> None:
-        origin, root = "", root_href
-        if "://" in root_href:
-            scheme, _, rest = root_href.partition("://")
-            host, _, path = rest.partition("/")
-            origin, root = f"{scheme}://{host}", f"/{path}"
-        self._origin = origin
-        self._root_path = unquote_href(root).removesuffix("/")
-        self._paths: set[str] = set()
-        self.nodes: list[DavNode] = []
-        self._hrefs: list[str] = []
-        self._statuses: list[str] = []
-        self._props: dict[str, str | tuple[str, ...]] = {}
-        self._elements: list[str] = []
-        self._names: list[str] = []
-        self._found: list[dict[str, str | tuple[str, ...]]] = []
-        self._path = ["", "", "", ""]
 
-    def start(self, name: str, depth: int) -> None:
-        """Remember where we are; ``_elements`` collects what stands directly inside a property."""
-        if depth < 5:
-            self._path[depth - 1] = name
-            if depth == 1 and name != "{DAV:}multistatus":
-                raise MalformedError("not a WebDAV listing")
-        elif depth == 5:
-            self._elements.clear()
-        elif depth == 6:
-            self._elements.append(name)
+def _response(response: Element) -> tuple[str, dict[str, str | tuple[str, ...]]]:
+    """The path of a response and the properties of its one propstat with status 200."""
+    hrefs: list[str] = []
+    found: list[dict[str, str | tuple[str, ...]]] = []
+    names: set[str] = set()
+    for part in response:
+        if part.tag == _PROPSTAT:
+            props = _properties(part)
+            if not names.isdisjoint(props):
+                raise MalformedError("a response has a property twice")
+            names.update(props)
+            if _status(part) == "200":
+                found.append(props)
+        elif part.tag == _HREF:
+            hrefs.append((part.text or "").strip())
+    if len(hrefs) != 1 or len(found) != 1:
+        raise MalformedError("a response has not exactly one path and one propstat with status 200")
+    return hrefs[0], found[0]
 
-    def end(self, name: str, depth: int, text: str) -> None:
-        """Take what is complete."""
-        if depth == 5:
-            if self._path[1] == _RESPONSE and self._path[2] == _PROPSTAT and self._path[3] == _PROP:
-                self._names.append(name)
-                self._props[name] = tuple(self._elements) if self._elements else text
-        elif depth == 4:
-            if name == _STATUS and self._path[2] == _PROPSTAT:
-                self._statuses.append(text)
-        elif depth == 3:
-            if name == _HREF:
-                self._hrefs.append(text)
-            elif name == _PROPSTAT and self._path[1] == _RESPONSE:
-                self._end_propstat()
-        elif depth == 2 and name == _RESPONSE:
-            self._end_response()
 
-    def _end_propstat(self) -> None:
-        if len(self._statuses) != 1:
-            raise MalformedError("a propstat has no status or several")
-        fields = self._statuses[0].split(" ", 2)
-        if len(fields) < 2 or not fields[0].startswith("HTTP/") or len(fields[1]) != 3:
-            raise MalformedError("the status of a propstat is not one of HTTP")
-        if fields[1] == "200":
-            self._found.append(self._props)
-        self._props = {}
-        self._statuses.clear()
+def _properties(propstat: Element) -> dict[str, str | tuple[str, ...]]:
+    props: dict[str, str | tuple[str, ...]] = {}
+    count = 0
+    for part in propstat:
+        if part.tag == _PROP:
+            count += len(part)
+            for item in part:
+                props[item.tag] = tuple(child.tag for child in item) if len(item) else item.text or ""
+    if len(props) != count:
+        raise MalformedError("a response has a property twice")
+    return props
 
-    def _end_response(self) -> None:
-        if len(self._hrefs) != 1 or len(self._found) != 1:
-            raise MalformedError("a response has not exactly one path and one propstat with status 200")
-        if len(set(self._names)) != len(self._names):
-            raise MalformedError("a response has a property twice")
-        path = below_root(self._hrefs[0].strip(), self._root_path, self._origin)
-        if path in self._paths:
-            raise MalformedError("a listing has a path twice")
-        self._paths.add(path)
-        self.nodes.append(DavNode(path, self._found[0]))
-        self._hrefs.clear()
-        self._found.clear()
-        self._names.clear()
+
+def _status(propstat: Element) -> str:
+    statuses = [part.text or "" for part in propstat if part.tag == _STATUS]
+    match = _STATUS_LINE.match(statuses[0]) if len(statuses) == 1 else None
+    if match is None:
+        raise MalformedError("a propstat has not exactly one status of HTTP")
+    return match[1]
 
 
 # --- writing ------------------------------------------------------------------------------------------------
@@ -172,50 +152,49 @@ def format_multistatus(responses: Iterable[DavResponse]) -> bytes:
 
     Namespaces beyond DAV, oc and nc are declared on the root as ns0, ns1 and so on.
     """
-    foreign: dict[str, str] = {}
+    tags = _Tags()
     parts: list[str] = []
     push = parts.append
     for response in responses:
-        push("<d:response><d:href>")
-        push(escape_text(response.href))
-        push("</d:href>")
+        push(f"<d:response><d:href>{escape_text(response.href)}</d:href>")
         if response.found or not response.missing:
             push("<d:propstat><d:prop>")
             for name, value in response.found:
-                tag = _known_tag(name) or _foreign_tag(name, foreign)
-                if type(value) is str:
-                    push(f"<{tag}>{escape_text(value)}</{tag}>" if value else f"<{tag}/>")
+                tag = tags[name]
+                if type(value) is not str:
+                    text = value if isinstance(value, str) else _empty_elements(value, tags)
                 else:
-                    inner = value if isinstance(value, str) else _empty_elements(value, foreign)
-                    push(f"<{tag}>{inner}</{tag}>" if inner else f"<{tag}/>")
+                    text = value if value.isalnum() else escape_text(value)
+                push(f"<{tag}>{text}</{tag}>" if text else f"<{tag}/>")
             push("</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>")
         if response.missing:
-            push("<d:propstat><d:prop>")
-            push(_empty_elements(response.missing, foreign))
-            push("</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>")
+            empty = _empty_elements(response.missing, tags)
+            push(f"<d:propstat><d:prop>{empty}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>")
         push("</d:response>")
     push("</d:multistatus>\n")
-    declared = "".join(f' xmlns:{prefix}="{_attribute(uri)}"' for uri, prefix in foreign.items())
+    declared = "".join(f' xmlns:{prefix}="{_attribute(uri)}"' for uri, prefix in tags.foreign.items())
     return "".join((_ROOT_OPEN, declared, ">", *parts)).encode("utf-8")
 
 
-@lru_cache(maxsize=1024)
-def _known_tag(name: str) -> str | None:
-    uri, _, local = name.removeprefix("{").rpartition("}")
-    prefix = _PREFIXES.get(uri)
-    return f"{prefix}:{local}" if prefix else None
+class _Tags(dict[str, str]):
+    """Prefixed tags by Clark name for one document; collects the namespaces to declare."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign: dict[str, str] = {}
+
+    def __missing__(self, name: str) -> str:
+        uri, _, local = name.removeprefix("{").rpartition("}")
+        tag = local
+        if uri:
+            prefix = _PREFIXES.get(uri) or self.foreign.setdefault(uri, f"ns{len(self.foreign)}")
+            tag = f"{prefix}:{local}"
+        self[name] = tag
+        return tag
 
 
-def _foreign_tag(name: str, foreign: dict[str, str]) -> str:
-    uri, _, local = name.removeprefix("{").rpartition("}")
-    if not uri:
-        return local
-    prefix = foreign.setdefault(uri, f"ns{len(foreign)}")
-    return f"{prefix}:{local}"
-
-
-def _empty_elements(names: Iterable[str], foreign: dict[str, str]) -> str:
-    return "".join(f"<{_known_tag(name) or _foreign_tag(name, foreign)}/>" for name in names)
+def _empty_elements(names: Iterable[str], tags: _Tags) -> str:
+    return "".join([f"<{tags[name]}/>" for name in names])
 
 
 def _attribute(uri: str) -> str:
