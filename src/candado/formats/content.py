@@ -211,17 +211,18 @@ def _texts(value: JsonValue) -> _Texts:
     """The texts of an entry; MalformedError when one is missing or of the wrong type."""
     holder = object_of(value, "an entry")
     nonce = holder.get("nonce", holder.get("initializationVector"))
-    texts = (
-        holder.get("filename"),
-        holder.get("mimetype", ""),
-        holder.get("key"),
-        nonce,
-        holder.get("authenticationTag"),
-    )
-    for text in (*texts, holder.get("initializationVector", nonce)):
-        if not isinstance(text, str):
-            raise MalformedError("a member of an entry is missing or not a text")
-    return _Texts(*map(str, texts), holder)
+    filename, key, tag = holder.get("filename"), holder.get("key"), holder.get("authenticationTag")
+    mimetype, alias = holder.get("mimetype", ""), holder.get("initializationVector", "")
+    if (
+        isinstance(filename, str)
+        and isinstance(mimetype, str)
+        and isinstance(key, str)
+        and isinstance(nonce, str)
+        and isinstance(tag, str)
+        and isinstance(alias, str)
+    ):
+        return _Texts(filename, mimetype, key, nonce, tag, holder)
+    raise MalformedError("a member of an entry is missing or not a text")
 
 
 def _check_name(name: str) -> None:
