@@ -5,7 +5,7 @@ folders (``openat`` with ``O_NOFOLLOW``), so a link that is planted at any momen
 the root is read or written. Working names inside the root, never synced and 0700:
 
     .candado-tmp-XXXX/   spools of a running process, locked by it; left ones are removed at the next start
-    .candado-trash/DAY/  files that a sync removed, kept for 30 days
+    .candado-trash/DAY/  files that a sync removed or replaced, kept for 30 days
 
 A new version becomes visible in this order: data of all spools durable, rename (never over something unexpected),
 folders durable.
@@ -201,7 +201,7 @@ class DiskTree:
                 if not exchange(spool_fd, spool.name, folder_fd, name):
                     os.rename(spool.name, name, src_dir_fd=spool_fd, dst_dir_fd=folder_fd)
                 elif is_same_file(_facts_at(spool_fd, spool.name), expected):
-                    os.unlink(spool.name, dir_fd=spool_fd)
+                    self._put_aside(spool_fd, spool.name, path)
                 else:
                     exchange(spool_fd, spool.name, folder_fd, name)
                     raise FileChangedError("the local file changed meanwhile", path=path)
@@ -211,6 +211,13 @@ class DiskTree:
             raise translated(exc, path) from exc
         spool.published()
         return _facts_at(folder_fd, name)
+
+    def _put_aside(self, folder_fd: int, name: str, path: str) -> None:
+        """Keep the replaced version in the trash; when that has no room, let it go: the server had it."""
+        try:
+            os.close(self._trash.take(folder_fd, name, path)[0])
+        except OSError:
+            os.unlink(name, dir_fd=folder_fd)
 
     def _look(self, path: str) -> os.stat_result | None:
         try:

@@ -112,10 +112,10 @@ class Trash:
                 below = os.open(part, _FOLDER_FLAGS, dir_fd=fd)
                 os.close(fd)
                 fd = below
-            kept, number = name, 1
+            kept, number = path.rpartition("/")[2], 1
             while not _renamed(folder_fd, name, fd, kept):
                 number += 1
-                kept = f"{number} {name}"[:200]
+                kept = f"{number} {path.rpartition('/')[2]}"[:200]
         except BaseException:
             os.close(fd)
             raise

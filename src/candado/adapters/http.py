@@ -88,7 +88,7 @@ class HttpRemote(HttpCalls):
             if not with_metadata or exc.status != 500:
                 raise
             answer = await self._propfind(target, path, depth, with_metadata=False)
-        found = parse_multistatus(answer.body, root_href=f"{self._wire.base_path}{self._home}")
+        found = parse_multistatus(answer.body, root_href=f"{self._wire.base_url}{self._home}")
         return _checked_listing([read_node(_clean(node.href_path), node.props) for node in found], path, depth)
 
     # --- bodies -----------------------------------------------------------------------------------------
@@ -104,6 +104,8 @@ class HttpRemote(HttpCalls):
         meanings = _write_meanings(token)
         if body.size_bytes > self._settings.chunk_threshold_bytes:
             async with self._chunked:
+                if not self._chunk_limit_known:
+                    await self.capabilities()
                 upload = ChunkedUpload(
                     self._wire,
                     self._user_id or "",

@@ -58,12 +58,14 @@ class HttpCalls:
         self._login = login
         self._user_id = user_id
         self._chunk_bytes = self._settings.chunk_bytes
+        self._chunk_limit_known = False
 
     # --- the account ----------------------------------------------------------------------------------
 
     async def capabilities(self) -> Capabilities:
         """Ask for the capabilities; keeps the largest chunk that the server takes."""
         found = read_capabilities(await self._ocs("GET", "/ocs/v2.php/cloud/capabilities", harmless=True))
+        self._chunk_limit_known = True
         if found.chunk_bytes_max:
             self._chunk_bytes = min(self._settings.chunk_bytes, found.chunk_bytes_max)
         return found

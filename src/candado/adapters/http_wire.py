@@ -87,7 +87,6 @@ class HttpWire:
         random: Random,
     ) -> None:
         self.base_url = check_server_url(base_url)
-        self.base_path = urlsplit(self.base_url).path
         self.settings = settings
         self.requests = 0
         self.sent = Throttle(settings.bytes_per_second, clock)

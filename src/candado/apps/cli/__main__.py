@@ -1,0 +1,5 @@
+"""``python -m candado.apps.cli``."""
+
+from candado.apps.cli import main
+
+main()

@@ -1,0 +1,211 @@
+"""What all commands share: the global flags, how a command runs, how it prints.
+
+Layer: ``apps``. Global flags may stand before or after the name of the command. ``Run`` is what they add up to.
+"""
+
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import click
+from click.core import ParameterSource
+
+from candado.apps.cli.output import json_line
+from candado.errors import UsageError
+
+if TYPE_CHECKING:
+    from candado.client.account import Account
+
+__all__ = ["Command", "Group", "Run", "SizeType", "global_options", "pass_run", "with_account"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass
+class Run:
+    """One run of the program, as its global flags say.
+
+    ``timeout`` in seconds; ``retries`` beside the first attempt; ``bwlimit`` in bytes per second for each direction.
+    """
+
+    json: bool = False
+    jsonl: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    no_progress: bool = False
+    no_color: bool = False
+    yes: bool = False
+    no_input: bool = False
+    timeout: float | None = None
+    retries: int | None = None
+    transfers: int | None = None
+    bwlimit: int | None = None
+    log_file: Path | None = None
+    log_format: str = "text"
+    warned: set[str] = field(default_factory=set[str])
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked."""
+        return not self.no_input and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def emit(self, schema: str, document: Mapping[str, Any], text: Callable[[], None] | str) -> None:
+        """Print one result: as JSON when asked for, else as text."""
+        if self.json or self.jsonl:
+            print(json_line({"schema": schema, **document}))
+        elif isinstance(text, str):
+            if text:
+                print(text)
+        else:
+            text()
+
+    def emit_list(
+        self, schema: str, name: str, items: Iterable[Mapping[str, Any]], text: Callable[[], None], **more: object
+    ) -> None:
+        """Print a list: one document, one line an item (``--jsonl``), or text."""
+        if self.jsonl:
+            for item in items:
+                print(json_line({"schema": schema, **item}))
+        elif self.json:
+            print(json_line({"schema": schema, **more, name: list(items)}))
+        else:
+            text()
+
+    def say(self, text: str) -> None:
+        """A message for people on stderr; silent with ``-q``."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """A warning on stderr, once a run, also with ``-q``."""
+        if text not in self.warned:
+            self.warned.add(text)
+            print(f"candado: warning: {text}", file=sys.stderr, flush=True)
+
+    def confirm(self, question: str) -> None:
+        """Go on when ``-y`` was given or the person agrees; UsageError otherwise."""
+        if self.yes:
+            return
+        if not self.interactive:
+            raise UsageError(f"{question} This needs a yes.", advice="Add --yes when you are sure.")
+        if not click.confirm(question, err=True):
+            raise UsageError("not confirmed")
+
+
+class SizeType(click.ParamType):
+    """A number of bytes such as ``500K``, ``2M`` or ``1.5G`` (powers of 1024)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes; a usage error when it is not positive."""
+        text = str(value).strip().upper().removesuffix("B")
+        unit = text[-1:] if text[-1:] in _SIZE_UNITS and not text[-1:].isdigit() else ""
+        try:
+            count = int(float(text.removesuffix(unit)) * _SIZE_UNITS[unit])
+        except (ValueError, OverflowError):
+            count = 0
+        if count <= 0:
+            self.fail(f"{value!r} is not a size such as 500K, 2M or 1G", param, ctx)
+        return count
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Put the value of a global flag into the run when it was given here."""
+    name = param.name
+    if name is not None and ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
+        run = ctx.find_root().ensure_object(Run)
+        setattr(run, name, run.verbose + value if name == "verbose" else value)
+    return value
+
+
+def global_options() -> list[click.Option]:
+    """New options for one command; their help is shown by ``candado help flags`` and kept out of each command's page."""
+
+    def option(*names: str, **how: Any) -> click.Option:
+        return click.Option(names, expose_value=False, callback=_remember, hidden=True, **how)
+
+    return [
+        option("--json", is_flag=True, help="Print one JSON document."),
+        option("--jsonl", is_flag=True, help="Print one JSON object a line."),
+        option("-q", "--quiet", is_flag=True, help="No messages but errors and warnings."),
+        option("-v", "--verbose", count=True, help="More messages; -vv adds requests and stack traces."),
+        option("--no-progress", is_flag=True, help="No progress display."),
+        option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colour, also NO_COLOR=1."),
+        option("-y", "--yes", is_flag=True, help="Answer questions with yes."),
+        option("--no-input", is_flag=True, help="Never ask; fail instead."),
+        option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Longest silence of the server."),
+        option("--retries", type=click.IntRange(0, 20), metavar="N", help="Repetitions of harmless requests."),
+        option("--transfers", type=click.IntRange(1, 64), metavar="N", help="Bodies under way at once."),
+        option("--bwlimit", type=SizeType(), metavar="RATE", help="Bytes a second for each direction, such as 2M."),
+        option("--log-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Log to a file."),
+        option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log."),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the global flags too. The text of its docstring is its help."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        taken = {name for param in self.params for name in param.opts}
+        self.params += [option for option in global_options() if not taken & set(option.opts)]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Point to the flags that every command takes."""
+        super().format_epilog(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text("Every command also takes the global flags: candado help flags")
+
+
+class Group(click.Group):
+    """A group whose commands take the global flags, and that suggests the nearest name for an unknown one."""
+
+    command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As in click, but a wrong name is answered with the nearest right one."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+Group.group_class = Group
+
+
+def pass_run(function: F) -> F:
+    """Hand the run to a command as its first argument."""
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return function(click.get_current_context().find_root().ensure_object(Run), *args, **kwargs)
+
+    inner.__name__, inner.__doc__ = function.__name__, function.__doc__
+    inner.__dict__.update(function.__dict__)
+    return cast("F", inner)
+
+
+def with_account(run: Run, work: "Callable[[Account], Coroutine[Any, Any, T]]") -> T:
+    """Open the account of this device, run the work on an event loop, close everything; its result.
+
+    An interrupt cancels the work, which aborts an open write session, and raises InterruptedByUserError afterwards.
+    """
+    from candado.apps.cli.loop import run_to_end
+    from candado.apps.wiring import open_account
+
+    async def opened() -> T:
+        async with open_account(run) as account:
+            return await work(account)
+
+    return run_to_end(opened())
