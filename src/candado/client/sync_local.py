@@ -1,0 +1,251 @@
+"""The local half of a sync: renames, removals, folders, downloads.
+
+Layer: ``client``. Each step is checked against what the plan saw; what changed meanwhile is left for the next run.
+A row of the agreed tree is written after the step it tells of.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
+from candado.client.sync_state import PairState
+from candado.client.transfer import download
+from candado.client.view import RemoteEntry
+from candado.errors import (
+    AuthRequiredError,
+    CandadoError,
+    DiskFullError,
+    FileChangedError,
+    MisuseError,
+    TamperError,
+    TransportError,
+)
+from candado.ports.client import LocalStat
+from candado.protocol.plan_model import (
+    AgreedNode,
+    DeleteLocal,
+    Download,
+    LocalFacts,
+    MakeFolderLocal,
+    MoveLocal,
+    RemoveFolderLocal,
+)
+
+if TYPE_CHECKING:
+    from candado.client.account import Account
+    from candado.ports.client import LocalTree, Spool
+
+__all__ = ["FATAL", "LocalHalf", "LocalStep", "row_of"]
+
+FATAL: Final = (TransportError, AuthRequiredError, DiskFullError, TamperError)
+"""Errors that would meet every further file too, or after which nothing may go on."""
+
+_BATCH_FILES: Final = 256
+_BATCH_BYTES: Final = 256 << 20
+
+LocalStep = MoveLocal | DeleteLocal | RemoveFolderLocal | MakeFolderLocal
+"""Operations that touch only the local tree."""
+
+_Fetched = tuple["Spool", Download]
+
+
+class LocalHalf:
+    """Carries out the local operations of one plan.
+
+    ``dirty`` collects paths that are not as agreed afterwards. ``fatal`` is the error that ended the downloads early.
+    """
+
+    def __init__(
+        self, account: "Account", tree: "LocalTree", state: PairState, options: SyncOptions, report: SyncReport
+    ) -> None:
+        self._account = account
+        self._tree = tree
+        self._state = state
+        self._options = options
+        self._report = report
+        self._moved: dict[str, LocalStat] = {}
+        self._row_moves: list[tuple[str, str, LocalStat | None, LocalStat | None]] = []
+        self.dirty: set[str] = set()
+        self.fatal: CandadoError | None = None
+
+    async def arrange(self, operations: Sequence[LocalStep]) -> None:
+        """Renames, removals and new folders, in order, in one thread."""
+        if operations:
+            await asyncio.to_thread(self._arrange, operations)
+
+    def move_rows(self) -> None:
+        """Let the rows follow the local renames; owed after the remote ones, for the plan renamed in that order."""
+        for source, target, before, after in self._row_moves:
+            self._state.move(source, target)
+            row = self._state.nodes.get(target)
+            # The rename touched the attribute-change time; a file that differed from its row before still must.
+            if (
+                row is not None
+                and before is not None
+                and after is not None
+                and not row.is_folder
+                and _is_row(before, row)
+            ):
+                self._state.set(target, replace(row, ctime_ns=after.ctime_ns))
+        self._row_moves.clear()
+
+    def _arrange(self, operations: Sequence[LocalStep]) -> None:
+        for op in operations:
+            path = op.target if isinstance(op, MoveLocal) else op.path
+            try:
+                self._do(op)
+            except CandadoError as error:
+                self._fail(path, error)
+                if isinstance(op, MoveLocal):
+                    self.dirty.add(op.source)
+
+    def _do(self, op: LocalStep) -> None:
+        match op:
+            case MoveLocal():
+                self._move(op)
+            case DeleteLocal():
+                self._tree.remove(op.path, _stat(op.expected))
+                self._state.drop(op.path)
+                self._report.count(op)
+            case RemoveFolderLocal():
+                if self._tree.remove_folder(op.path):
+                    self._state.drop(op.path)
+                    self._report.count(op)
+                else:
+                    self.dirty.add(op.path)
+                    self._report.warnings.append(
+                        SyncProblem(
+                            op.path,
+                            "FOLDER_KEPT",
+                            "The folder was removed on the other side, but something that is not synced is in it.",
+                            "Look into it and remove it yourself.",
+                            "What is in it was not touched.",
+                        )
+                    )
+            case MakeFolderLocal():
+                self._tree.make_folder(op.path)
+                made = self._tree.stat(op.path)
+                if made is None or not made.is_folder:
+                    raise FileChangedError("the new folder is gone again", path=op.path)
+                self._state.set(op.path, row_of(made, file_id=op.remote.file_id, content_id=""))
+
+    def _move(self, op: MoveLocal) -> None:
+        before = self._tree.stat(op.source)
+        self._tree.move(op.source, op.target)
+        after = self._tree.stat(op.target)
+        self._report.count(op)
+        if op.conflict:
+            self._account.issue_book.add(
+                "notice", "conflict.copy", f"Both sides changed {op.source}; both are kept.", path=op.target
+            )
+            return
+        if before is not None and after is not None and not after.is_folder:
+            self._moved[op.target] = after
+        self._row_moves.append((op.source, op.target, before, after))
+
+    # --- downloads ----------------------------------------------------------------------------------------
+
+    async def fetch(self, work: Sequence[Download]) -> None:
+        """Download in parallel and publish in batches. Stops early, with what arrived published, on a fatal error."""
+        turns = iter(work)
+        fetched: list[_Fetched] = []
+        waiting_bytes = 0
+        publishing: asyncio.Task[None] | None = None
+
+        async def worker() -> None:
+            nonlocal fetched, waiting_bytes, publishing
+            for op in turns:
+                if self.fatal is not None:
+                    self.dirty.add(op.path)
+                    continue
+                spool = await self._fetch_one(op)
+                if spool is None:
+                    continue
+                fetched.append((spool, op))
+                waiting_bytes += op.remote.size_bytes
+                if len(fetched) >= _BATCH_FILES or waiting_bytes >= _BATCH_BYTES:
+                    batch, fetched, waiting_bytes = fetched, [], 0
+                    if publishing is not None:
+                        await publishing
+                    publishing = asyncio.create_task(self._publish(batch))
+
+        workers = [asyncio.create_task(worker()) for _ in range(min(self._options.transfers, len(work)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            if publishing is not None:
+                await asyncio.gather(publishing, return_exceptions=True)
+            # Verified files are put in place even when the run was interrupted.
+            if fetched:
+                await asyncio.shield(self._publish(fetched))
+
+    async def _fetch_one(self, op: Download) -> "Spool | None":
+        entry = op.remote
+        if not isinstance(entry, RemoteEntry):
+            raise MisuseError("a download needs an entry that was read in this run", path=op.path)
+        try:
+            return await download(self._account, entry, self._tree, progress=self._options.progress)
+        except CandadoError as error:
+            if isinstance(error, FATAL):
+                self.fatal = self.fatal or error
+                self.dirty.add(op.path)
+            else:
+                self._fail(op.path, error)
+            return None
+
+    async def _publish(self, batch: list[_Fetched]) -> None:
+        def publish() -> list[LocalStat | Exception]:
+            return self._tree.publish(
+                [(spool, op.path, _entry(op).mtime_seconds, self._expected(op)) for spool, op in batch]
+            )
+
+        try:
+            results = await asyncio.to_thread(publish)
+        except CandadoError as error:
+            results = [error] * len(batch)
+        for (spool, op), result in zip(batch, results, strict=True):
+            if isinstance(result, LocalStat):
+                self._state.set(op.path, row_of(result, file_id=op.remote.file_id, content_id=op.remote.content_id))
+                self._report.count(op)
+                continue
+            spool.discard()
+            if not isinstance(result, CandadoError):
+                raise result
+            self._fail(op.path, result)
+            if isinstance(result, DiskFullError):
+                self.fatal = self.fatal or result
+        self._state.commit()
+
+    def _expected(self, op: Download) -> LocalStat | None:
+        if op.expected is None:
+            return None
+        return self._moved.get(op.path, _stat(op.expected))
+
+    def _fail(self, path: str, error: CandadoError) -> None:
+        self.dirty.add(path)
+        self._report.errors.append(SyncProblem.of_error(path, error))
+
+
+def row_of(here: LocalFacts, *, file_id: int, content_id: str) -> AgreedNode:
+    """The row of a node that is equal on both sides now."""
+    return AgreedNode(here.is_folder, here.size_bytes, here.mtime_ns, here.inode, here.ctime_ns, file_id, content_id)
+
+
+def _is_row(here: LocalFacts, row: AgreedNode) -> bool:
+    return here.mtime_ns == row.mtime_ns and here.inode == row.inode and here.ctime_ns == row.ctime_ns
+
+
+def _stat(facts: LocalFacts) -> LocalStat:
+    if not isinstance(facts, LocalStat):
+        raise MisuseError("local facts of a plan must come from the scan")
+    return facts
+
+
+def _entry(op: Download) -> RemoteEntry:
+    assert isinstance(op.remote, RemoteEntry)
+    return op.remote
