@@ -41,14 +41,14 @@ check: dev                 ## format, lint, types, layers, spelling, docs
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pyright --warnings
 	@$(BIN)/codespell
-	@$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 fmt: dev                   ## format and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format --quiet .
 
 docs: dev                  ## build the documentation into site/
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: dev                 ## ratios to peers, measured in one run
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
