@@ -172,8 +172,9 @@ class Account:
                 )
                 self.record_refusal(error, path="/")
                 raise error
-            rows: list[Row] = [(_CACHE, "capabilities", json.dumps({"at": self.clock.now(),
-            **asdict(found)}).encode())] if found.e2ee_enabled:
+            value = json.dumps({"at": self.clock.now(), **asdict(found)})
+            rows: list[Row] = [(_CACHE, "capabilities", value.encode())]
+            if found.e2ee_enabled:
                 rows.append((_CACHE, "e2ee-seen", b"1"))
             self.store.commit(rows, durable=False)
             self._capabilities = found

@@ -243,8 +243,9 @@ async def read_back(
         return Outcome(Shown.OLD, views)
     cause = next((error for shown, _, error in results if shown is Shown.OTHER and error is not None), None)
     if cause is None or isinstance(cause, NotFoundError):
-        bad = [write.draft.path for write, (shown, _, _) in zip(writes, results, strict=True) if shown is not
-        Shown.NEW] cause = _lie("The server shows only a part of what it acknowledged.", ", ".join(bad))
+        shown_by = zip(writes, results, strict=True)
+        bad = [write.draft.path for write, (shown, _, _) in shown_by if shown is not Shown.NEW]
+        cause = _lie("The server shows only a part of what it acknowledged.", ", ".join(bad))
     return Outcome(Shown.OTHER, views, cause)
 
 

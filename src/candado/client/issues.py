@@ -17,7 +17,7 @@ from candado.ports.client import StateStore
 __all__ = ["Issue", "IssueBook", "Severity"]
 
 Severity = str
-"""``refused`` (tampering or a failed check), ``problem`` (something needs a person) or ``notice`` (something changed)."""
+"""``refused`` (tampering or a failed check), ``problem`` (a person should act) or ``notice`` (something changed)."""
 
 _SPACE: Final = "issue"
 _EVIDENCE: Final = "evidence"

@@ -210,7 +210,8 @@ class PinBook:
         if keys and keys[-1] == root.metadata_key:
             return []
         checksum = key_checksum(root.metadata_key)
-        keys[:] = [key for key in keys if key_checksum(key) != checksum][-(_KEYS_MAX - 1) :] + [root.metadata_key]
+        others = [key for key in keys if key_checksum(key) != checksum]
+        keys[:] = [*others[-(_KEYS_MAX - 1) :], root.metadata_key]
         return [(_KEYS, str(root.root_id), b"".join(key.reveal() for key in keys))]
 
     # --- memory -------------------------------------------------------------------------------------------

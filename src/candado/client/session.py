@@ -40,7 +40,7 @@ from candado.ports.client import RemoteNode
 from candado.protocol import edit
 from candado.types import Counter, FileId, LockToken, MetadataKey, SealedName, check_sealed_name
 
-__all__ = ["UploadItem", "WriteSession", "Written", "recover_sessions"]
+__all__ = ["PER_FILE_ERRORS", "UploadItem", "WriteSession", "Written", "recover_sessions"]
 
 _PATIENCE_SECONDS: Final = 120.0
 _TRANSFERS: Final = 16

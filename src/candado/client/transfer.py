@@ -98,7 +98,7 @@ class BytesSource:
 
 @dataclass(frozen=True, slots=True)
 class SealedUpload:
-    """A body that is on the server (staged when under a lock): what its entry must say, and what the server answered."""
+    """A body that is on the server, staged when under a lock: what its entry must say, and the server's answer."""
 
     key: FileKey
     nonce: Nonce
@@ -120,8 +120,9 @@ async def upload(
     path: str,
     progress: Progress | None = None,
 ) -> SealedUpload:
-    """Seal and send one file; repeated a few times, each time with a fresh key and nonce, when the way to the server
-    fails.
+    """Seal and send one file.
+
+    Repeated a few times when the way to the server fails, each time with a fresh key and a fresh nonce.
 
     Args:
         account: whose server.
@@ -414,7 +415,7 @@ def _altered(error: CandadoError, entry: "RemoteEntry") -> CandadoError:
 
 
 async def _persist(account: "Account", attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run ``attempt`` again after failures of the way or of the server's health: bounded, with growing, uneven pauses."""
+    """Run ``attempt`` again after failures of the way or of the server: bounded, with growing, uneven pauses."""
     pause = _FIRST_PAUSE_SECONDS
     for left in range(_ATTEMPTS_MAX - 1, -1, -1):
         try:

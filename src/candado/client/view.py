@@ -141,7 +141,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A folder and everything below it: views by clear path, and folders that were left out because the caller knew them."""
+    """A folder and everything below it: views by clear path, and the folders that the caller asked to leave out."""
 
     top: FolderView
     folders: dict[str, FolderView]
@@ -271,8 +271,10 @@ def _unfinished(path: str) -> ViewProblem:
 
 def _too_short(path: str) -> ViewProblem:
     return ViewProblem(
-        "file.params", path, "The stored body is shorter than its tag.", "Put the file again from a device that has
-        it."
+        "file.params",
+        path,
+        "The stored body is shorter than its tag.",
+        "Put the file again from a device that has it.",
     )
 
 
