@@ -1,9 +1,9 @@
 """Fixtures of the attacks."""
 
 import pytest
+from tests.attacks.scene import NESTED_NAME, SECOND_NAME, Scene, new_scene
 
 from candado.folder.model import Accepted
-from tests.attacks.scene import NESTED_NAME, SECOND_NAME, Scene, new_scene
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from tests.sim import World, rsa_key
 
 from candado.crypto.cms import sign_detached
 from candado.crypto.keywrap import key_checksum, wrap_key
@@ -39,7 +40,6 @@ from candado.formats.metadata import (
     format_sealed,
 )
 from candado.types import Counter, FileId, FileKey, MetadataKey, Nonce, SealedName, Tag, UserId
-from tests.sim import World, rsa_key
 
 ROOT = FileId(100)
 OTHER_ROOT = FileId(200)

@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from tests.attacks.scene import K1, K2, NOW, OTHER_ROOT, Scene, at_root, entry, event_codes, refused
+from tests.sim import rsa_key
+from tests.sim.naive import naive_open
 
 from candado.errors import (
     CandadoError,
@@ -18,12 +21,10 @@ from candado.errors import (
 )
 from candado.folder.filedrop import merge_drops
 from candado.folder.model import Accepted, PeerPin
+from candado.formats.canonjson import JsonObject
 from candado.formats.metadata import format_drop, format_drop_content
 from candado.protocol.enrolment import EnrolmentStep, KeysOnServer, Wish, check_own_certificate, decide
 from candado.types import SealedName, UserId
-from tests.attacks.scene import K1, K2, NOW, Scene, at_root, entry, event_codes, refused
-from tests.sim import rsa_key
-from tests.sim.naive import naive_open
 
 MALLORY = UserId("mallory")
 
@@ -63,9 +64,12 @@ def test_a03_our_own_entry_with_a_foreign_key_is_refused(scene: Scene, known: Ac
 def test_a03_a_certificate_for_another_key_is_refused_at_enrolment(scene: Scene) -> None:
     authority = scene.world.server.authority.public
     own = scene.who("alice")
-    assert check_own_certificate(
-        own.certificate, user_id=own.user_id, own_key=own.key.public, authority=authority, now=NOW
-    ) == []
+    assert (
+        check_own_certificate(
+            own.certificate, user_id=own.user_id, own_key=own.key.public, authority=authority, now=NOW
+        )
+        == []
+    )
     foreign = scene.impostor("alice", "mallory").certificate
     with pytest.raises(ContextError) as caught:
         check_own_certificate(foreign, user_id=own.user_id, own_key=own.key.public, authority=authority, now=NOW)
@@ -98,7 +102,18 @@ def test_a05_a_stranger_whom_the_pinned_authority_does_not_vouch_for_is_refused(
 
 @pytest.mark.parametrize(
     "common_name",
-    ["bob", "Mallory", "mallory ", " mallory", "mal", "mallory1", "s:mallory", "ｍallory", "mallor\u0443", "mallory\u200b"],
+    [
+        "bob",
+        "Mallory",
+        "mallory ",
+        " mallory",
+        "mal",
+        "mallory1",
+        "s:mallory",
+        "ｍallory",
+        "mallor\u0443",
+        "mallory\u200b",
+    ],
 )
 @pytest.mark.parametrize("pinned", [True, False])
 def test_a06_a_certificate_for_another_name_is_refused(scene: Scene, common_name: str, pinned: bool) -> None:
@@ -117,9 +132,7 @@ def test_a06_a_certificate_for_another_name_is_refused(scene: Scene, common_name
 def test_a07_a_certificate_that_cannot_be_read_is_refused(scene: Scene) -> None:
     for pem in ("", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "x" * 100_000):
         broken = scene.user("mallory", K1, certificate="-")
-        raw = scene.root(
-            scene.content(5, "evil.txt"), members=["alice", "bob", replace(broken, certificate_pem=pem)]
-        )
+        raw = scene.root(scene.content(5, "evil.txt"), members=["alice", "bob", replace(broken, certificate_pem=pem)])
         with pytest.raises(CandadoError) as caught:
             scene.show(raw, at_root(None))
         assert caught.value.code in {"MALFORMED", "LIMIT_EXCEEDED"}
@@ -157,9 +170,7 @@ def test_a08_one_key_twice_is_refused(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("wish", list(Wish))
-@pytest.mark.parametrize(
-    "found", [KeysOnServer(None, False), KeysOnServer("pem", False), KeysOnServer(None, True)]
-)
+@pytest.mark.parametrize("found", [KeysOnServer(None, False), KeysOnServer("pem", False), KeysOnServer(None, True)])
 def test_a13_a_device_with_an_identity_never_makes_new_keys(wish: Wish, found: KeysOnServer) -> None:
     with pytest.raises(ContextError) as caught:
         decide(wish, found, own_key_fingerprint="ab" * 32)
@@ -179,18 +190,16 @@ def test_a13_a_person_with_words_is_never_led_into_new_keys() -> None:
 
 
 def test_a16_a_root_under_the_key_of_another_root_is_refused(scene: Scene, known: Accepted) -> None:
-    scene.pins = replace(
-        scene.pins, root_checksums={checksum: known.pin.file_id for checksum in known.pin.key_checksums}
-    )
+    scene.pins = replace(scene.pins, root_checksums=dict.fromkeys(known.pin.key_checksums, known.pin.file_id))
     raw = scene.root(scene.content(1, "evil.txt"), signer="bob", members=("alice", "bob"))
     assert naive_open(scene.who("alice"), raw.text).next_write_key == K1
-    refused(scene, raw, at_root(None, file_id=known.pin.file_id.__class__(200)), ContextError, "ctx.root")
+    refused(scene, raw, at_root(None, file_id=OTHER_ROOT), ContextError, "ctx.root")
 
 
 def test_a16_a_drop_under_the_key_of_the_folder_is_refused(scene: Scene) -> None:
     block = scene.block(format_drop_content(entry("dropped.txt")), K1)
     own = scene.user("alice", K1)
-    drops = {"d1" * 16: format_drop(block, [(own.user_id, own.wrapped_key)])}
+    drops: JsonObject = {"d1" * 16: format_drop(block, [(own.user_id, own.wrapped_key)])}
     folder = scene.accepted(scene.root(scene.content(5), drops=drops)).folder
     merged = merge_drops(folder, scene.who("alice"))
     assert [error.event for error in merged.refused.values() if isinstance(error, ContextError)] == ["key.context"]

@@ -2,15 +2,18 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.attacks.scene import K1, K2, K3, NESTED_NAME, Scene, at_nested, at_root, event_codes, refused
+from tests.sim.naive import naive_open, naive_signer
 
 from candado.errors import ContextError, KeyHistoryError, SignerError
 from candado.folder.model import Accepted, RawText
+from candado.formats.canonjson import document_digest
+from candado.formats.metadata import parse_sealed
 from candado.types import UserId
-from tests.attacks.scene import K1, K2, K3, Scene, at_nested, at_root, event_codes, refused
-from tests.sim.naive import naive_open, naive_signer
 
 
 @pytest.mark.parametrize("signature", [None, "", " ", "\n\t "])
@@ -181,9 +184,7 @@ def test_a29_a_key_that_is_missing_from_its_own_history_is_refused(scene: Scene,
 def test_a31_a_nested_folder_signed_by_somebody_else_is_refused(scene: Scene, signer: str) -> None:
     current = _after_removal(scene)
     folder = scene.accepted(
-        scene.root(
-            scene.content(7, keys=(K1, K2), folders={at_nested(current.folder).sealed_name: "plans"}), metadata_key=K2
-        ),
+        scene.root(scene.content(7, keys=(K1, K2), folders={NESTED_NAME: "plans"}), metadata_key=K2),
         at_root(current.pin),
     ).folder
     raw = scene.nested(scene.content(2, "evil.txt"), signer=signer, metadata_key=K1)
@@ -233,11 +234,6 @@ def test_a33_a_shortened_history_is_refused_until_a_person_allows_it(scene: Scen
     raw = scene.root(scene.content(7, "budget.txt", keys=(K2,)), metadata_key=K2)
     assert naive_open(scene.who("alice"), raw.text).counter == 7
     refused(scene, raw, at_root(current.pin), KeyHistoryError, "mk.history")
-    from dataclasses import replace
-
-    from candado.formats.canonjson import document_digest
-    from candado.formats.metadata import parse_sealed
-
     digest = document_digest(parse_sealed(raw.text).document)
     allowed = replace(scene.pins, history_overrides=frozenset({digest}))
     assert scene.show(raw, at_root(current.pin), pins=allowed).pin.counter == 7
@@ -251,9 +247,9 @@ def test_a34_an_older_key_is_refused(scene: Scene) -> None:
 
 
 def test_a82_a_nested_folder_left_under_the_old_key_is_read_and_marked_for_repair(scene: Scene) -> None:
-    first = scene.accepted(scene.root(scene.content(5, folders={at_nested_name(): "plans"})))
+    first = scene.accepted(scene.root(scene.content(5, folders={NESTED_NAME: "plans"})))
     rotated = scene.accepted(
-        scene.root(scene.content(6, keys=(K1, K2), folders={at_nested_name(): "plans"}), metadata_key=K2),
+        scene.root(scene.content(6, keys=(K1, K2), folders={NESTED_NAME: "plans"}), metadata_key=K2),
         at_root(first.pin),
     )
     stale = scene.nested(scene.content(3, "a.txt"))
@@ -263,9 +259,3 @@ def test_a82_a_nested_folder_left_under_the_old_key_is_read_and_marked_for_repai
     refused(scene, stale, at_nested(rotated.folder), KeyHistoryError, "meta.key-mismatch")
     foreign = scene.nested(scene.content(3, "a.txt"), metadata_key=K3)
     refused(scene, foreign, at_nested(rotated.folder), KeyHistoryError, "meta.key-mismatch", known_keys=[K3])
-
-
-def at_nested_name() -> Any:
-    from tests.attacks.scene import NESTED_NAME
-
-    return NESTED_NAME

@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.attacks.scene import K1, Scene, at_nested, at_root, entry, event_codes, refused, sealed_name
+from tests.sim import World
+from tests.sim.naive import naive_open
 
 from candado.crypto.keywrap import key_checksum
 from candado.errors import (
@@ -25,9 +28,6 @@ from candado.folder.names import check_clear_name, collision_key, unique_name
 from candado.folder.sealing import with_entry, with_folder
 from candado.formats.metadata import format_content, parse_content
 from candado.types import FileKey, SealedName
-from tests.attacks.scene import K1, Scene, at_nested, at_root, entry, event_codes, refused, sealed_name
-from tests.sim import World
-from tests.sim.naive import naive_open
 
 BAD_NAMES = [
     "..", ".", "", "/", "a/b", "../x", "../../etc/passwd", "/etc/x", "a\\b", "..\\x", "C:\\x", "\\\\host\\x",
@@ -232,9 +232,11 @@ WRONG: list[Any] = ["12", True, False, None, -1, [], {}, "", 0, "false", {"a": 1
 
 def _paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [at, *(path for key, child in children for path in _paths(child, (*at, key)))] if at else [
-        path for key, child in children for path in _paths(child, (key,))
-    ]
+    return (
+        [at, *(path for key, child in children for path in _paths(child, (*at, key)))]
+        if at
+        else [path for key, child in children for path in _paths(child, (key,))]
+    )
 
 
 def _replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
@@ -261,7 +263,11 @@ def test_a92_a_wrong_type_anywhere_never_gives_another_result_than_an_error(scen
     for path in _paths(outer):
         for wrong in WRONG:
             count += 1
-            raw = RawText(json.dumps(_replaced(outer, path, wrong)), scene.root(scene.content(6)).signature) if count % 7 == 0 else None
+            raw = (
+                RawText(json.dumps(_replaced(outer, path, wrong)), scene.root(scene.content(6)).signature)
+                if count % 7 == 0
+                else None
+            )
             if raw is not None:
                 with pytest.raises(CandadoError):
                     scene.show(raw, at_root(known.pin))

@@ -1,9 +1,13 @@
 """Attacks through the file drop, which nobody signs: A71 to A75."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.attacks.scene import Scene, at_root, entry, event_codes, key, sealed_name
+from tests.attacks.test_a54_a94_entries_and_parsers import BAD_NAMES
 
 from candado.crypto.keywrap import wrap_key
 from candado.errors import ContextError, MalformedError, NotAMemberError, OpenFailedError
@@ -11,10 +15,8 @@ from candado.folder.filedrop import DropMerge, drop_digest, merge_drops, open_dr
 from candado.folder.model import Accepted, RawText
 from candado.folder.sealing import kept_drops
 from candado.formats.canonjson import JsonObject
-from candado.formats.metadata import Entry, format_drop, format_drop_content
+from candado.formats.metadata import Entry, format_content, format_drop, format_drop_content
 from candado.types import MetadataKey, SealedName, UserId
-from tests.attacks.scene import Scene, at_root, entry, event_codes, key, sealed_name
-from tests.attacks.test_a54_a94_entries_and_parsers import BAD_NAMES
 
 DROP = SealedName("d0" * 16)
 
@@ -27,7 +29,9 @@ def drop(scene: Scene, dropped: Entry | bytes, *users: str, drop_key: MetadataKe
     return format_drop(scene.block(inner, secret), wrapped)
 
 
-def with_drops(scene: Scene, drops: dict[str, Any], *names: str, folders: dict[SealedName, str] | None = None) -> Accepted:
+def with_drops(
+    scene: Scene, drops: Mapping[Any, Any], *names: str, folders: dict[SealedName, str] | None = None
+) -> Accepted:
     """The root with drops planted by the server under the unchanged signature."""
     signed = scene.root(scene.content(5, *names, folders=folders))
     return scene.accepted(scene.unsigned_change(signed, lambda doc: doc.update(filedrop=drops)))
@@ -77,10 +81,6 @@ def test_a73_a_drop_under_the_identifier_of_an_unreadable_entry_is_refused(scene
     content = scene.content(5, "budget.txt")
     inner = scene.root(content)
     assert inner.signature
-    import json
-
-    from candado.formats.metadata import format_content
-
     document = json.loads(format_content(content))
     document["files"][DROP] = {**document["files"][sealed_name("budget.txt")], "filename": "../x"}
     raw = scene.root(json.dumps(document).encode(), drops={DROP: drop(scene, entry("evil.txt"))})
@@ -105,14 +105,15 @@ def test_a73_a_drop_under_a_taken_name_gets_a_new_one(scene: Scene) -> None:
 @pytest.mark.parametrize("slot", ["not for me", "twice for me", "nobody", "garbage", "other key", "not gzip"])
 def test_a74_one_bad_drop_among_fifty_good_ones_is_isolated(scene: Scene, slot: str) -> None:
     good = {f"{number:032x}": drop(scene, entry(f"{number}.txt")) for number in range(1, 51)}
-    bad: dict[str, Any] = {
+    slots: dict[str, Any] = {
         "not for me": drop(scene, entry("x"), "bob"),
         "twice for me": drop(scene, entry("x"), "alice", "alice"),
         "nobody": {**drop(scene, entry("x")), "users": []},
         "garbage": {"ciphertext": 7},
         "other key": {**drop(scene, entry("x")), **_block_of(drop(scene, entry("x"), drop_key=key("another")))},
         "not gzip": drop(scene, b"[]"),
-    }[slot]
+    }
+    bad = slots[slot]
     accepted = with_drops(scene, {DROP: bad, **good}, "budget.txt")
     merged = merge(scene, accepted)
     assert len(merged.migrated) == 50

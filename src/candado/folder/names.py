@@ -44,8 +44,8 @@ def collision_key(name: str) -> str:
 def unique_name(name: str, taken: Container[str], *, label: str = "") -> str:
     """``name``, or the first of ``stem (label).ext``, ``stem (label 2).ext``, ... that is free.
 
-    ``taken`` holds collision keys. With a ``label`` the plain name is never returned. The stem is cut so that the result
-    stays within 255 bytes.
+    ``taken`` holds collision keys. With a ``label`` the plain name is never returned. The stem is cut so that the
+    result stays within 255 bytes.
     """
     if not label and collision_key(name) not in taken:
         return name
