@@ -1,5 +1,343 @@
-"""Two-way sync of a local folder with an encrypted folder."""
+"""Sync of a local folder with an encrypted folder.
 
+Layer: ``client``. One run: look at both sides, plan (``candado.protocol.plan``), carry out the local half, then the
+remote half in write sessions, then local removals; remember what both sides agree upon, always after the fact.
+Nothing is remembered of a plan: a run that was killed anywhere is finished by the next one, which looks again.
+Where another device was faster, what it touched is planned anew, at most three times.
+
+Faults of single files are collected in the report and never stop the others. A full disk or quota, a lost server
+and signs of tampering end the run, after what can be finished was finished.
+"""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from candado.client.edit import encrypt_folder
+from candado.client.reader import FolderReader
+from candado.client.session import recover_sessions
+from candado.client.sync_compare import compare, stored_tag
+from candado.client.sync_local import LocalHalf, LocalStep, row_of
+from candado.client.sync_observe import (
+    LocalSight,
+    RemoteSight,
+    is_top_unchanged,
+    look_at_local,
+    look_at_remote,
+    mark_folders,
+)
+from candado.client.sync_remote import RemoteHalf, RemoteStep
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
+from candado.client.sync_state import PairState
+from candado.client.view import RemoteEntry, clear_path, join
+from candado.errors import (
+    AuthRequiredError,
+    CandadoError,
+    CounterConflictError,
+    FolderNotEmptyError,
+    LockLostError,
+    NotEncryptedError,
+    NotFoundError,
+    PreconditionFailedError,
+    TamperError,
+    TransportError,
+)
+from candado.protocol.plan import make_plan
+from candado.protocol.plan_model import (
+    Adopt,
+    DeleteRemote,
+    Download,
+    Forget,
+    MakeFolderRemote,
+    Mode,
+    MoveRemote,
+    Operation,
+    Plan,
+    PlanOptions,
+    Problem,
+    Question,
+    RemoveFolderRemote,
+    Upload,
+)
 
-__all__ = ["SyncOptions", "SyncProblem", "SyncReport"]
+if TYPE_CHECKING:
+    from candado.client.account import Account
+    from candado.client.view import FolderView
+    from candado.ports.client import LocalTree
+
+__all__ = ["SyncOptions", "SyncProblem", "SyncReport", "sync"]
+
+_ATTEMPTS_MAX: Final = 3
+
+O = TypeVar("O")  # noqa: E741 - an operation
+
+
+async def sync(account: "Account", tree: "LocalTree", remote_path: str, options: SyncOptions) -> SyncReport:
+    """Make a local folder and an encrypted folder equal, as far as the mode allows.
+
+    Args:
+        account: an account with keys on this device.
+        tree: the local folder.
+        remote_path: clear path of an encrypted folder, or of a folder below one.
+        options: mode, limits, whether to set up the remote folder.
+
+    Returns:
+        What was done; ``errors`` lists files that were left alone. After a dry run nothing was done, and
+        ``operations`` is what the same call without it would do.
+
+    Raises:
+        SafetyLimitError: too much would be deleted; nothing was changed.
+        NotEncryptedError, FolderNotEmptyError, NotFoundError: the remote folder is not one to sync with.
+        TamperError, FormatError, CryptoError: the server's state was refused; local files are unchanged.
+        QuotaExceededError, DiskFullError, TransportError, LockedError: the run ended early; finished files stay.
+    """
+    return await _Run(account, tree, clear_path(remote_path), options).run()
+
+
+class _Run:
+    """One call of ``sync``."""
+
+    def __init__(self, account: "Account", tree: "LocalTree", top_path: str, options: SyncOptions) -> None:
+        self._account = account
+        self._tree = tree
+        self._top_path = top_path
+        self._options = options
+        self._report = SyncReport(dry_run=options.dry_run)
+        self._reader = FolderReader(account)
+        self._state = PairState(account.store, local_root=options.local_root, remote_path=top_path)
+        self._verdicts: dict[tuple[str, str], bool] = {}
+
+    async def run(self) -> SyncReport:
+        clock, remote = self._account.clock, self._account.remote
+        started, requests = clock.monotonic(), remote.requests
+        try:
+            await recover_sessions(self._account)
+            for attempt in range(_ATTEMPTS_MAX):
+                last = attempt == _ATTEMPTS_MAX - 1
+                # Problems of an earlier attempt are met again or were solved by planning anew.
+                self._report.errors.clear()
+                self._report.warnings.clear()
+                try:
+                    if not await self._attempt() or last:
+                        break
+                except (PreconditionFailedError, CounterConflictError, LockLostError):
+                    if last:
+                        raise
+                finally:
+                    if not self._options.dry_run:
+                        self._state.commit()
+        finally:
+            self._report.seconds = clock.monotonic() - started
+            self._report.requests = remote.requests - requests
+        return self._report
+
+    async def _attempt(self) -> bool:
+        """One look, one plan, one go; True when it is worth planning anew."""
+        self._verdicts.clear()
+        here, there = await self._look()
+        if there is None:
+            return False
+        plan, here = await self._plan(here, there)
+        self._take_problems(plan)
+        if there.top is not None and there.top.deleted:
+            self._report.warnings.append(_deleted(self._top_path))
+        if self._options.dry_run:
+            self._report.take_plan(plan)
+            return False
+        return await self._carry_out(plan, there)
+
+    # --- looking ------------------------------------------------------------------------------------------
+
+    async def _look(self) -> tuple[LocalSight, RemoteSight | None]:
+        """Both sides; no remote side when a dry run stops before the folder exists."""
+        scan = asyncio.create_task(look_at_local(self._tree))
+        try:
+            unchanged = await is_top_unchanged(self._account, self._state)
+            here = await scan
+        finally:
+            scan.cancel()
+        # An empty local folder in pull mode starts anew: everything is fetched, so everything is looked at.
+        anew = self._options.mode is Mode.PULL and not here.nodes
+        if unchanged and not anew:
+            return here, await look_at_remote(self._account, self._reader, self._state, None, skip_known=True)
+        top = await self._open_top()
+        if top is None:
+            self._report.take_plan(await self._plan_first_push(here))
+            return here, None
+        self._state.bind(top.file_id)
+        there = await look_at_remote(self._account, self._reader, self._state, top, skip_known=not anew)
+        return here, there
+
+    async def _open_top(self) -> "FolderView | None":
+        """The remote folder, set up when that was asked for; None when a dry run would set it up."""
+        try:
+            located = await self._reader.open_path(self._top_path)
+        except NotFoundError:
+            if not self._options.encrypt:
+                raise
+        else:
+            if located.kind in ("root", "nested"):
+                return located.view
+            if located.kind == "file":
+                raise NotEncryptedError("This is a file, not a folder.", path=self._top_path)
+            if not self._options.encrypt:
+                raise NotEncryptedError("The folder is not end-to-end encrypted.", path=self._top_path)
+            if located.view.entries:
+                raise FolderNotEmptyError("The folder is not encrypted, and something is in it.", path=self._top_path)
+        if self._options.dry_run:
+            return None
+        await encrypt_folder(self._account, self._top_path)
+        return (await self._reader.open_path(self._top_path)).view
+
+    # --- planning -----------------------------------------------------------------------------------------
+
+    async def _plan_first_push(self, here: LocalSight) -> Plan:
+        """The plan for a remote folder that is not there yet."""
+        self._state.bind(0)
+        plan, _ = await self._plan(here, RemoteSight({}))
+        self._take_problems(plan)
+        return plan
+
+    async def _plan(self, here: LocalSight, there: RemoteSight) -> tuple[Plan, LocalSight]:
+        """The final plan: questions are answered by comparing, files that cannot be read are left alone."""
+        deleted = there.top is not None and there.top.deleted
+        options = PlanOptions(
+            # A root whose deletion a member signed takes no uploads; local changes stay where they are.
+            mode=Mode.PULL if deleted else self._options.mode,
+            device=self._account.device_name,
+            stamp=datetime.fromtimestamp(self._account.clock.now(), UTC).astimezone().strftime("%Y-%m-%d %H%M%S"),
+            max_delete=self._options.max_delete,
+            fold_case=self._options.fold_case,
+        )
+        while True:
+            plan = await asyncio.to_thread(
+                make_plan,
+                here.nodes,
+                there.nodes,
+                self._state.nodes,
+                options=options,
+                blocked_local=here.blocked,
+                blocked_remote=there.blocked,
+                verdicts=self._verdicts,
+            )
+            if not plan.questions:
+                return plan, here
+            unread = await self._answer(plan.questions, there)
+            here = replace(here, blocked=here.blocked | unread)
+
+    async def _answer(self, questions: tuple[Question, ...], there: RemoteSight) -> set[str]:
+        """Compare local files with remote versions; returns paths that could not be compared."""
+        work = []
+        for question in questions:
+            entry = await self._entry(question, there)
+            work.append((question.local_path, entry, await stored_tag(self._account, entry)))
+        unread: set[str] = set()
+        answers = await asyncio.to_thread(compare, self._tree, work)
+        for question, answer in zip(questions, answers, strict=True):
+            if isinstance(answer, CandadoError):
+                unread.add(question.local_path)
+                self._report.errors.append(SyncProblem.of_error(question.local_path, answer))
+            else:
+                self._verdicts[question.local_path, question.content_id] = answer
+        return unread
+
+    async def _entry(self, question: Question, there: RemoteSight) -> RemoteEntry:
+        """The entry a question is about; from a folder that was not opened it is read now."""
+        if isinstance(question.remote, RemoteEntry):
+            return question.remote
+        path = there.path_of(question, self._state)
+        located = await self._reader.open_path(join(self._top_path, path))
+        if located.entry is None or located.entry.content_id != question.content_id:
+            raise PreconditionFailedError("a remote file changed while it was compared", path=path)
+        return located.entry
+
+    def _take_problems(self, plan: Plan) -> None:
+        for problem in plan.problems:
+            self._tell(problem)
+
+    def _tell(self, problem: Problem) -> None:
+        told = self._report.warnings if problem.is_warning else self._report.errors
+        told.append(SyncProblem.of_plan(problem))
+
+    # --- doing ----------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, plan: Plan, there: RemoteSight) -> bool:
+        operations = plan.operations
+        downloads = _of(operations, Download)
+        uploads = _of(operations, Upload)
+        if self._options.on_plan is not None and (downloads or uploads):
+            size_bytes = sum(op.remote.size_bytes for op in downloads) + sum(op.local.size_bytes for op in uploads)
+            self._options.on_plan(len(downloads) + len(uploads), size_bytes)
+        early, late = _local_steps(operations)
+        steps: list[RemoteStep] = [op for op in operations if isinstance(op, RemoteStep)]
+        local = LocalHalf(self._account, self._tree, self._state, self._options, self._report)
+        remote = RemoteHalf(
+            self._reader,
+            self._tree,
+            self._state,
+            self._options,
+            self._report,
+            top_path=self._top_path,
+            local=local,
+        )
+        await local.arrange(early)
+        if not any(isinstance(op, MoveRemote) and not op.conflict for op in steps):
+            local.move_rows()
+        if downloads:
+            await local.fetch(downloads)
+        if isinstance(local.fatal, TamperError | TransportError | AuthRequiredError):
+            raise local.fatal
+        if steps:
+            await remote.carry_out(steps)
+        local.move_rows()
+        await local.arrange(late)
+        self._remember(operations)
+        prefix = self._top_path.rstrip("/") + "/"
+        views = there.views | {
+            "" if path == self._top_path else path.removeprefix(prefix): view for path, view in remote.views.items()
+        }
+        mark_folders(self._state, views, there.top)
+        fatal = local.fatal or remote.fatal
+        if fatal is not None:
+            raise fatal
+        return remote.stale
+
+    def _remember(self, operations: tuple[Operation, ...]) -> None:
+        """Rows for what needed no change: it is equal on both sides, or gone from both."""
+        for op in operations:
+            match op:
+                case Adopt():
+                    row = row_of(op.local, file_id=op.remote.file_id, content_id=op.remote.content_id)
+                    self._state.set(op.path, row)
+                case Forget():
+                    self._state.drop(op.path)
+                case _:
+                    pass
+
+
+def _deleted(path: str) -> SyncProblem:
+    return SyncProblem(
+        path,
+        "ROOT_DELETED",
+        "A member deleted the encrypted folder and signed it; nothing is uploaded to it any more.",
+        "Sync with another remote folder to keep what is still here.",
+        "Files that were synced went to the local trash; files that were changed or new stay where they are.",
+    )
+
+
+def _of(operations: tuple[Operation, ...], kind: type[O]) -> list[O]:
+    return [op for op in operations if isinstance(op, kind)]
+
+
+def _local_steps(operations: tuple[Operation, ...]) -> tuple[list[LocalStep], list[LocalStep]]:
+    """Local steps before the downloads and those after everything else."""
+    early: list[LocalStep] = []
+    late: list[LocalStep] = []
+    remote_seen = False
+    for op in operations:
+        if isinstance(op, LocalStep):
+            (late if remote_seen else early).append(op)
+        elif isinstance(op, Download | MoveRemote | DeleteRemote | RemoveFolderRemote | MakeFolderRemote | Upload):
+            remote_seen = True
+    return early, late

@@ -54,7 +54,8 @@ _Fetched = tuple["Spool", Download]
 class LocalHalf:
     """Carries out the local operations of one plan.
 
-    ``dirty`` collects paths that are not as agreed afterwards. ``fatal`` is the error that ended the downloads early.
+    ``moved`` has the state after the rename of every renamed file, ``fatal`` is the error that ended the downloads
+    early.
     """
 
     def __init__(
@@ -65,9 +66,8 @@ class LocalHalf:
         self._state = state
         self._options = options
         self._report = report
-        self._moved: dict[str, LocalStat] = {}
+        self.moved: dict[str, LocalStat] = {}
         self._row_moves: list[tuple[str, str, LocalStat | None, LocalStat | None]] = []
-        self.dirty: set[str] = set()
         self.fatal: CandadoError | None = None
 
     async def arrange(self, operations: Sequence[LocalStep]) -> None:
@@ -98,8 +98,6 @@ class LocalHalf:
                 self._do(op)
             except CandadoError as error:
                 self._fail(path, error)
-                if isinstance(op, MoveLocal):
-                    self.dirty.add(op.source)
 
     def _do(self, op: LocalStep) -> None:
         match op:
@@ -114,7 +112,6 @@ class LocalHalf:
                     self._state.drop(op.path)
                     self._report.count(op)
                 else:
-                    self.dirty.add(op.path)
                     self._report.warnings.append(
                         SyncProblem(
                             op.path,
@@ -136,13 +133,13 @@ class LocalHalf:
         self._tree.move(op.source, op.target)
         after = self._tree.stat(op.target)
         self._report.count(op)
+        if before is not None and after is not None and not after.is_folder:
+            self.moved[op.target] = after
         if op.conflict:
             self._account.issue_book.add(
                 "notice", "conflict.copy", f"Both sides changed {op.source}; both are kept.", path=op.target
             )
             return
-        if before is not None and after is not None and not after.is_folder:
-            self._moved[op.target] = after
         self._row_moves.append((op.source, op.target, before, after))
 
     # --- downloads ----------------------------------------------------------------------------------------
@@ -158,8 +155,7 @@ class LocalHalf:
             nonlocal fetched, waiting_bytes, publishing
             for op in turns:
                 if self.fatal is not None:
-                    self.dirty.add(op.path)
-                    continue
+                    return
                 spool = await self._fetch_one(op)
                 if spool is None:
                     continue
@@ -193,7 +189,6 @@ class LocalHalf:
         except CandadoError as error:
             if isinstance(error, FATAL):
                 self.fatal = self.fatal or error
-                self.dirty.add(op.path)
             else:
                 self._fail(op.path, error)
             return None
@@ -224,10 +219,9 @@ class LocalHalf:
     def _expected(self, op: Download) -> LocalStat | None:
         if op.expected is None:
             return None
-        return self._moved.get(op.path, _stat(op.expected))
+        return self.moved.get(op.path, _stat(op.expected))
 
     def _fail(self, path: str, error: CandadoError) -> None:
-        self.dirty.add(path)
         self._report.errors.append(SyncProblem.of_error(path, error))
 
 

@@ -15,8 +15,10 @@ from candado.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
+from candado.protocol.plan_decide import is_same_remote
 from candado.protocol.plan_model import Question, RemoteFacts
 from candado.protocol.plan_moves import is_under
+from candado.protocol.plan_names import join, name_of, parent_of
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -49,11 +51,8 @@ class RemoteSight:
 
     nodes: dict[str, RemoteFacts]
     blocked: frozenset[str] = frozenset()
-    marks: dict[str, FolderMark] = field(default_factory=dict)
+    views: "dict[str, FolderView]" = field(default_factory=dict)
     top: "FolderView | None" = None
-    file_id: int = 0
-    remote_path: str = ""
-    deleted: bool = False
     _agreed_at: dict[str, str] | None = None
 
     def path_of(self, question: Question, agreed: PairState) -> str:
@@ -85,8 +84,7 @@ async def look_at_remote(
         TamperError, FormatError, CryptoError: a folder was refused; nothing of the tree is used.
     """
     if top is None:
-        assert state.top is not None
-        return RemoteSight(dict(state.nodes), file_id=state.top.file_id, remote_path=state.top.remote_path)
+        return RemoteSight(dict(state.nodes))
     prefix = top.path.rstrip("/") + "/"
 
     def is_known(entry: "RemoteEntry") -> bool:
@@ -101,15 +99,15 @@ async def look_at_remote(
             if path not in nodes and is_under(path, known):
                 nodes[path] = node
     blocked: set[str] = set()
-    marks: dict[str, FolderMark] = {}
+    views: dict[str, FolderView] = {}
     for path, view in walked.folders.items():
         below = "" if path == top.path else path.removeprefix(prefix)
         inside = below + "/" if below else ""
         blocked.update(inside + name for name in view.missing)
         if view.folder is not None and (view.folder.content.skipped or view.folder.drops):
             blocked.add(inside + _UNREADABLE)
-        marks[below] = FolderMark(view.etag, _digest(account, view.file_id))
-    return RemoteSight(nodes, frozenset(blocked), marks, top, top.file_id, top.remote_path, top.deleted)
+        views[below] = view
+    return RemoteSight(nodes, frozenset(blocked), views, top)
 
 
 async def is_top_unchanged(account: "Account", state: PairState) -> bool:
@@ -125,27 +123,45 @@ async def is_top_unchanged(account: "Account", state: PairState) -> bool:
     return node.file_id == top.file_id and node.etag == top.etag and node.is_encrypted
 
 
-def mark_folders(state: PairState, sight: RemoteSight, dirty: set[str]) -> None:
-    """Remember the states of opened folders below which everything is as agreed; forget those of the others.
+def mark_folders(state: PairState, views: "dict[str, FolderView]", top: "FolderView | None") -> None:
+    """Remember under which etags and documents folders are as agreed; forget it for opened folders that are not.
 
-    ``dirty`` are paths where something was written, failed or was left alone.
+    A folder is as agreed when each of its entries is the one its row tells of, no row is left over, and each of its
+    folders is as agreed under the very etag that is listed for it. Only then an equal etag says that nothing
+    changed below.
+
+    Args:
+        state: the agreed tree after the run.
+        views: folders that were read in this run, the newest of each, by relative path, "" for the top.
+        top: the top folder when it was read.
     """
-    unsettled = {""} if dirty else set[str]()
-    for path in dirty:
-        folder = path
-        while folder and folder not in unsettled:
-            unsettled.add(folder)
-            folder = folder.rpartition("/")[0]
-    for path, mark in sight.marks.items():
+    rows: dict[str, set[str]] = {}
+    for path in state.nodes:
+        rows.setdefault(parent_of(path), set()).add(name_of(path))
+    for path in sorted(views, reverse=True):
+        view = views[path]
+        settled = _is_settled(state, path, view, rows.get(path, set()))
+        mark = FolderMark(view.etag, view.folder.digest) if settled and view.folder is not None else None
         if path:
-            state.set_mark(path, None if path in unsettled else mark)
-    for path in unsettled:
-        state.set_mark(path, None)
-    if unsettled:
-        state.set_top(TopMark(sight.file_id, sight.remote_path, "", ""))
-    elif "" in sight.marks:
-        top = sight.marks[""]
-        state.set_top(TopMark(sight.file_id, sight.remote_path, top.etag, top.digest))
+            state.set_mark(path, mark)
+        elif top is not None:
+            etag, digest = ("", "") if mark is None else (mark.etag, mark.digest)
+            state.set_top(TopMark(top.file_id, top.remote_path, etag, digest))
+
+
+def _is_settled(state: PairState, path: str, view: "FolderView", names: set[str]) -> bool:
+    folder = view.folder
+    if folder is None or view.missing or folder.content.skipped or folder.drops or names != view.entries.keys():
+        return False
+    for name, entry in view.entries.items():
+        child = join(path, name)
+        if not is_same_remote(entry, state.nodes[child]):
+            return False
+        if entry.is_folder:
+            mark = state.marks.get(child)
+            if mark is None or mark.etag != entry.etag:
+                return False
+    return True
 
 
 def _digest(account: "Account", file_id: int) -> str:

@@ -8,12 +8,11 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
+from candado.errors import LocalNameError
+from candado.folder.names import NAME_BYTES_MAX, check_clear_name, collision_key
 from candado.protocol.plan_model import Problem
 
 __all__ = ["clashes", "conflict_name", "is_conflict_name", "join", "name_of", "name_problem", "parent_of"]
-
-NAME_BYTES_MAX: Final = 255
-"""Longest name of the common file systems, in UTF-8."""
 
 _CONFLICT = re.compile(r" \(conflicted copy [^()/]{0,80}\d{4}-\d{2}-\d{2} \d{6}(?: \d+)?\)")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/()]")
@@ -69,16 +68,10 @@ def _cut(text: str, bytes_max: int) -> str:
 
 def name_problem(name: str) -> str | None:
     """Why a local name cannot be stored remotely, or None."""
-    if name in ("", ".", ".."):
-        return "this name has a meaning of its own"
     try:
-        size_bytes = len(name.encode())
-    except UnicodeEncodeError:
-        return "the name is not valid UTF-8"
-    if size_bytes > NAME_BYTES_MAX:
-        return "the name is longer than 255 bytes"
-    if any(ord(c) < 32 or c in "/\\\x7f" for c in name):
-        return "the name holds a control character or a slash"
+        check_clear_name(name)
+    except LocalNameError as error:
+        return error.message
     return None
 
 
@@ -97,8 +90,7 @@ def clashes(
     for path in paths:
         composed = path if path.isascii() else unicodedata.normalize("NFC", path)
         exact.setdefault(composed, []).append(path)
-        lowered = composed.casefold()
-        folded.setdefault(lowered if path.isascii() else unicodedata.normalize("NFC", lowered), []).append(path)
+        folded.setdefault(path.lower() if path.isascii() else collision_key(path), []).append(path)
     problems: list[Problem] = []
     for group in (folded if fold_case else exact).values():
         if len(group) > 1:
