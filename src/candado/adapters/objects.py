@@ -2,13 +2,14 @@
 
 Layer: ``adapters``; implements ``ports.server.ObjectStore``.
 
-Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a blob being received is ``tmp/<id>`` and takes its place by rename when finished.
+Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a blob being received is ``incoming/<id>`` and takes its place by rename when finished.
 An id is 32 random hex digits, but a process keeps the first four for 512 blobs: what is written together lies together,
 in the directories (few to sync) and in the indexes over ids (few pages to write).
 Nothing is synced to disk before ``persist``, which syncs the files and then each directory once. Small bodies
 are written in place at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the
 next is received.
 """
+# ruff: noqa: PTH -- one Path object for each system call would be a tenth of the cost of a small blob
 
 import asyncio
 import contextlib
@@ -35,6 +36,7 @@ _PREFIX_BLOBS: Final = 512
 _VECTORS_MAX: Final = 512
 _THREADS: Final = 8
 _SYNC_SLICE: Final = 32
+_RECEIVING: Final = "incoming"
 _BLOB_ID = re.compile(r"[a-z0-9]{32}\Z")
 
 
@@ -159,7 +161,7 @@ class DirectoryObjects:
         self._made: set[str] = set()
         self._rooted: set[str] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candado-blob")
-        (root / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (root / _RECEIVING).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
     def epoch(self) -> str:
@@ -195,9 +197,7 @@ class DirectoryObjects:
             await self.in_thread(self._sync_folder, ".")
             self._rooted.update(fresh)
 
-    async def read(
-        self, blob_id: str, *, start: int = 0, stop: int | None = None
-    ) -> AsyncIterator[bytes | memoryview]:
+    async def read(self, blob_id: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Bytes start..stop in pieces of at most 1 MiB; see ``ObjectStore``."""
         descriptor = self._open(blob_id)
         try:
@@ -254,7 +254,7 @@ class DirectoryObjects:
 
     def temporary(self, blob_id: str) -> str:
         """Path of a blob that is being received."""
-        return f"{self._root}/tmp/{blob_id}"
+        return f"{self._root}/{_RECEIVING}/{blob_id}"
 
     def place(self, blob_id: str) -> str:
         """Path of a finished blob; NotFoundError when the text cannot be an id."""
@@ -352,7 +352,7 @@ class DirectoryObjects:
 
     def _sweep(self, before: float) -> int:
         swept = 0
-        with os.scandir(f"{self._root}/tmp") as found:
+        with os.scandir(f"{self._root}/{_RECEIVING}") as found:
             for entry in found:
                 with contextlib.suppress(FileNotFoundError):
                     if entry.stat(follow_symlinks=False).st_mtime < before:

@@ -2,10 +2,10 @@
 
 Layer: ``adapters``; implements ``ports.server.Database`` with the standard ``sqlite3``.
 
-Theory of operation. One thread owns the writing connection. Everything queued while it worked becomes the next batch: one
-BEGIN IMMEDIATE, one SAVEPOINT for each unit of work so that a failing one undoes itself only, one COMMIT, one wake-up
-of the event loop. The journal is write-ahead (WAL): a commit under synchronous=NORMAL survives the process, and one
-under FULL, used when any unit of the batch is durable, also a power cut, and with it all that was committed before.
+Theory of operation. One thread owns the writing connection. Everything queued while it worked becomes the next batch:
+one BEGIN IMMEDIATE, one SAVEPOINT for each unit of work so that a failing one undoes itself only, one COMMIT, one
+wake-up of the event loop. The journal is write-ahead (WAL): a commit under synchronous=NORMAL survives the process, and
+one under FULL, used when any unit of the batch is durable, also a power cut, and with it all that was committed before.
 Reads run on a second thread and connection, a batch on one snapshot, and never wait for the writer.
 Several processes may share the file: SQLite's own lock orders their batches.
 """
@@ -216,13 +216,13 @@ class _Worker:
         if not self._writes:
             try:
                 job.result = _drive(job.work, self._rows)
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001 -- it belongs to the caller, who gets it
                 job.error = exc
             return
         self._connection.execute("SAVEPOINT unit").close()
         try:
             job.result = _drive(job.work, self._rows)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 -- it belongs to the caller, who gets it
             job.error = exc
             # Some failures (a full disk) have rolled back everything already; the batch then fails at its next step.
             self._connection.execute("ROLLBACK TO unit").close()
@@ -249,6 +249,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _check_version(current: int, newest: int) -> None:
+    if current > newest:
+        raise UnsupportedVersionError(
+            f"the database has schema {current}, this program knows {newest}",
+            advice="Use the version of candado-server that wrote it, or a newer one.",
+        )
+
+
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
     """Bring the schema to the last version in one transaction; UnsupportedVersionError when it is newer."""
     connection.execute("PRAGMA synchronous=FULL").close()
@@ -258,11 +266,7 @@ def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) ->
         row = connection.execute("SELECT version FROM schema_version").fetchone()
         current = int(row[0]) if row else 0
         newest = migrations[-1][0] if migrations else 0
-        if current > newest:
-            raise UnsupportedVersionError(
-                f"the database has schema {current}, this program knows {newest}",
-                advice="Use the version of candado-server that wrote it, or a newer one.",
-            )
+        _check_version(current, newest)
         for version, statements in migrations:
             if version > current:
                 for statement in statements:

@@ -1,7 +1,7 @@
 """Values the server's use cases take and return.
 
-Layer: ``server``. Paths are decoded, relative to the caller's home, parts joined by ``/``, no leading or trailing slash; ``""`` is
-the home itself. Times are seconds since the epoch, sizes bytes. Entity tags are without quotes.
+Layer: ``server``. Paths are decoded, relative to the caller's home, parts joined by ``/``, no leading or trailing
+slash; ``""`` is the home itself. Times are seconds since the epoch, sizes bytes. Entity tags are without quotes.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from candado.ports.ambient import Clock, Random
-from candado.ports.server import Database, ObjectStore
+from candado.ports.server import Database, ObjectStore, Rows
 from candado.types import FileId, UserId
 
 __all__ = [
@@ -23,12 +23,14 @@ __all__ = [
     "ChunkInfo",
     "Finding",
     "MetadataRow",
+    "NodeIds",
     "NodeInfo",
     "Part",
     "Principal",
     "PutTicket",
     "Quota",
     "ServerSettings",
+    "allocate_ids",
     "permission_letters",
 ]
 
@@ -38,6 +40,7 @@ PERMISSION_CREATE: Final = 4
 PERMISSION_DELETE: Final = 8
 PERMISSION_SHARE: Final = 16
 PERMISSION_ALL: Final = 31
+_ID_BLOCK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,30 @@ class ServerSettings:
     chunks_max: int = 10_000
 
 
+class NodeIds:
+    """Fresh node ids, taken from the database in blocks; ids of an unused rest are never given out again."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._end = 0
+
+    async def take(self, database: Database) -> int:
+        """One fresh id."""
+        if self._next == self._end:
+            start = await database.write(lambda rows: allocate_ids(rows, _ID_BLOCK), durable=False)
+            self._next, self._end = start, start + _ID_BLOCK
+        self._next += 1
+        return self._next - 1
+
+
+async def allocate_ids(rows: Rows, count: int) -> int:
+    """The first of ``count`` fresh consecutive node ids."""
+    row = await rows.one("UPDATE sequences SET next = next + $1 WHERE name = 'node' RETURNING next", count)
+    assert row is not None
+    assert isinstance(row[0], int)
+    return row[0] - count
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What every use case of the storage core works on."""
@@ -72,6 +99,11 @@ class Backend:
     clock: Clock
     random: Random
     settings: ServerSettings = field(default_factory=ServerSettings)
+    ids: NodeIds = field(default_factory=NodeIds)
+
+    def tag(self) -> str:
+        """A fresh entity tag, or name of a batch: 16 hex digits."""
+        return self.random.token(8).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +128,8 @@ class NodeInfo:
     """A file or folder as one user sees it.
 
     ``permissions`` are the letters of ``oc:permissions`` (S R M G D N V W C K); ``permission_bits`` those of the
-    sharing API. ``mount_root`` is True for the top of a received share. ``owner_id`` owns the storage it lies in.
-    ``parent_encrypted`` is the flag of the containing folder. ``share_types`` are the kinds of shares of this very node.
+    sharing API. ``mount_root`` is True for the top of a received share. ``owner_id`` owns the storage.
+    ``parent_encrypted`` is the flag of the containing folder. ``share_types`` are the kinds of shares of this node.
     ``metadata`` and ``properties`` are filled only when asked for; ``properties`` maps Clark names to text.
     """
 

@@ -1,8 +1,8 @@
 """The tables of the server and the steps that made them.
 
-Layer: ``server``. ``MIGRATIONS`` is applied in order by the database adapter when it is opened; a database with a newer version than the
-last step is refused. The text below is SQLite's dialect; the statements of the use cases are those SQLite and
-PostgreSQL share. A step that was released is never edited; a change is a new step that the previous release tolerates.
+Layer: ``server``. The database adapter applies ``MIGRATIONS`` in order when it is opened; a database with a newer
+version than the last step is refused. The text below is SQLite's dialect; the statements of the use cases are those
+SQLite and PostgreSQL share. A released step is never edited; a change is a new step that the release before tolerates.
 
 Rules that hold at any instant (``docs/spec/server-storage.md``):
 
@@ -10,6 +10,7 @@ Rules that hold at any instant (``docs/spec/server-storage.md``):
   copies them in one transaction; removing those rows is the whole roll back.
 * A visible row names only content whose blobs were persisted before the transaction that shows it.
 * Content that lost a reference is listed in ``garbage``; whoever collects it checks first that nothing else names it.
+* ``doomed`` and ``deltas`` are scratch: a transaction leaves them as empty as it found them.
 * Sizes of folders are sums over everything below; they and the entity tags change in the transaction of the change.
 """
 
@@ -153,7 +154,6 @@ _SESSIONS = (
         node_id INTEGER NOT NULL UNIQUE,
         home_id INTEGER NOT NULL,
         user_id TEXT NOT NULL,
-        counter INTEGER NOT NULL,
         created REAL NOT NULL,
         refreshed REAL NOT NULL,
         epoch TEXT NOT NULL,
@@ -218,6 +218,11 @@ _SESSIONS = (
         epoch TEXT NOT NULL,
         PRIMARY KEY (upload_id, name))""",
     "CREATE INDEX chunks_blob ON chunks (blob_id)",
+    """CREATE TABLE deltas (
+        batch TEXT NOT NULL,
+        node_id INTEGER NOT NULL,
+        delta INTEGER NOT NULL,
+        PRIMARY KEY (batch, node_id))""",
     """CREATE TABLE doomed (
         batch TEXT NOT NULL,
         node_id INTEGER NOT NULL,

@@ -1,0 +1,327 @@
+"""Metadata of encrypted folders and the encrypted flag.
+
+Layer: ``server``. Texts and signatures are stored byte for byte; only a file drop is merged into a document. Everything
+but the flag and file drops is staged and needs a lock's token. Source: the metadata rules of the API, version 2.
+"""
+
+import json
+from typing import Any, Final, cast
+
+from candado.errors import (
+    AlreadyExistsError,
+    BadRequestError,
+    ForbiddenError,
+    LimitExceededError,
+    LockedError,
+    LockLostError,
+    NotEncryptedError,
+    NotFoundError,
+    PreconditionFailedError,
+)
+from candado.ports.server import Rows
+from candado.server.guard import guarded_change, guarded_read, guarded_write
+from candado.server.model import (
+    PERMISSION_CREATE,
+    PERMISSION_READ,
+    PERMISSION_UPDATE,
+    Backend,
+    MetadataRow,
+    Principal,
+)
+from candado.server.spread import delete_doomed, doom, spread, spread_one
+from candado.server.staging import (
+    LockRule,
+    SessionExpiredSignal,
+    covering_locks,
+    drop_session,
+    session_of,
+    touch_session,
+)
+from candado.server.tree import Located, View, home_of, locate_id
+from candado.types import FileId, LockToken, UserId
+
+__all__ = ["FolderMetadata"]
+
+_FINAL: Final = "SELECT text, signature, counter FROM folder_metadata WHERE node_id = $1"
+_STAGE: Final = (
+    "INSERT INTO staged_metadata (session, node_id, text, signature, gone) VALUES ($1, $2, $3, $4, $5)"
+    " ON CONFLICT (session, node_id) DO UPDATE SET text = excluded.text, signature = excluded.signature,"
+    " gone = excluded.gone"
+)
+_TOP_FOLDERS: Final = (
+    "WITH RECURSIVE walk(id, parent_id, size, encrypted) AS ("
+    " SELECT id, parent_id, size, encrypted FROM nodes WHERE parent_id = $1 AND is_folder = 1"
+    " UNION ALL SELECT n.id, n.parent_id, n.size, n.encrypted FROM nodes n JOIN walk ON n.parent_id = walk.id"
+    " WHERE walk.encrypted = 0 AND n.is_folder = 1)"
+    " SELECT id, parent_id, size FROM walk WHERE encrypted = 1"
+)
+
+
+class FolderMetadata:
+    """Use cases on folder metadata and the encrypted flag."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def get(self, principal: Principal, file_id: int) -> MetadataRow:
+        """The visible metadata.
+
+        Raises:
+            ForbiddenError: the id is unknown or not the caller's to read. NotFoundError: there is none.
+        """
+
+        async def work(rows: Rows, rule: LockRule) -> MetadataRow:
+            await _accessible(View(rows), principal, file_id, rule.now, PERMISSION_READ)
+            row = await rows.one(_FINAL, file_id)
+            if row is None:
+                raise NotFoundError("Could not find metadata", path=str(file_id))
+            return MetadataRow(*cast("tuple[str, str, int]", row))
+
+        return await guarded_read(self._backend, principal, work)
+
+    async def create(
+        self, principal: Principal, file_id: int, *, text: str, signature: str, token: LockToken | None
+    ) -> None:
+        """Stage the first metadata of a folder, also of one this session has just made.
+
+        Raises:
+            BadRequestError: text, signature or token missing. ForbiddenError: not locked by the token, or no right.
+            NotEncryptedError: the flag is missing. AlreadyExistsError: there is metadata, staged or final.
+        """
+        self._check_document(text, signature)
+        session = _required_session(token)
+
+        async def work(rows: Rows, rule: LockRule) -> None:
+            await _covered(rows, principal, file_id, session, rule)
+            staged = "SELECT 1 FROM staged_metadata WHERE session = $1 AND node_id = $2"
+            if await rows.one(_FINAL, file_id) is not None or await rows.one(staged, session, file_id) is not None:
+                raise AlreadyExistsError("Metadata already exists", path=str(file_id))
+            await rows.run(_STAGE, session, file_id, text, signature, 0)
+            await touch_session(rows, session, now=rule.now, staged_bytes=0)
+
+        try:
+            await guarded_write(self._backend, principal, work, durable=False)
+        except (LockedError, LockLostError) as exc:
+            raise ForbiddenError("You are not allowed to create metadata without its lock", path=str(file_id)) from exc
+
+    async def update(
+        self, principal: Principal, file_id: int, *, text: str, signature: str, token: LockToken | None
+    ) -> None:
+        """Stage new metadata; the last of several under one lock counts.
+
+        Raises:
+            BadRequestError: text, signature or token missing. ForbiddenError: unknown id or no right.
+            PreconditionFailedError: not locked by the token. NotFoundError: there is no final metadata yet.
+        """
+        self._check_document(text, signature)
+        await self._replace(principal, file_id, token, text=text, signature=signature, gone=0)
+
+    async def delete(self, principal: Principal, file_id: int, *, token: LockToken | None) -> None:
+        """Stage the removal of the metadata; errors as ``update``."""
+        await self._replace(principal, file_id, token, text="", signature="", gone=1)
+
+    async def mark_encrypted(self, principal: Principal, file_id: int, *, token: LockToken | None = None) -> None:
+        """Flag an empty folder; twice is success. A folder this session has just made shows its flag at the unlock.
+
+        Raises:
+            NotFoundError: unknown id, not a folder, not empty. ForbiddenError: no right, or the home.
+            LockedError: somebody else's lock covers it.
+        """
+        wanted, tag = session_of(token), self._backend.tag()
+
+        async def work(rows: Rows, rule: LockRule) -> tuple[None, bool]:
+            maker = await _maker_of(rows, principal, file_id, wanted)
+            view = View(rows, maker)
+            found = await _empty_folder(view, principal, file_id, rule.now)
+            for lock in await covering_locks(rows, [*found.above, found.existing()]):
+                if lock.session != wanted and lock.user_id != principal.user_id and not rule.is_over(lock):
+                    raise LockedError("somebody else is writing into this folder", path=found.path)
+            if maker is not None:
+                sql = "UPDATE staged SET encrypted = 1 WHERE session = $1 AND node_id = $2"
+                await rows.run(sql, maker, file_id)
+                await touch_session(rows, maker, now=rule.now, staged_bytes=0)
+            elif not found.existing().encrypted:
+                await rows.run("UPDATE nodes SET encrypted = 1 WHERE id = $1", file_id)
+                await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
+            return None, maker is not None
+
+        await guarded_change(self._backend, principal, wanted, work)
+
+    async def unmark(self, principal: Principal, file_id: int) -> None:
+        """Take the flag and the metadata away from an empty folder.
+
+        Raises:
+            NotFoundError: unknown id, not a folder, not empty. ForbiddenError: no right. LockedError: it is locked.
+        """
+        tag = self._backend.tag()
+
+        async def work(rows: Rows, rule: LockRule) -> None:
+            found = await _empty_folder(View(rows), principal, file_id, rule.now)
+            await _refuse_locked(rows, found, rule)
+            await rows.run("DELETE FROM folder_metadata WHERE node_id = $1", file_id)
+            await rows.run("UPDATE nodes SET encrypted = 0 WHERE id = $1", file_id)
+            await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
+
+        await guarded_write(self._backend, principal, work)
+
+    async def delete_all_encrypted(self, user_id: UserId) -> list[FileId]:
+        """Remove all encrypted folders of the user's own storage, locked or not; their ids, those below included."""
+        tag, now = self._backend.tag(), self._backend.clock.now()
+
+        async def work(rows: Rows) -> list[FileId]:
+            home = await home_of(rows, user_id)
+            if home is None:
+                return []
+            for (session,) in await rows.all("SELECT session FROM locks WHERE home_id = $1", home.id):
+                await drop_session(rows, str(session), now=now)
+            tops = cast("list[tuple[int, int, int]]", await rows.all(_TOP_FOLDERS, home.id))
+            deltas: dict[int, int] = {}
+            for _, parent_id, size in tops:
+                deltas[parent_id] = deltas.get(parent_id, 0) - size
+            await doom(rows, tag, [node_id for node_id, _, _ in tops])
+            removed = await delete_doomed(rows, tag, tag=tag, now=now)
+            await spread(rows, tag, deltas, tag=tag, now=now)
+            return [FileId(node_id) for node_id in removed]
+
+        return await self._backend.database.write(work)
+
+    async def add_drops(self, principal: Principal, file_id: int, drops: str) -> str:
+        """Merge dropped entries, a JSON object of id to entry, into the visible metadata; the merged member as JSON.
+
+        The signature stays: it does not cover this member.
+
+        Raises:
+            BadRequestError: not a JSON object. ForbiddenError: unknown id, no right to create.
+            PreconditionFailedError: locked. NotFoundError: no metadata.
+        """
+        if len(drops.encode("utf-8", "surrogatepass")) > self._backend.settings.filedrop_bytes_max:
+            raise LimitExceededError("the file drop is too large")
+        new, tag = _json_object(drops, "filedrop"), self._backend.tag()
+
+        async def work(rows: Rows, rule: LockRule) -> str:
+            found = await _accessible(View(rows), principal, file_id, rule.now, PERMISSION_CREATE)
+            try:
+                await _refuse_locked(rows, found, rule)
+            except LockedError as exc:
+                raise PreconditionFailedError("the folder is locked", path=str(file_id)) from exc
+            row = await rows.one(_FINAL, file_id)
+            if row is None:
+                raise NotFoundError("Could not find metadata", path=str(file_id))
+            document = _json_object(str(row[0]), "metadata")
+            present = document.get("filedrop")
+            document["filedrop"] = {**(present if isinstance(present, dict) else {}), **new}
+            text = json.dumps(document, separators=(",", ":"))
+            if len(text) > self._backend.settings.metadata_bytes_max:
+                raise LimitExceededError("the metadata of this folder would become too large")
+            sql = "UPDATE folder_metadata SET text = $2, updated = $3 WHERE node_id = $1"
+            await rows.run(sql, file_id, text, rule.now)
+            await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
+            return json.dumps(document["filedrop"], separators=(",", ":"))
+
+        return await guarded_write(self._backend, principal, work)
+
+    def _check_document(self, text: str, signature: str) -> None:
+        if not text or not signature:
+            raise BadRequestError("metaData or X-NC-E2EE-SIGNATURE is missing")
+        if len(text.encode("utf-8", "surrogatepass")) > self._backend.settings.metadata_bytes_max:
+            raise LimitExceededError("the metadata is too large")
+
+    async def _replace(
+        self,
+        principal: Principal,
+        file_id: int,
+        token: LockToken | None,
+        *,
+        text: str,
+        signature: str,
+        gone: int,
+    ) -> None:
+        session = _required_session(token)
+
+        async def work(rows: Rows, rule: LockRule) -> None:
+            await _covered(rows, principal, file_id, session, rule)
+            if await rows.one(_FINAL, file_id) is None:
+                raise NotFoundError("Could not find metadata", path=str(file_id))
+            await rows.run(_STAGE, session, file_id, text, signature, gone)
+            await touch_session(rows, session, now=rule.now, staged_bytes=0)
+
+        try:
+            await guarded_write(self._backend, principal, work, durable=False)
+        except (LockedError, LockLostError) as exc:
+            raise PreconditionFailedError("the folder is not locked by this token", path=str(file_id)) from exc
+
+
+def _required_session(token: LockToken | None) -> str:
+    session = session_of(token)
+    if session is None:
+        raise BadRequestError("e2e-token is missing")
+    return session
+
+
+async def _accessible(view: View, principal: Principal, file_id: int, now: float, bits: int) -> Located:
+    try:
+        found = await locate_id(view, principal, file_id, now)
+    except NotFoundError as exc:
+        raise ForbiddenError("You are not allowed to do this", path=str(file_id)) from exc
+    found.require(bits)
+    return found
+
+
+async def _covered(rows: Rows, principal: Principal, file_id: int, session: str, rule: LockRule) -> None:
+    """Check that the session's lock covers this encrypted folder and the caller may write it."""
+    found = await _accessible(View(rows, session), principal, file_id, rule.now, PERMISSION_UPDATE)
+    node = found.existing()
+    for lock in await covering_locks(rows, [*found.above, node]):
+        if lock.session == session:
+            if rule.is_over(lock):
+                raise SessionExpiredSignal(session)
+            if not node.is_folder or not node.encrypted:
+                raise NotEncryptedError("the folder is not flagged as encrypted", path=str(file_id))
+            return
+    raise LockedError("the folder is not locked by this token", path=str(file_id))
+
+
+async def _empty_folder(view: View, principal: Principal, file_id: int, now: float) -> Located:
+    found = await locate_id(view, principal, file_id, now)
+    node = found.existing()
+    found.require(PERMISSION_UPDATE)
+    if not found.above:
+        raise ForbiddenError("the home cannot be encrypted", path=str(file_id))
+    if not node.is_folder or not await view.is_empty(node.id):
+        raise NotFoundError("Folder not found", path=str(file_id))
+    return found
+
+
+async def _maker_of(rows: Rows, principal: Principal, file_id: int, session: str | None) -> str | None:
+    """The session that has just made this folder, when it is the caller's.
+
+    Stock clients flag a new folder without naming the token, so the user who holds the lock counts as its maker.
+    """
+    row = await rows.one(
+        "SELECT s.session, l.user_id FROM staged s JOIN locks l ON l.session = s.session"
+        " WHERE s.node_id = $1 AND s.is_new = 1 AND s.gone = 0",
+        file_id,
+    )
+    if row is None or (row[0] != session and row[1] != principal.user_id):
+        return None
+    return str(row[0])
+
+
+async def _refuse_locked(rows: Rows, found: Located, rule: LockRule) -> None:
+    for lock in await covering_locks(rows, [*found.above, found.existing()]):
+        if not rule.is_over(lock):
+            raise LockedError("the folder is being written", path=found.path)
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _json_object(text: str, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise BadRequestError(f"the {what} is not JSON") from exc
+    if not isinstance(value, dict):
+        raise BadRequestError(f"the {what} is not a JSON object")
+    return value

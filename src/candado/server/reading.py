@@ -1,0 +1,191 @@
+"""What a user sees: nodes, listings, content.
+
+Layer: ``server``. Reads show the visible state only.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
+
+from candado.errors import ForbiddenError
+from candado.ports.server import Rows
+from candado.server.guard import ensure_home, guarded_read, space_of
+from candado.server.model import PERMISSION_READ, Backend, MetadataRow, NodeInfo, Part, Principal, Quota
+from candado.server.staging import LockRule
+from candado.server.tree import Located, Node, View, locate_id, locate_path, node_info
+from candado.types import FileId, UserId
+
+__all__ = ["Reading", "parts_of"]
+
+_BELOW: Final = " IN (SELECT id FROM nodes WHERE parent_id = $1)"
+_ITSELF: Final = " = $1"
+_SHARED: Final = "SELECT DISTINCT node_id, share_type FROM shares WHERE node_id"
+_METADATA: Final = "SELECT node_id, text, signature, counter FROM folder_metadata WHERE node_id"
+_PROPERTIES: Final = "SELECT node_id, name, value FROM node_properties WHERE user_id = $2 AND node_id"
+_MOUNTS: Final = (
+    "SELECT target FROM shares WHERE share_with = $1 AND share_type = 0 AND (expires IS NULL OR expires > $2)"
+    " ORDER BY target"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What else to show of nodes."""
+
+    metadata: bool = False
+    properties: bool = False
+    children: bool = False
+
+
+@dataclass(slots=True)
+class _Extras:
+    """What is known of nodes beside their rows, by node id."""
+
+    share_types: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    metadata: dict[int, MetadataRow] = field(default_factory=dict)
+    properties: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    async def load(self, rows: Rows, principal: Principal, where: str, key: int, wanted: _Wanted) -> None:
+        """Read for the nodes that ``where`` and ``key`` select."""
+        for node_id, kind in cast("list[tuple[int, int]]", await rows.all(_SHARED + where, key)):
+            self.share_types[node_id] = (*self.share_types.get(node_id, ()), kind)
+        if wanted.metadata:
+            found = cast("list[tuple[int, str, str, int]]", await rows.all(_METADATA + where, key))
+            self.metadata.update({node_id: MetadataRow(text, sig, counter) for node_id, text, sig, counter in found})
+        if wanted.properties:
+            texts = cast("list[tuple[int, str, str]]", await rows.all(_PROPERTIES + where, key, principal.user_id))
+            for node_id, name, value in texts:
+                self.properties.setdefault(node_id, {})[name] = value
+
+    def onto(self, node: NodeInfo) -> NodeInfo:
+        """The node with what is known of it."""
+        key = node.file_id
+        if key not in self.share_types and key not in self.metadata and key not in self.properties:
+            return node
+        return replace(
+            node,
+            share_types=self.share_types.get(key, ()),
+            metadata=self.metadata.get(key),
+            properties=self.properties.get(key, {}),
+        )
+
+
+async def parts_of(rows: Rows, node: Node) -> list[Part]:
+    """The blobs of a file's content in order."""
+    if node.content is None:
+        return []
+    if node.part_count == 1:
+        return [Part(node.content, node.size)]
+    found = await rows.all("SELECT blob_id, size FROM parts WHERE content = $1 ORDER BY position", node.content)
+    return [Part(*cast("tuple[str, int]", row)) for row in found]
+
+
+class Reading:
+    """Reads of the tree one user sees: the own home and received shares mounted at its top."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def ensure_home(self, user_id: UserId) -> FileId:
+        """The id of the user's home, made when absent."""
+        return await ensure_home(self._backend, user_id)
+
+    async def stat(self, principal: Principal, path: str, *, with_metadata: bool = False) -> NodeInfo:
+        """One node with its properties.
+
+        Raises:
+            NotFoundError: nothing there. BadRequestError, LimitExceededError: the path itself.
+        """
+        wanted = _Wanted(metadata=with_metadata, properties=True)
+        return (await self._look(principal, path, wanted))[0]
+
+    async def stat_id(self, principal: Principal, file_id: int) -> NodeInfo:
+        """One node by its id; NotFoundError when absent or not the caller's to see."""
+
+        async def work(rows: Rows, rule: LockRule) -> NodeInfo:
+            info = (await locate_id(View(rows), principal, file_id, rule.now)).info()
+            extras = _Extras()
+            await extras.load(rows, principal, _ITSELF, file_id, _Wanted(properties=True))
+            return extras.onto(info)
+
+        return await guarded_read(self._backend, principal, work)
+
+    async def list_folder(
+        self, principal: Principal, path: str, *, with_metadata: bool = False, with_properties: bool = False
+    ) -> tuple[NodeInfo, list[NodeInfo]]:
+        """A node and its direct children by name (none for a file); errors as ``stat``.
+
+        Metadata and properties, when asked for, are those of the node and of its children.
+        """
+        wanted = _Wanted(metadata=with_metadata, properties=with_properties, children=True)
+        return await self._look(principal, path, wanted)
+
+    async def open_file(self, principal: Principal, path: str) -> tuple[NodeInfo, list[Part]]:
+        """A file and the parts of its content in order.
+
+        Raises:
+            NotFoundError: nothing there. ForbiddenError: a folder, or no right to read.
+        """
+
+        async def work(rows: Rows, rule: LockRule) -> tuple[NodeInfo, list[Part]]:
+            found = await locate_path(View(rows), principal, path, rule.now)
+            node = found.existing()
+            found.require(PERMISSION_READ)
+            if node.is_folder:
+                raise ForbiddenError("a folder has no content", path=found.path)
+            return found.info(), await parts_of(rows, node)
+
+        return await guarded_read(self._backend, principal, work)
+
+    async def quota(self, user_id: UserId) -> Quota:
+        """Used and total bytes of the user's storage."""
+        home_id = await self.ensure_home(user_id)
+
+        async def work(rows: Rows) -> Quota:
+            return Quota(*await space_of(rows, home_id))
+
+        return await self._backend.database.read(work)
+
+    async def _look(self, principal: Principal, path: str, wanted: _Wanted) -> tuple[NodeInfo, list[NodeInfo]]:
+        async def work(rows: Rows, rule: LockRule) -> tuple[NodeInfo, list[NodeInfo]]:
+            view, extras = View(rows), _Extras()
+            found = await locate_path(view, principal, path, rule.now)
+            info = found.info()
+            await extras.load(rows, principal, _ITSELF, info.file_id, wanted)
+            below: list[NodeInfo] = []
+            if wanted.children and info.is_folder:
+                below = await _children(view, found)
+                await extras.load(rows, principal, _BELOW, info.file_id, wanted)
+                if not found.path:
+                    mounts = await _mounts(view, principal, rule.now)
+                    for mount in mounts:
+                        await extras.load(rows, principal, _ITSELF, mount.file_id, wanted)
+                    below = sorted(below + mounts, key=lambda node: node.name)
+            return extras.onto(info), [extras.onto(node) for node in below]
+
+        return await guarded_read(self._backend, principal, work)
+
+
+async def _children(view: View, found: Located) -> list[NodeInfo]:
+    folder = found.existing()
+    prefix = f"{found.path}/" if found.path else ""
+    return [
+        node_info(
+            node,
+            path=prefix + node.name,
+            bits=found.bits,
+            owner_id=found.owner_id,
+            parent_encrypted=bool(folder.encrypted),
+            mounted=found.mounted,
+        )
+        for node in await view.children(folder.id)
+    ]
+
+
+async def _mounts(view: View, principal: Principal, now: float) -> list[NodeInfo]:
+    """The tops of received shares; one hidden behind an own node of the same name is left out."""
+    mounts: list[NodeInfo] = []
+    for (target,) in await view.rows.all(_MOUNTS, principal.user_id, now):
+        found = await locate_path(view, principal, str(target), now)
+        if found.node is not None and found.mount_root:
+            mounts.append(found.info())
+    return mounts

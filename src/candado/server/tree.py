@@ -1,0 +1,373 @@
+"""From paths and ids to nodes: homes, received shares, and what an open session sees.
+
+Layer: ``server``. Functions here run inside one unit of work. A ``View`` with a session shows the visible tree overlaid
+with what that session has staged; without one, the visible tree. A path costs one indexed lookup for each of its parts.
+"""
+# ruff: noqa: S608 -- the statements are put together from constants of this package
+
+import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, cast
+
+from candado.errors import BadRequestError, ForbiddenError, LimitExceededError, NotFoundError
+from candado.ports.server import Rows, SqlValue
+from candado.server.model import PERMISSION_ALL, NodeInfo, Principal, permission_letters
+from candado.types import FileId, UserId
+
+__all__ = [
+    "NODE_COLUMNS",
+    "HomeMissingError",
+    "Located",
+    "Node",
+    "View",
+    "check_name",
+    "create_home",
+    "home_of",
+    "locate_id",
+    "locate_path",
+    "node_info",
+    "node_of",
+    "split_path",
+]
+
+_NAME_BYTES_MAX: Final = 250
+_DEPTH_MAX: Final = 100
+_ENDINGS_RESERVED: Final = (".e2e-to-save", ".e2e-to-delete")
+_FOLDER_TYPE: Final = "httpd/unix-directory"
+_BINARY_TYPE: Final = "application/octet-stream"
+
+_FIELDS: Final = "parent_id, name, is_folder, encrypted, content, part_count, size, mtime, created, etag, checksum"
+NODE_COLUMNS: Final = f"id, {_FIELDS}, owner, 0"
+_STAGED_COLUMNS: Final = f"node_id, {_FIELDS}, NULL, 1 + is_new"
+_HIDDEN: Final = "NOT EXISTS (SELECT 1 FROM staged s WHERE s.session = $1 AND s.node_id = nodes.id)"
+
+_CHILD: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 AND name = $2"
+_CHILD_STAGED: Final = (
+    f"SELECT {_STAGED_COLUMNS} FROM staged WHERE session = $1 AND parent_id = $2 AND name = $3 AND gone = 0"
+    f" UNION ALL SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $2 AND name = $3 AND {_HIDDEN}"
+)
+_BY_ID: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE id = $1"
+_BY_ID_STAGED: Final = (
+    f"SELECT {_STAGED_COLUMNS} FROM staged WHERE session = $1 AND node_id = $2 AND gone = 0"
+    f" UNION ALL SELECT {NODE_COLUMNS} FROM nodes WHERE id = $2 AND {_HIDDEN}"
+)
+_CHILDREN: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 ORDER BY name"
+_ANY_CHILD_STAGED: Final = (
+    "SELECT 1 FROM staged WHERE session = $1 AND parent_id = $2 AND gone = 0"
+    f" UNION ALL SELECT 1 FROM nodes WHERE parent_id = $2 AND {_HIDDEN} LIMIT 1"
+)
+_ANY_CHILD: Final = (
+    "SELECT 1 FROM nodes WHERE parent_id = $1 UNION ALL SELECT 1 FROM staged WHERE parent_id = $1 AND gone = 0 LIMIT 1"
+)
+_HOME: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE owner = $1"
+_MOUNT: Final = (
+    "SELECT node_id, permissions FROM shares WHERE share_with = $1 AND share_type = 0 AND target = $2"
+    " AND (expires IS NULL OR expires > $3)"
+)
+_GRANTS: Final = (
+    "SELECT node_id, permissions, target FROM shares WHERE share_with = $1 AND share_type = 0"
+    " AND (expires IS NULL OR expires > $2)"
+)
+
+
+class Node(NamedTuple):
+    """One row of ``nodes`` or ``staged``; ``staged`` is 0 for a visible row, 1 for a changed one, 2 for a new one."""
+
+    id: int
+    parent_id: int | None
+    name: str
+    is_folder: int
+    encrypted: int
+    content: str | None
+    part_count: int
+    size: int
+    mtime: float
+    created: float
+    etag: str
+    checksum: str | None
+    owner: str | None
+    staged: int
+
+
+def node_of(row: tuple[SqlValue, ...]) -> Node:
+    """A row of NODE_COLUMNS as a node."""
+    return Node._make(cast("tuple[Any, ...]", row))
+
+
+class HomeMissingError(NotFoundError):
+    """The user has no home yet; whoever runs the unit of work makes it and tries again."""
+
+
+class View:
+    """The tree as one transaction sees it, with or without the staged changes of a session."""
+
+    __slots__ = ("rows", "session")
+
+    def __init__(self, rows: Rows, session: str | None = None) -> None:
+        self.rows = rows
+        self.session = session
+
+    async def child(self, parent_id: int, name: str) -> Node | None:
+        """The node of this name in a folder."""
+        if self.session is None:
+            row = await self.rows.one(_CHILD, parent_id, name)
+        else:
+            row = await self.rows.one(_CHILD_STAGED, self.session, parent_id, name)
+        return None if row is None else node_of(row)
+
+    async def by_id(self, node_id: int) -> Node | None:
+        """The node with this id."""
+        if self.session is None:
+            row = await self.rows.one(_BY_ID, node_id)
+        else:
+            row = await self.rows.one(_BY_ID_STAGED, self.session, node_id)
+        return None if row is None else node_of(row)
+
+    async def children(self, parent_id: int) -> list[Node]:
+        """The visible children of a folder by name."""
+        return [node_of(row) for row in await self.rows.all(_CHILDREN, parent_id)]
+
+    async def is_empty(self, parent_id: int) -> bool:
+        """Whether a folder has no children; without a session those that any session staged count too."""
+        if self.session is None:
+            return await self.rows.one(_ANY_CHILD, parent_id) is None
+        return await self.rows.one(_ANY_CHILD_STAGED, self.session, parent_id) is None
+
+    async def ancestors(self, node: Node) -> list[Node]:
+        """The folders above a node from the home down; ``[]`` for a home, NotFoundError for a node without one."""
+        above: list[Node] = []
+        parent_id = node.parent_id
+        while parent_id is not None:
+            parent = await self.by_id(parent_id)
+            if parent is None:
+                raise NotFoundError("no such file or folder")
+            above.append(parent)
+            parent_id = parent.parent_id
+        above.reverse()
+        return above
+
+
+@dataclass(slots=True)
+class Located:
+    """A place in one user's tree.
+
+    ``node`` is None when nothing is there yet; ``above`` are the folders from the storage's home to the parent, those
+    above a received share included (they are never shown, but their locks count). ``bits`` are the caller's permissions
+    here; ``mounted`` is True inside received shares and ``mount_root`` at their top.
+    """
+
+    node: Node | None
+    name: str
+    path: str
+    above: list[Node]
+    bits: int
+    owner_id: UserId
+    mounted: bool
+    mount_root: bool
+
+    @property
+    def parent(self) -> Node:
+        """The containing folder; ForbiddenError for a home."""
+        if not self.above:
+            raise ForbiddenError("this cannot be done to the home")
+        return self.above[-1]
+
+    @property
+    def home_id(self) -> int:
+        """Id of the home of the storage."""
+        return self.above[0].id if self.above else self.existing().id
+
+    def existing(self) -> Node:
+        """The node; NotFoundError when nothing is there."""
+        if self.node is None:
+            raise NotFoundError("no such file or folder", path=self.path)
+        return self.node
+
+    def require(self, bits: int) -> None:
+        """ForbiddenError unless the caller has all of these permissions."""
+        if bits & ~self.bits:
+            raise ForbiddenError("you have no right to do this here", path=self.path)
+
+    def info(self) -> NodeInfo:
+        """What the caller may know of the node; NotFoundError."""
+        return node_info(
+            self.existing(),
+            path=self.path,
+            bits=self.bits,
+            owner_id=self.owner_id,
+            parent_encrypted=bool(self.above and self.above[-1].encrypted),
+            mounted=self.mounted,
+            mount_root=self.mount_root,
+            name=self.name,
+        )
+
+
+def split_path(path: str) -> list[str]:
+    """The parts of a decoded path relative to the home.
+
+    Raises:
+        BadRequestError: a part is ``.`` or ``..``, has a control character or is not encodable.
+        LimitExceededError: too deep or a part is too long.
+    """
+    parts = [part for part in path.split("/") if part]
+    if len(parts) > _DEPTH_MAX:
+        raise LimitExceededError(f"a path has at most {_DEPTH_MAX} parts")
+    for part in parts:
+        if part in {".", ".."} or not part.isprintable():
+            _check_characters(part)
+        if len(part) * 4 > _NAME_BYTES_MAX and len(part.encode("utf-8", "surrogatepass")) > _NAME_BYTES_MAX:
+            raise LimitExceededError(f"a name has at most {_NAME_BYTES_MAX} bytes")
+    return parts
+
+
+def _check_characters(part: str) -> None:
+    if part in {".", ".."} or any(ord(c) < 32 or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF for c in part):
+        raise BadRequestError("a name must not be '.' or '..' or contain control characters")
+
+
+def check_name(name: str) -> None:
+    """Check the name of something new.
+
+    Raises:
+        BadRequestError: a backslash, which some clients cannot store. ForbiddenError: an ending kept for stock servers.
+    """
+    if "\\" in name:
+        raise BadRequestError("a name must not contain a backslash")
+    if name.endswith(_ENDINGS_RESERVED):
+        raise ForbiddenError("a name must not end in .e2e-to-save or .e2e-to-delete")
+
+
+async def home_of(rows: Rows, user_id: UserId) -> Node | None:
+    """The home of a user, or None when it was never made."""
+    row = await rows.one(_HOME, user_id)
+    return None if row is None else node_of(row)
+
+
+async def create_home(rows: Rows, user_id: UserId, *, node_id: int, etag: str, now: float) -> None:
+    """Make the home of a user; an existing one stays as it is."""
+    await rows.run(
+        "INSERT INTO nodes (id, parent_id, name, is_folder, mtime, created, etag, owner)"
+        " VALUES ($1, NULL, '', 1, $2, $2, $3, $4) ON CONFLICT DO NOTHING",
+        node_id,
+        now,
+        etag,
+        user_id,
+    )
+
+
+async def locate_path(view: View, principal: Principal, path: str, now: float) -> Located:
+    """The place a path names in the caller's tree.
+
+    Raises:
+        NotFoundError: a folder on the way is missing. BadRequestError, LimitExceededError: the path itself.
+    """
+    parts = split_path(path)
+    home = await home_of(view.rows, principal.user_id)
+    if home is None:
+        raise HomeMissingError("this user has no home")
+    found = Located(home, "", "", [], PERMISSION_ALL, principal.user_id, mounted=False, mount_root=False)
+    for depth, part in enumerate(parts):
+        folder = found.node
+        if folder is None or not folder.is_folder:
+            raise NotFoundError("no such folder", path="/".join(parts[:depth]))
+        found.above.append(folder)
+        found.node = await view.child(folder.id, part)
+        found.name = part
+        found.mount_root = False
+        if found.node is None and depth == 0:
+            await _enter_mount(view, principal, found, now)
+    found.path = "/".join(parts)
+    return found
+
+
+async def _enter_mount(view: View, principal: Principal, found: Located, now: float) -> None:
+    """Turn ``found`` into the received share of its name, if there is one."""
+    row = await view.rows.one(_MOUNT, principal.user_id, found.name, now)
+    if row is None:
+        return
+    node_id, bits = cast("tuple[int, int]", row)
+    node = await view.by_id(node_id)
+    if node is None:
+        return
+    above = await view.ancestors(node)
+    owner = above[0].owner if above else None
+    if owner is None:
+        return
+    found.node, found.above, found.bits, found.owner_id = node, above, bits, UserId(owner)
+    found.mounted = found.mount_root = True
+
+
+async def locate_id(view: View, principal: Principal, node_id: int, now: float) -> Located:
+    """The place of a node id in the caller's tree.
+
+    Raises:
+        NotFoundError: no such node, or not the caller's to see.
+    """
+    node = await view.by_id(node_id)
+    if node is None:
+        raise NotFoundError("no such file or folder", path=str(node_id))
+    above = await view.ancestors(node)
+    owner = UserId((above[0] if above else node).owner or "")
+    names = [n.name for n in [*above, node]][1:]
+    if owner == principal.user_id:
+        return Located(node, node.name, "/".join(names), above, PERMISSION_ALL, owner, mounted=False, mount_root=False)
+    chain = [n.id for n in [*above, node]]
+    grants = {
+        shared: (bits, target)
+        for shared, bits, target in cast(
+            "list[tuple[int, int, str]]", await view.rows.all(_GRANTS, principal.user_id, now)
+        )
+        if shared in chain
+    }
+    if not grants:
+        raise NotFoundError("no such file or folder", path=str(node_id))
+    bits = 0
+    for granted, _ in grants.values():
+        bits |= granted
+    mount = max(grants, key=chain.index)
+    path = "/".join([grants[mount][1], *names[chain.index(mount) :]])
+    name = grants[mount][1] if mount == node.id else node.name
+    return Located(node, name, path, above, bits, owner, mounted=True, mount_root=mount == node.id)
+
+
+def node_info(
+    node: Node,
+    *,
+    path: str,
+    bits: int,
+    owner_id: UserId,
+    parent_encrypted: bool,
+    mounted: bool,
+    mount_root: bool = False,
+    name: str | None = None,
+    share_types: Sequence[int] = (),
+) -> NodeInfo:
+    """What a user with ``bits`` may know of a node."""
+    folder = bool(node.is_folder)
+    shown = node.name if name is None else name
+    if folder:
+        content_type = _FOLDER_TYPE
+    elif parent_encrypted:
+        content_type = _BINARY_TYPE
+    else:
+        content_type = mimetypes.guess_type(shown)[0] or _BINARY_TYPE
+    return NodeInfo(
+        file_id=FileId(node.id),
+        name=shown,
+        path=path,
+        is_folder=folder,
+        size_bytes=node.size,
+        etag=node.etag,
+        mtime=node.mtime,
+        created=node.created,
+        encrypted=bool(node.encrypted),
+        parent_encrypted=parent_encrypted,
+        permissions=permission_letters(bits, is_folder=folder, shared=mounted, mount_root=mount_root),
+        permission_bits=bits,
+        owner_id=owner_id,
+        mount_root=mount_root,
+        content_type=content_type,
+        checksum=node.checksum,
+        share_types=tuple(share_types),
+    )
