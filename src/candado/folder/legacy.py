@@ -62,9 +62,10 @@ def open_legacy(text: str, identity_key: PrivateKey, mnemonic: SecretText | None
         BadSignatureError: the checksum of a 1.2 document is missing or does not fit the mnemonic.
     """
     folder = parse_legacy(text)
-    verified = folder.version == "1.2" and mnemonic is not None
-    if verified and mnemonic is not None:
+    verified = False
+    if folder.version == "1.2" and mnemonic is not None:
         _check_checksum(folder, _identifiers(text), mnemonic)
+        verified = True
     keys = _Keys(identity_key, folder.wrapped_keys)
     keys.at(max(folder.wrapped_keys))
     skipped = list(folder.skipped)

@@ -1,6 +1,7 @@
 """What a device does about the account's keys."""
 
 import pytest
+from tests.sim import World, rsa_key
 
 from candado.errors import (
     ContextError,
@@ -18,7 +19,6 @@ from candado.protocol.enrolment import (
     decide,
     wrapped_key_refused,
 )
-from tests.sim import World, rsa_key
 
 NOTHING, HALF, BOTH = KeysOnServer(None, False), KeysOnServer("pem", False), KeysOnServer("pem", True)
 KEY_ONLY = KeysOnServer(None, True)
@@ -80,3 +80,22 @@ def test_a_wrapped_key_that_could_not_be_stored_names_the_cause() -> None:
     assert isinstance(faster, KeysExistError)
     assert "meanwhile" in faster.message
     assert isinstance(wrapped_key_refused(QuotaExceededError()), IncompleteKeysError)
+
+
+def test_a_device_whose_keys_the_server_hides_makes_no_new_ones() -> None:
+    with pytest.raises(ContextError):
+        decide(Wish.NEW_KEYS, NOTHING, own_key_fingerprint="ab" * 32)
+
+
+def test_an_own_certificate_for_another_key_is_refused() -> None:
+    world = World("alice")
+    own, authority = world.identity("alice"), world.server.authority.public
+    with pytest.raises(ContextError) as caught:
+        check_own_certificate(
+            own.certificate,
+            user_id=own.user_id,
+            own_key=rsa_key("mallory").public,
+            authority=authority,
+            now=world.clock.now(),
+        )
+    assert caught.value.event == "own.cert-mismatch"
