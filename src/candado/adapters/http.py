@@ -68,11 +68,6 @@ class HttpRemote(HttpCalls):
         self._home = f"/remote.php/dav/files/{quote(user_id or '', safe='')}"
         self._chunked = asyncio.Semaphore(_CHUNKED_UPLOADS_MAX)
 
-    @property
-    def requests(self) -> int:
-        """Number of HTTP requests sent so far."""
-        return self._wire.requests
-
     # --- listings and folder metadata ------------------------------------------------------------------
 
     async def list_folder(self, path: str, *, depth: int, with_metadata: bool = False) -> list[RemoteNode]:

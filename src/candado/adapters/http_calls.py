@@ -16,10 +16,12 @@ from candado.errors import (
     AlreadyExistsError,
     CounterConflictError,
     FolderNotEmptyError,
+    ForbiddenError,
     KeysExistError,
     LockLostError,
     MalformedError,
     NoKeysError,
+    NotFoundError,
     PeerWithoutKeysError,
     RemoteError,
 )
@@ -54,7 +56,16 @@ class HttpCalls:
         settings: HttpSettings | None = None,
     ) -> None:
         self._settings = settings or HttpSettings()
-        self._wire = HttpWire(base_url, login, password, settings=self._settings, clock=clock, random=random)
+        self.requests = 0
+        self._wire = HttpWire(
+            base_url,
+            login,
+            password,
+            settings=self._settings,
+            clock=clock,
+            random=random,
+            on_request=self._count_request,
+        )
         self._login = login
         self._user_id = user_id
         self._chunk_bytes = self._settings.chunk_bytes
@@ -73,6 +84,14 @@ class HttpCalls:
     async def user_info(self) -> UserInfo:
         """Ask who we are; AuthRequiredError when the password is wrong."""
         return read_user(await self._ocs("GET", "/ocs/v2.php/cloud/user", harmless=True))
+
+    async def make_app_password(self) -> SecretText | None:
+        """A password of its own for this device; None when this one is such a password or the server makes none."""
+        try:
+            data = await self._ocs("GET", "/ocs/v2.php/core/getapppassword")
+        except (ForbiddenError, NotFoundError):
+            return None
+        return SecretText(read_member(data, "apppassword"))
 
     async def delete_app_password(self) -> None:
         """Revoke the app password this device uses; a refusal is ignored, as the port says."""
@@ -238,6 +257,9 @@ class HttpCalls:
         await self._ocs("DELETE", f"{_SHARES}/{encoded(share_id)}", where=share_id)
 
     # --- how calls are made ---
+
+    def _count_request(self) -> None:
+        self.requests += 1
 
     async def _write_metadata(
         self, method: str, file_id: FileId, token: LockToken, text: str, signature: str, meanings: Meanings

@@ -1,8 +1,8 @@
 """Sign-in through the person's browser: login flow v2.
 
-Layer: ``adapters``. The server gives a page for the person and a token for us; once the person agreed on the page, asking
-with the token gives an app password, once. All addresses must be of the server the person named: another one would take
-the login somewhere else. Source: server document, section 1.3.
+Layer: ``adapters``. The server gives a page for the person and a token for us; once the person agreed on the page,
+asking with the token gives an app password, once. All addresses must be of the server the person named: another one
+would take the login somewhere else. Source: server document, section 1.3.
 """
 
 from dataclasses import dataclass

@@ -48,8 +48,8 @@ def check_server_url(text: str) -> str:
         UsageError: it is not a URL of a server, or carries credentials, a query or a fragment.
         TlsError: it is plain http to another machine.
     """
-    parts = urlsplit(text if "://" in text else f"https://{text}")
     try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
         host, port = parts.hostname, parts.port
     except ValueError as exc:
         raise UsageError("the server's address is not a URL", path=text) from exc

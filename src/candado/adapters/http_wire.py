@@ -18,7 +18,7 @@ import base64
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
@@ -74,6 +74,7 @@ class HttpWire:
         settings: bounds.
         clock: for pauses.
         random: for jitter.
+        on_request: called for every request that is sent.
     """
 
     def __init__(
@@ -85,10 +86,11 @@ class HttpWire:
         settings: HttpSettings,
         clock: Clock,
         random: Random,
+        on_request: Callable[[], None] | None = None,
     ) -> None:
         self.base_url = check_server_url(base_url)
         self.settings = settings
-        self.requests = 0
+        self._on_request = on_request
         self.sent = Throttle(settings.bytes_per_second, clock)
         self.received = Throttle(settings.bytes_per_second, clock)
         self._clock = clock
@@ -184,7 +186,8 @@ class HttpWire:
         response: aiohttp.ClientResponse | None = None
         with self._translated(where):
             for _ in range(_REDIRECTS_MAX + 1):
-                self.requests += 1
+                if self._on_request is not None:
+                    self._on_request()
                 response = await self._send(session, method, url, headers, data, idle)
                 if response.status not in _REDIRECTS:
                     break
@@ -257,7 +260,11 @@ class HttpWire:
             await session.close()
 
     def _redirected(self, method: str, url: str, location: str) -> str:
-        target = urljoin(url, location)
+        try:
+            target = urljoin(url, location)
+            urlsplit(target)
+        except ValueError as exc:
+            raise RedirectError("the server redirects to nowhere", path=self.base_url) from exc
         if method != "GET" or _origin(target) != self._origin:
             parts = urlsplit(target)
             shown = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "nowhere"

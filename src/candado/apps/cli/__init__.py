@@ -1,7 +1,7 @@
 """The command ``candado``.
 
-Layer: ``apps``. This module stays small: every command is a process, and its start is paid each time. ``root`` holds the
-table of commands; their modules are imported when they are called.
+Layer: ``apps``. This module stays small: every command is a process, and its start is paid each time. ``root`` holds
+the table of commands; their modules are imported when they are called.
 """
 
 import sys

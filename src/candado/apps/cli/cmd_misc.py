@@ -11,7 +11,7 @@ import click
 from candado.apps.cli.common import Command, Run, global_options, pass_run
 from candado.errors import UsageError
 
-__all__ = ["VERSION", "completion", "demo", "help", "version"]  # noqa: A001 -- the command's name
+__all__ = ["VERSION", "completion", "demo", "help", "version"]
 
 VERSION = "0.1.0"
 
@@ -22,16 +22,16 @@ _TOPICS = {
         "                   NC_PASSWORD (with NC_USER), ~/.netrc, a question on the terminal\n"
         "  the twelve words --phrase-file, CANDADO_PHRASE_FILE, CANDADO_PHRASE_COMMAND, CANDADO_PHRASE_FD, a question\n"
         "  local passphrase CANDADO_PASSPHRASE_FILE, CANDADO_PASSPHRASE_COMMAND, CANDADO_PASSPHRASE_FD, a question\n"
-        "A file's last line break does not count. The device secret, which seals all else on this device, is kept in the\n"
-        "desktop's keyring when there is one, else in a file sealed under the local passphrase, else (with\n"
-        "--insecure-storage) in a plain file of mode 0600."
+        "A file's last line break does not count. The device secret, which seals all else on this device, is kept in\n"
+        "the desktop's keyring when there is one, else in a file sealed under the local passphrase, else (with\n"
+        "--insecure-storage, or with CANDADO_HOME set where nobody can be asked) in a plain file of mode 0600."
     ),
     "places": (
         "  $CANDADO_HOME               everything of this device, when set: config.toml and state/\n"
         "  $XDG_CONFIG_HOME/candado    config.toml\n"
         "  $XDG_STATE_HOME/candado     sealed state, quarantine\n"
-        "Inside a synced folder: .candado-trash keeps removed and replaced files for 30 days; .candado-tmp-* is work in\n"
-        "progress; .candadoignore holds patterns of what is left out, as in .gitignore."
+        "Inside a synced folder: .candado-trash keeps removed and replaced files for 30 days; .candado-tmp-* is work\n"
+        "in progress; .candadoignore holds patterns of what is left out, as in .gitignore."
     ),
     "exit": (
         "  0 done                                   12 wrong phrase, password or passphrase\n"
@@ -70,7 +70,7 @@ def version(run: Run) -> None:
 @click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a completion script.
+    r"""Print a completion script.
 
     \b
     Examples:
@@ -117,7 +117,7 @@ def help(ctx: click.Context, topic: tuple[str, ...]) -> None:  # noqa: A001 -- t
 @click.argument("folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--keep", is_flag=True, help="Keep the demo's folders.")
 def demo(folder: Path | None, *, keep: bool) -> int:
-    """Tell the whole story on this machine: a server, two people, three devices, real files.
+    r"""Tell the whole story on this machine: a server, two people, three devices, real files.
 
     FOLDER is copied, never touched; without it a tree that is on every machine is used.
 

@@ -52,7 +52,7 @@ class Run:
     @property
     def interactive(self) -> bool:
         """Whether a person can be asked."""
-        return not self.no_input and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
 
     def emit(self, schema: str, document: Mapping[str, Any], text: Callable[[], None] | str) -> None:
         """Print one result: as JSON when asked for, else as text."""
@@ -97,7 +97,7 @@ class Run:
             raise UsageError("not confirmed")
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType[int]):
     """A number of bytes such as ``500K``, ``2M`` or ``1.5G`` (powers of 1024)."""
 
     name = "size"
@@ -118,14 +118,14 @@ class SizeType(click.ParamType):
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     """Put the value of a global flag into the run when it was given here."""
     name = param.name
-    if name is not None and ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
+    if name and ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
         run = ctx.find_root().ensure_object(Run)
         setattr(run, name, run.verbose + value if name == "verbose" else value)
     return value
 
 
 def global_options() -> list[click.Option]:
-    """New options for one command; their help is shown by ``candado help flags`` and kept out of each command's page."""
+    """New options for one command; ``candado help flags`` shows them, each command's own page does not."""
 
     def option(*names: str, **how: Any) -> click.Option:
         return click.Option(names, expose_value=False, callback=_remember, hidden=True, **how)

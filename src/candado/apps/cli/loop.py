@@ -1,7 +1,7 @@
 """One event loop for one command.
 
-Layer: ``apps``. An interrupt (SIGINT, SIGTERM, SIGHUP) cancels the work and waits for it to put things in order; a second
-one ends the process at once.
+Layer: ``apps``. An interrupt (SIGINT, SIGTERM, SIGHUP) cancels the work and waits for it to put things in order; a
+second one ends the process at once.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ async def _guarded(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's factory where it is installed, else the standard one."""
+    """The factory of uvloop where it is installed, else the standard one."""
     try:
         import uvloop
     except ImportError:

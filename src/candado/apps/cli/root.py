@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from candado.apps.cli.common import Command, Group, Run, global_options
+from candado.apps.cli.common import Group, Run, global_options
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.errors import CandadoError, InterruptedByUserError, UsageError
 

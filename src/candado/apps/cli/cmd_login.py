@@ -1,0 +1,252 @@
+"""``login``, ``logout``, ``whoami``, ``status``.
+
+Layer: ``apps``. A login with a typed password is exchanged for an app password where the server makes one: the account's
+own password is not kept.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.config import DeviceConfig, Places, load_config, save_config
+from candado.apps.cli.output import human_size, printable, table
+from candado.apps.cli.secrets import login_password
+from candado.errors import CandadoError, NotLoggedInError, RemoteError, SecretNeededError, TransportError, UsageError
+from candado.types import SecretBytes, SecretText
+
+__all__ = ["login", "logout", "status", "whoami"]
+
+_POLL_SECONDS = 2.0
+_FLOW_SECONDS = 20 * 60.0
+
+
+@click.command(cls=Command)
+@click.argument("url")
+@click.option("--user", "user", metavar="NAME", envvar="NC_USER", help="Login name; without it the browser is used.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path, allow_dash=True), metavar="F", help="Password; - is stdin."
+)
+@click.option("--device-name", metavar="NAME", help="Name of this device in conflict copies; default: the host's name.")
+@click.option(
+    "--ca-file", type=click.Path(path_type=Path, exists=True), metavar="PEM", help="Also trust these authorities."
+)
+@click.option("--insecure-storage", is_flag=True, help="Keep the secret of this device in a plain file.")
+@click.option("--no-browser", is_flag=True, help="Only print the address of the sign-in page.")
+@pass_run
+def login(
+    run: Run,
+    url: str,
+    user: str | None,
+    password_file: Path | None,
+    device_name: str | None,
+    ca_file: Path | None,
+    *,
+    insecure_storage: bool,
+    no_browser: bool,
+) -> None:
+    r"""Sign this device in to a server.
+
+    \b
+    Examples:
+      candado login https://cloud.example.org --user alice --password-file F
+      candado login https://cloud.example.org
+    """
+    from candado.adapters.http_settings import check_server_url
+    from candado.apps.cli.loop import run_to_end
+    from candado.apps.wiring import PLAIN_FILE_WARNING, choose_keychain, keychain_of, open_state
+
+    address = check_server_url(url)
+    places = Places.of(os.environ)
+    before = _former(places)
+    kind = choose_keychain(places, run, insecure=insecure_storage, environment=os.environ)
+    config = DeviceConfig(
+        url=address,
+        login=user or "",
+        user_id="",
+        device=device_name or (before.device if before else platform.node() or "device"),
+        keychain=kind,
+        ca_file=str(ca_file.absolute()) if ca_file else "",
+    )
+    given = _given_password(run, config, password_file) if user else None
+    config, password = run_to_end(_sign_in(run, config, given, browser=not no_browser))
+    if before is not None and (before.url, before.user_id) != (config.url, config.user_id):
+        raise UsageError(
+            f"this device is {before.user_id} at {before.url} already",
+            path=str(places.config),
+            advice="Run `candado logout --wipe` first, or use another CANDADO_HOME for a second account.",
+        )
+    places.create()
+    keychain = keychain_of(kind, places, run, is_new=True)
+    _move_secret(before, kind, keychain, places, run)
+    secret = keychain.load()
+    if secret is None:
+        secret = SecretBytes(os.urandom(32))  # noqa: TID251 -- made here once for the life of the device
+        keychain.store(secret)
+    store = open_state(places, secret)
+    try:
+        store.commit([("login", "password", password.reveal().encode())])
+    finally:
+        store.close()
+    save_config(places, config)
+    if kind == "file":
+        run.warn(PLAIN_FILE_WARNING)
+    run.emit(
+        "candado.login/1",
+        {"url": config.url, "user": config.user_id, "device": config.device, "keychain": kind},
+        f"Signed in as {printable(config.user_id)} at {config.url}.",
+    )
+
+
+def _former(places: Places) -> DeviceConfig | None:
+    try:
+        return load_config(places)
+    except NotLoggedInError:
+        return None
+
+
+def _given_password(run: Run, config: DeviceConfig, password_file: Path | None) -> SecretText:
+    def ask() -> str:
+        answer: str = click.prompt(f"Password of {config.login} at {config.url}", hide_input=True, err=True)
+        return answer
+
+    return login_password(
+        password_file, os.environ, url=config.url, login=config.login, ask=ask if run.interactive else None
+    )
+
+
+async def _sign_in(
+    run: Run, config: DeviceConfig, password: SecretText | None, *, browser: bool
+) -> tuple[DeviceConfig, SecretText]:
+    """Ask the server who we are; the configuration with the user id, and the password to keep."""
+    from dataclasses import replace
+
+    from candado.adapters.ambient import SystemClock, SystemRandom
+    from candado.adapters.http import HttpRemote
+    from candado.apps.wiring import http_settings
+
+    if password is None:
+        name, password = await _through_browser(run, config, browser=browser)
+        config = replace(config, login=name)
+    remote = HttpRemote(
+        config.url,
+        config.login,
+        None,
+        password,
+        clock=SystemClock(),
+        random=SystemRandom(),
+        settings=http_settings(config, run),
+    )
+    try:
+        me = await remote.user_info()
+        own = await remote.make_app_password()
+    finally:
+        await remote.close()
+    return replace(config, user_id=me.user_id), own or password
+
+
+async def _through_browser(run: Run, config: DeviceConfig, *, browser: bool) -> tuple[str, SecretText]:
+    """Show the sign-in page and wait for the person; SecretNeededError after 20 minutes."""
+    from candado.adapters.ambient import SystemClock, SystemRandom
+    from candado.adapters.http_login import LoginFlow
+    from candado.apps.wiring import http_settings
+
+    clock = SystemClock()
+    flow = LoginFlow(config.url, clock=clock, random=SystemRandom(), settings=http_settings(config, run))
+    try:
+        page = await flow.start()
+        _show_page(page, browser=browser and run.interactive)
+        until = clock.monotonic() + _FLOW_SECONDS
+        while clock.monotonic() < until:
+            grant = await flow.poll()
+            if grant is not None:
+                return grant.login, grant.app_password
+            await clock.sleep(_POLL_SECONDS)
+    finally:
+        await flow.close()
+    raise SecretNeededError("nobody signed in on the page within 20 minutes", path=config.url, advice="Run it again.")
+
+
+def _show_page(page: str, *, browser: bool) -> None:
+    import segno
+
+    print(f"Sign in on this page:\n\n  {page}\n", file=sys.stderr)
+    segno.make(page, micro=False).terminal(out=sys.stderr, compact=True)
+    sys.stderr.flush()
+    if browser:
+        import webbrowser
+
+        webbrowser.open(page)
+
+
+def _move_secret(before: DeviceConfig | None, kind: str, keychain: Any, places: Places, run: Run) -> None:
+    """Put the secret of a device that is signed in again into the keychain that was chosen now."""
+    from candado.apps.wiring import keychain_of
+
+    if before is None or before.keychain == kind:
+        return
+    former = keychain_of(before.keychain, places, run)
+    secret = former.load()
+    if secret is not None:
+        keychain.store(secret)
+        former.delete()
+
+
+@click.command(cls=Command)
+@click.option("--wipe", is_flag=True, help="Also forget the identity and all state of this device.")
+@pass_run
+def logout(run: Run, *, wipe: bool) -> None:
+    r"""Sign out: the server forgets the password of this device.
+
+    With --wipe the keys, the words, the pins and the memory of past syncs on this device are destroyed. Synced files stay.
+    Without the twelve words, and without another device, encrypted folders cannot be opened any more.
+
+    \b
+    Examples:
+      candado logout
+      candado logout --wipe --yes
+    """
+    places = Places.of(os.environ)
+    config = load_config(places)
+    if wipe:
+        run.confirm("Destroy the keys and all state of this device?")
+    revoked = True
+    try:
+        with_account(run, _sign_out)
+    except (TransportError, RemoteError):
+        revoked = False
+    except CandadoError as exc:
+        if not wipe:
+            raise
+        run.warn(f"the state could not be opened: {printable(exc.message)}")
+        revoked = False
+    if not revoked:
+        run.warn("the server was not told; revoke the password of this device in the server's security settings")
+    if wipe:
+        _wipe(places, config, run)
+    run.emit(
+        "candado.logout/1", {"wiped": wipe, "revoked": revoked}, "Signed out." if not wipe else "Signed out, wiped."
+    )
+
+
+async def _sign_out(account: Any) -> None:
+    try:
+        await account.remote.delete_app_password()
+    finally:
+        account.store.commit([("login", "password", None)])
+
+
+def _wipe(places: Places, config: DeviceConfig, run: Run) -> None:
+    """The secret first: without it the rest cannot be read, whatever is left of it."""
+    import shutil
+
+    from candado.apps.wiring import keychain_of
+
+    keychain_of(config.keychain, places, run).delete()
+    shutil.rmtree(places.state)
+    places.config_file.unlink(missing_ok=True)

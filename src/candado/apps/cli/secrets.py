@@ -1,0 +1,118 @@
+"""Where secrets come from: never from arguments.
+
+Layer: ``apps``. For each kind of secret the order is: file option, then ``NAME_FILE``, ``NAME_COMMAND``, ``NAME_FD``
+from the environment, then what is special to the kind, then a question on the terminal.
+"""
+
+import netrc
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from candado.errors import LocalStorageError, SecretNeededError
+from candado.types import SecretText
+
+__all__ = ["find_secret", "login_password", "netrc_password"]
+
+_SECRET_BYTES_MAX: Final = 64 * 1024
+_COMMAND_SECONDS: Final = 120
+
+
+def find_secret(name: str, file: Path | None, environment: Mapping[str, str]) -> SecretText | None:
+    """The secret from a file option or the environment; None when neither says where.
+
+    Args:
+        name: prefix of the variables, such as ``CANDADO_PASSWORD``.
+        file: value of the file option; ``-`` is stdin.
+        environment: of the process.
+
+    Raises:
+        LocalStorageError: a named source cannot be read or is empty.
+    """
+    if file is not None:
+        return _from_file(file)
+    if environment.get(f"{name}_FILE"):
+        return _from_file(Path(environment[f"{name}_FILE"]))
+    if environment.get(f"{name}_COMMAND"):
+        return _from_command(environment[f"{name}_COMMAND"])
+    if environment.get(f"{name}_FD"):
+        return _from_descriptor(environment[f"{name}_FD"], f"{name}_FD")
+    return None
+
+
+def login_password(
+    file: Path | None, environment: Mapping[str, str], *, url: str, login: str, ask: Callable[[], str] | None
+) -> SecretText:
+    """The password for a login; SecretNeededError when nothing has it and nobody can be asked."""
+    found = find_secret("CANDADO_PASSWORD", file, environment)
+    if found is not None:
+        return found
+    if environment.get("NC_PASSWORD"):
+        return SecretText(environment["NC_PASSWORD"])
+    found = netrc_password(Path(environment.get("NETRC") or Path.home() / ".netrc"), url, login)
+    if found is not None:
+        return found
+    if ask is None:
+        raise SecretNeededError(
+            "the password is needed and there is nobody to ask",
+            advice="Give --password-file FILE or CANDADO_PASSWORD_FILE; see `candado help secrets`.",
+        )
+    return SecretText(ask())
+
+
+def netrc_password(path: Path, url: str, login: str) -> SecretText | None:
+    """The password that a netrc file has for this host and login."""
+    try:
+        entry = netrc.netrc(str(path)).authenticators(urlsplit(url).hostname or "")
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return None
+    if entry is None or entry[0] != login or not entry[2]:
+        return None
+    return SecretText(entry[2])
+
+
+def _from_file(path: Path) -> SecretText:
+    try:
+        if str(path) == "-":
+            return _from_descriptor("0", "-")
+        with path.open("rb") as file:
+            return _secret(file.read(_SECRET_BYTES_MAX + 1), str(path))
+    except OSError as exc:
+        raise LocalStorageError(f"the file with a secret cannot be read: {exc.strerror}", path=str(path)) from exc
+
+
+def _from_command(command: str) -> SecretText:
+    name = command.split(" ", 1)[0]
+    try:
+        done = subprocess.run(  # noqa: S603 -- the person's own command, without a shell
+            shlex.split(command), stdout=subprocess.PIPE, check=True, timeout=_COMMAND_SECONDS
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as exc:
+        raise LocalStorageError("the command that gives a secret failed", path=name) from exc
+    return _secret(done.stdout, name)
+
+
+def _from_descriptor(number: str, name: str) -> SecretText:
+    try:
+        with os.fdopen(int(number), "rb", closefd=False) as file:
+            return _secret(file.read(_SECRET_BYTES_MAX + 1), name)
+    except (OSError, ValueError) as exc:
+        raise LocalStorageError("the descriptor with a secret cannot be read", path=name) from exc
+
+
+def _secret(content: bytes, where: str) -> SecretText:
+    """The text without its last line break."""
+    if len(content) > _SECRET_BYTES_MAX:
+        raise LocalStorageError("a secret is larger than 64 KiB", path=where)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as exc:
+        raise LocalStorageError("a secret is not UTF-8", path=where) from exc
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise LocalStorageError("a secret is empty", path=where)
+    return SecretText(text)

@@ -1,0 +1,188 @@
+"""From configuration to a working account: the one place that joins use cases and adapters on the client.
+
+Layer: ``apps``. Heavy packages are imported by what needs them.
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from candado.adapters.ambient import SystemClock, SystemRandom
+from candado.apps.cli.config import DeviceConfig, Places, load_config
+from candado.apps.cli.secrets import find_secret
+from candado.errors import CorruptStateError, NotLoggedInError, SecretNeededError
+from candado.types import SecretBytes, SecretText, UserId, check_user_id
+
+if TYPE_CHECKING:
+    from candado.adapters.disk import DiskTree
+    from candado.adapters.http_settings import HttpSettings
+    from candado.adapters.state import SqliteState
+    from candado.apps.cli.common import Run
+    from candado.client.account import Account
+    from candado.ports.client import Keychain
+
+__all__ = [
+    "PLAIN_FILE_WARNING",
+    "choose_keychain",
+    "http_settings",
+    "keychain_of",
+    "open_account",
+    "open_state",
+    "open_tree",
+]
+
+PLAIN_FILE_WARNING: Final = (
+    "the secret of this device is kept in a plain file; whoever reads the disk can read your encrypted folders. "
+    "Set CANDADO_PASSPHRASE_FILE and log in again to seal it."
+)
+_LOCK_WAIT_SECONDS: Final = 10.0
+
+
+def keychain_of(kind: str, places: Places, run: "Run", *, is_new: bool = False) -> "Keychain":
+    """The keychain of a kind: ``keyring``, ``passphrase`` or ``file``; CorruptStateError for another one."""
+    from candado.adapters.keychain import FileKeychain, KeyringKeychain, PassphraseKeychain
+
+    if kind == "keyring":
+        return KeyringKeychain(str(places.state))
+    if kind == "passphrase":
+        return PassphraseKeychain(
+            places.state / "device-secret.json", _passphrase_asker(run, os.environ, is_new=is_new), SystemRandom().token
+        )
+    if kind == "file":
+        return FileKeychain(places.state / "device-secret")
+    raise CorruptStateError(f"the configuration names an unknown kind of keychain: {kind!r}")
+
+
+def choose_keychain(places: Places, run: "Run", *, insecure: bool, environment: Mapping[str, str]) -> str:
+    """Where a new device keeps its secret: asked-for plain file, named passphrase, keyring, passphrase by question.
+
+    A device whose place was chosen with ``$CANDADO_HOME``, on a machine without a keyring and without a person, gets
+    the plain file and a standing warning, so that every command works without a terminal; otherwise it is an error.
+
+    Raises:
+        SecretNeededError: nothing of that is there.
+    """
+    from candado.adapters.keychain import KeyringKeychain
+
+    if insecure:
+        return "file"
+    if any(environment.get(f"CANDADO_PASSPHRASE_{source}") for source in ("FILE", "COMMAND", "FD")):
+        return "passphrase"
+    if KeyringKeychain.is_available():
+        return "keyring"
+    if run.interactive:
+        return "passphrase"
+    if places.is_portable:
+        return "file"
+    raise SecretNeededError(
+        "this machine has no keyring, and no passphrase was given to seal the secrets of this device",
+        advice="Set CANDADO_PASSPHRASE_FILE=FILE, or add --insecure-storage to keep them in a plain file.",
+    )
+
+
+def http_settings(config: DeviceConfig, run: "Run") -> "HttpSettings":
+    """Bounds of the connection: flags before configuration."""
+    from candado.adapters.http_settings import HttpSettings
+
+    transfers = run.transfers or config.transfers
+    rate = run.bwlimit or config.bwlimit
+    return HttpSettings(
+        idle_seconds=run.timeout or config.timeout,
+        attempts=1 + (config.retries if run.retries is None else run.retries),
+        connections=transfers + 4,
+        bytes_per_second=float(rate) if rate else None,
+        ca_file=config.ca_file or None,
+    )
+
+
+def open_state(places: Places, secret: SecretBytes) -> "SqliteState":
+    """The sealed state, with the device's lock held; BusyError when another process keeps it for too long."""
+    from candado.adapters.state import DeviceLock, SqliteState
+
+    lock = DeviceLock(places.lock, wait_seconds=_LOCK_WAIT_SECONDS)
+    try:
+        return SqliteState(places.database, secret, lock=lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def open_account(run: "Run") -> "AsyncIterator[Account]":
+    """The account of this device; state and connections are closed at the end.
+
+    Raises:
+        NotLoggedInError: there is none, or it was logged out.
+        CorruptStateError: its secret is gone.
+    """
+    from candado.adapters.http import HttpRemote
+    from candado.client.account import Account
+
+    places = Places.of(os.environ)
+    config = load_config(places)
+    places.create()
+    keychain = keychain_of(config.keychain, places, run)
+    if keychain.kind == "file":
+        run.warn(PLAIN_FILE_WARNING)
+    secret = keychain.load()
+    if secret is None:
+        raise CorruptStateError("the secret of this device is gone", path=str(places.state))
+    store = open_state(places, secret)
+    try:
+        password = store.load("login", "password")
+        if password is None:
+            raise NotLoggedInError("this device was logged out", path=config.url)
+        clock, random = SystemClock(), SystemRandom()
+        user_id: UserId = check_user_id(config.user_id)
+        remote = HttpRemote(
+            config.url,
+            config.login,
+            user_id,
+            SecretText(password.decode()),
+            clock=clock,
+            random=random,
+            settings=http_settings(config, run),
+        )
+        try:
+            yield Account(
+                remote=remote,
+                store=store,
+                keychain=keychain,
+                clock=clock,
+                random=random,
+                user_id=user_id,
+                server_url=config.url,
+                device_name=config.device,
+            )
+        finally:
+            await remote.close()
+    finally:
+        store.close()
+
+
+def open_tree(root: Path) -> "DiskTree":
+    """A local folder; it is made when absent."""
+    from candado.adapters.disk import DiskTree
+
+    return DiskTree(root, quarantine=Places.of(os.environ).quarantine, clock=SystemClock())
+
+
+def _passphrase_asker(run: "Run", environment: Mapping[str, str], *, is_new: bool) -> Callable[[], SecretText]:
+    def ask() -> SecretText:
+        found = find_secret("CANDADO_PASSPHRASE", None, environment)
+        if found is not None:
+            return found
+        if not run.interactive:
+            raise SecretNeededError(
+                "the passphrase of this device is needed and there is nobody to ask",
+                advice="Set CANDADO_PASSPHRASE_FILE=FILE; see `candado help secrets`.",
+            )
+        import click
+
+        return SecretText(
+            click.prompt("Passphrase for this device", hide_input=True, confirmation_prompt=is_new, err=True)
+        )
+
+    return ask
