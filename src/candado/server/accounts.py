@@ -121,6 +121,17 @@ _SEARCH: Final = """SELECT id, display_name, email, quota_bytes, enabled, is_adm
     ORDER BY id LIMIT $2"""
 
 
+_DELETE_USER: Final = (
+    "DELETE FROM memberships WHERE user_id = $1",
+    "DELETE FROM app_passwords WHERE user_id = $1",
+    "DELETE FROM login_flows WHERE user_id = $1",
+    "DELETE FROM user_keys WHERE user_id = $1",
+    "DELETE FROM node_properties WHERE user_id = $1",
+    "DELETE FROM shares WHERE owner_id = $1 OR initiator_id = $1 OR share_with = $1",
+    "DELETE FROM nodes WHERE owner = $1",
+)
+
+
 class Accounts:
     """Use cases on users and groups."""
 
@@ -222,6 +233,24 @@ class Accounts:
         """Let the user in, or keep it out at once; NotFoundError."""
         sql = "UPDATE users SET enabled = $2, version = version + 1 WHERE id = $1"
         await self._change(sql, user_id, int(enabled))
+
+    async def delete(self, user_id: str) -> None:
+        """Remove a user, its credentials, keys and shares; NotFoundError.
+
+        The home must be empty by then (``Files.delete``); its root goes with the user, and certificates stay on record
+        as revoked.
+        """
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> None:
+            if await rows.run("DELETE FROM users WHERE id = $1", user_id) == 0:
+                raise NotFoundError("no such user", path=user_id)
+            for sql in _DELETE_USER:
+                await rows.run(sql, user_id)
+            sql = "UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL"
+            await rows.run(sql, user_id, now)
+
+        await self._database.write(work)
 
     async def _change(self, sql: str, user_id: str, value: SqlValue) -> None:
         async def work(rows: Rows) -> None:

@@ -1,0 +1,100 @@
+"""The raw ASGI callable below ``/remote.php``: who asks, which tree, and how errors look.
+
+Layer: ``apps``.
+"""
+
+import logging
+import re
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from candado.apps.dav_exchange import ClientGoneError, Exchange, Receive, Send, decode_path
+from candado.apps.dav_headers import XML, Place
+from candado.apps.dav_routes import DavFiles
+from candado.apps.dav_uploads import DavUploads
+from candado.apps.server_errors import dav_error_body, fault_of
+from candado.apps.server_metrics import Metrics
+from candado.apps.server_wiring import Services
+from candado.errors import CandadoError, NotFoundError
+from candado.formats.dav import DavResponse, format_multistatus
+
+__all__ = ["DavApp"]
+
+_LOG = logging.getLogger("candado.server")
+_SLASHES: Final = re.compile(rb"/{2,}")
+
+
+class DavApp:
+    """Answers everything below ``/remote.php``."""
+
+    def __init__(self, services: Services, metrics: Metrics) -> None:
+        self._authenticator = services.authenticator
+        self._metrics = metrics
+        self._files = DavFiles(services)
+        self._uploads = DavUploads(services)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """One request; never raises for what a client can cause."""
+        client = scope.get("client")
+        exchange = Exchange(scope, receive, send, address=client[0] if client else "")
+        try:
+            await self._dispatch(exchange)
+        except ClientGoneError:
+            exchange.status = exchange.status or 499
+        except CandadoError as error:
+            await self._fail(exchange, error)
+        except Exception:
+            # The last line of defence: the cause goes to the log, the client learns only that it failed.
+            _LOG.exception("%s failed", exchange.method)
+            if exchange.status:
+                raise
+            await exchange.reply(500, [XML], dav_error_body("Sabre\\DAV\\Exception", "Internal error"))
+        finally:
+            self._metrics.count("dav", exchange.method, exchange.status)
+
+    async def _dispatch(self, exchange: Exchange) -> None:
+        header = exchange.headers.get(b"authorization")
+        principal = None if header is None else self._authenticator.cached(header)
+        exchange.principal = principal or await self._authenticator.check(header, exchange.address)
+        raw = _SLASHES.sub(b"/", exchange.raw_path)
+        spelled = raw.removeprefix(b"/index.php").split(b"/")
+        parts = decode_path(raw.removeprefix(b"/index.php")).split("/")
+        user = exchange.principal.user_id
+        if parts[1:2] == ["webdav"]:
+            await self._files.run(exchange, _place(raw, spelled, parts, 2))
+        elif parts[1:4] == ["dav", "files", user]:
+            await self._files.run(exchange, _place(raw, spelled, parts, 4))
+        elif parts[1:4] == ["dav", "uploads", user]:
+            await self._uploads.run(exchange, "/".join(parts[4:]))
+        elif parts[1:] in (["dav"], ["dav", "files"]):
+            await _answer_root(exchange)
+        else:
+            raise NotFoundError("there is nothing of yours at this address")
+
+    async def _fail(self, exchange: Exchange, error: CandadoError) -> None:
+        fault = fault_of(error)
+        if fault.status == 500 or exchange.status:
+            _LOG.error("%s failed: %s", exchange.method, error.code, exc_info=error)
+        if exchange.status:
+            # The status is out; only closing the connection can still say that the body is not whole.
+            raise error
+        await exchange.reply(fault.status, [XML, *fault.headers], dav_error_body(fault.exception, fault.message))
+
+
+def _place(raw: bytes, spelled: list[bytes], parts: list[str], count: int) -> Place:
+    """The place ``count`` parts below the root; stock clients want their own spelling of the prefix back."""
+    start = "/index.php" if raw.startswith(b"/index.php") else ""
+    prefix = start + b"/".join(spelled[: count + 1]).decode("latin-1")
+    return Place(prefix, "/".join(parts[count:]))
+
+
+async def _answer_root(exchange: Exchange) -> None:
+    """The folders above the user's files: they exist, and that is all."""
+    if exchange.method == "PROPFIND":
+        href = exchange.raw_path.decode("latin-1").rstrip("/") + "/"
+        body = format_multistatus([DavResponse(href, [("{DAV:}resourcetype", ("{DAV:}collection",))])])
+        await exchange.reply(207, [XML], body)
+    elif exchange.method in ("HEAD", "OPTIONS"):
+        await exchange.reply(200, [(b"dav", b"1, 3"), (b"allow", b"OPTIONS, HEAD, PROPFIND")])
+    else:
+        await exchange.reply(405, [(b"allow", b"OPTIONS, HEAD, PROPFIND")])

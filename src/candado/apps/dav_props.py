@@ -1,0 +1,153 @@
+"""Live DAV properties of a node.
+
+Layer: ``apps``. Names are in Clark notation. A property that a node does not have is None and goes into the 404 part of
+the answer, since stock clients read only the 200 part.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Final
+
+from candado.formats.dav import DavResponse, DavValue, RawXml
+from candado.server.model import NodeInfo, Quota
+
+__all__ = ["ALL_NAMES", "DAV", "METADATA_NAMES", "NC", "OC", "PropertyContext", "is_live", "response_of"]
+
+DAV: Final = "{DAV:}"
+OC: Final = "{http://owncloud.org/ns}"
+NC: Final = "{http://nextcloud.org/ns}"
+METADATA_NAMES: Final = frozenset({f"{NC}e2ee-metadata", f"{NC}e2ee-metadata-signature"})
+_UNLIMITED: Final = -3
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyContext:
+    """What properties depend on besides the node."""
+
+    instance_id: str
+    quota: Quota | None
+    display_names: Mapping[str, str]
+    shown: bool
+    """False hides what a client without support for encrypted folders may do to them."""
+
+
+_Maker = Callable[[NodeInfo, PropertyContext], "DavValue | None"]
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
+
+
+def _resource_type(node: NodeInfo, _: PropertyContext) -> DavValue:
+    return (f"{DAV}collection",) if node.is_folder else ""
+
+
+def _quota_free(node: NodeInfo, context: PropertyContext) -> str | None:
+    if not node.is_folder or context.quota is None:
+        return None
+    return str(_UNLIMITED if context.quota.free_bytes is None else context.quota.free_bytes)
+
+
+def _permissions(node: NodeInfo, context: PropertyContext) -> str:
+    hidden = not context.shown and node.is_folder and node.encrypted
+    return "" if hidden else node.permissions
+
+
+def _checksums(node: NodeInfo, _: PropertyContext) -> "DavValue | None":
+    # Stored as TYPE:hex by the routes, so there is nothing in it to escape.
+    return None if node.checksum is None else RawXml(f"<oc:checksum>{node.checksum}</oc:checksum>")
+
+
+def _share_types(node: NodeInfo, _: PropertyContext) -> DavValue:
+    return RawXml("".join(f"<oc:share-type>{kind}</oc:share-type>" for kind in node.share_types))
+
+
+def _e2ee_encrypted(node: NodeInfo, _: PropertyContext) -> str:
+    return _flag(node.encrypted if node.is_folder else node.parent_encrypted)
+
+
+def _created(node: NodeInfo, _: PropertyContext) -> str:
+    return str(int(node.created))
+
+
+def _metadata_text(node: NodeInfo, _: PropertyContext) -> str | None:
+    return None if node.metadata is None else node.metadata.text
+
+
+def _metadata_signature(node: NodeInfo, _: PropertyContext) -> str | None:
+    return None if node.metadata is None else node.metadata.signature
+
+
+_LIVE: Final[Mapping[str, _Maker]] = {
+    f"{DAV}resourcetype": _resource_type,
+    f"{DAV}displayname": lambda node, _: node.name,
+    f"{DAV}getlastmodified": lambda node, _: formatdate(node.mtime, usegmt=True),
+    f"{DAV}creationdate": lambda node, _: formatdate(node.created, usegmt=True),
+    f"{DAV}getcontentlength": lambda node, _: None if node.is_folder else str(node.size_bytes),
+    f"{DAV}getcontenttype": lambda node, _: None if node.is_folder else node.content_type or "application/octet-stream",
+    f"{DAV}getetag": lambda node, _: f'"{node.etag}"',
+    f"{DAV}quota-used-bytes": lambda node, _: str(node.size_bytes) if node.is_folder else None,
+    f"{DAV}quota-available-bytes": _quota_free,
+    f"{DAV}supportedlock": lambda _, __: "",
+    f"{DAV}lockdiscovery": lambda _, __: "",
+    f"{OC}id": lambda node, context: f"{node.file_id:08d}{context.instance_id}",
+    f"{OC}fileid": lambda node, _: str(node.file_id),
+    f"{OC}size": lambda node, _: str(node.size_bytes),
+    f"{OC}permissions": _permissions,
+    f"{OC}checksums": _checksums,
+    f"{OC}share-types": _share_types,
+    f"{OC}owner-id": lambda node, _: node.owner_id,
+    f"{OC}owner-display-name": lambda node, context: context.display_names.get(node.owner_id, node.owner_id),
+    f"{OC}favorite": lambda node, _: node.properties.get(f"{OC}favorite", "0"),
+    f"{OC}comments-unread": lambda _, __: "0",
+    f"{OC}data-fingerprint": lambda _, __: "",
+    f"{NC}is-encrypted": lambda node, _: _flag(node.encrypted) if node.is_folder else None,
+    f"{NC}e2ee-is-encrypted": _e2ee_encrypted,
+    f"{NC}e2ee-metadata": _metadata_text,
+    f"{NC}e2ee-metadata-signature": _metadata_signature,
+    f"{NC}is-mount-root": lambda node, _: "true" if node.mount_root else "false",
+    f"{NC}mount-type": lambda node, _: "shared" if node.mount_root else "",
+    f"{NC}has-preview": lambda _, __: "false",
+    f"{NC}creation_time": _created,
+    f"{NC}upload_time": _created,
+    f"{NC}share-attributes": lambda node, _: "[]" if node.mount_root else None,
+    f"{NC}hidden": lambda _, __: "false",
+}
+
+_WRITABLE: Final = frozenset({f"{OC}favorite"})
+
+ALL_NAMES: Final = (
+    *(name for name in _LIVE if name.startswith(DAV)),
+    f"{OC}id",
+    f"{OC}fileid",
+    f"{OC}size",
+    f"{OC}permissions",
+    f"{OC}checksums",
+    f"{NC}is-encrypted",
+)
+"""What a request for all properties gets."""
+
+
+def is_live(name: str) -> bool:
+    """Whether a property is computed by the server, so that a client cannot set it."""
+    return name.startswith(DAV) or (name in _LIVE and name not in _WRITABLE)
+
+
+def response_of(
+    href: str, node: NodeInfo, names: tuple[str, ...], context: PropertyContext, *, name_only: bool, terse: bool
+) -> DavResponse:
+    """The part of a listing about one node: ``href`` percent-encoded, the properties in the order asked for.
+
+    ``name_only`` leaves the values out; ``terse`` does not mention what the node does not have.
+    """
+    found: list[tuple[str, DavValue]] = []
+    missing: list[str] = []
+    for name in names:
+        maker = _LIVE.get(name)
+        value = node.properties.get(name) if maker is None else maker(node, context)
+        if value is None:
+            missing.append(name)
+        else:
+            found.append((name, "" if name_only else value))
+    return DavResponse(href, found, [] if terse else missing)

@@ -1,0 +1,86 @@
+"""OCS calls about the server and the caller: capabilities, user, app password.
+
+Layer: ``apps``.
+"""
+
+import hashlib
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from candado.apps.ocs_call import Answer, OcsCall, base_url, endpoint, not_found
+from candado.apps.server_wiring import Services
+from candado.errors import ForbiddenError
+from candado.formats.canonjson import JsonValue
+from candado.server.capabilities import capabilities, user_document
+
+__all__ = ["core_routes", "last_routes"]
+
+_OCS: Final = "/ocs/v{version}.php"
+
+
+def core_routes(services: Services) -> list[BaseRoute]:
+    """All routes of this module but the last."""
+    return [
+        Route(f"{_OCS}/cloud/capabilities", endpoint(services, _capabilities, anonymous=True), methods=["GET"]),
+        Route(f"{_OCS}/cloud/user", endpoint(services, _own_user), methods=["GET"]),
+        Route(f"{_OCS}/cloud/users/{{id}}", endpoint(services, _user), methods=["GET"]),
+        Route(f"{_OCS}/core/getapppassword", endpoint(services, _make_app_password), methods=["GET"]),
+        Route(f"{_OCS}/core/apppassword", endpoint(services, _delete_app_password), methods=["DELETE"]),
+        Route(f"{_OCS}/core/navigation/apps", endpoint(services, _nothing), methods=["GET"]),
+    ]
+
+
+def last_routes() -> list[BaseRoute]:
+    """The answer to everything below /ocs that is not there."""
+    methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+    return [Route("/ocs/{rest:path}", not_found, methods=methods)]
+
+
+async def _capabilities(call: OcsCall) -> Answer | Response:
+    keys_exist = None
+    if call.principal is not None:
+        keys_exist = await call.services.pki.keys_exist(call.principal.user_id)
+    data: JsonValue = capabilities(base_url(call.services, call.request), keys_exist=keys_exist)
+    etag = f'"{hashlib.sha256(orjson.dumps(data)).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if call.header("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Answer(data, headers)
+
+
+async def _own_user(call: OcsCall) -> JsonValue:
+    account = await call.services.accounts.get(call.user.user_id)
+    document: JsonValue = user_document(account, await call.services.files.quota(call.user.user_id))
+    return document
+
+
+async def _user(call: OcsCall) -> JsonValue:
+    user_id = str(call.request.path_params["id"])
+    if user_id == call.user.user_id:
+        return await _own_user(call)
+    document: JsonValue = user_document(await call.services.accounts.get(user_id), None)
+    return document
+
+
+async def _make_app_password(call: OcsCall) -> JsonValue:
+    if call.user.app_password_id is not None:
+        raise ForbiddenError("an app password cannot make another one")
+    label = call.header("user-agent") or "device"
+    secret = await call.services.accounts.make_app_password(call.user.user_id, label)
+    return {"apppassword": secret.reveal()}
+
+
+async def _delete_app_password(call: OcsCall) -> JsonValue:
+    if call.user.app_password_id is None:
+        raise ForbiddenError("this call was not made with an app password")
+    await call.services.accounts.delete_app_password(call.user.user_id, call.user.app_password_id)
+    call.services.authenticator.forget(call.user)
+    return []
+
+
+async def _nothing(call: OcsCall) -> JsonValue:
+    del call
+    return []

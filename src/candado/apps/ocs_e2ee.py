@@ -1,0 +1,229 @@
+"""OCS calls of end-to-end encryption: keys, flag, lock, metadata.
+
+Layer: ``apps``. Routes below ``/ocs/v{1,2}.php/apps/end_to_end_encryption/api/v{1,2}``. The first version of locks and
+metadata is answered only to say that these folders are of the second.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+
+from candado.apps.ocs_call import DOCUMENT_BYTES_MAX, SMALL_BYTES_MAX, Answer, Handler, OcsCall, as_token, endpoint
+from candado.apps.server_wiring import Services
+from candado.errors import BadRequestError, ForbiddenError, FormatError, NotFoundError
+from candado.formats.canonjson import JsonValue, load_json
+
+__all__ = ["e2ee_routes"]
+
+_BASE: Final = "/ocs/v{version}.php/apps/end_to_end_encryption/api/v"
+_DROPS_BYTES_MAX: Final = 8 * 1024 * 1024
+_USERS_CHARS_MAX: Final = 128 * 1024
+_TOO_OLD: Final = "Client version cannot handle the requested encryption version."
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    method: str
+    path: str
+    handler: Handler
+    versions: tuple[str, ...] = ("1", "2")
+    anonymous: bool = False
+    confirmed: bool = False
+    bytes_max: int = SMALL_BYTES_MAX
+
+
+def e2ee_routes(services: Services) -> list[BaseRoute]:
+    """All routes of this module."""
+    routes: list[BaseRoute] = []
+    for one in _ENDPOINTS:
+        run = endpoint(
+            services,
+            one.handler,
+            gated=True,
+            anonymous=one.anonymous,
+            confirmed=one.confirmed,
+            bytes_max=one.bytes_max,
+        )
+        routes += [Route(f"{_BASE}{version}/{one.path}", run, methods=[one.method]) for version in one.versions]
+    return routes
+
+
+# --- keys --------------------------------------------------------------------------------------------------
+
+
+def _no_share_token(call: OcsCall) -> None:
+    if call.parameters.get("shareToken"):
+        raise BadRequestError("there are no link shares on this server")
+
+
+async def _get_private_key(call: OcsCall) -> JsonValue:
+    return {"private-key": await call.services.pki.private_key(call.user.user_id)}
+
+
+async def _post_private_key(call: OcsCall) -> JsonValue:
+    _no_share_token(call)
+    wrapped = call.required("privateKey")
+    await call.services.pki.store_private_key(call.user.user_id, wrapped)
+    return {"private-key": wrapped}
+
+
+async def _delete_private_key(call: OcsCall) -> JsonValue:
+    _no_share_token(call)
+    await call.services.pki.delete_private_key(call.user.user_id)
+    return []
+
+
+async def _get_public_key(call: OcsCall) -> JsonValue:
+    text = call.parameters.get("users", "")
+    users: list[str] = []
+    if text:
+        try:
+            document = load_json(text, bytes_max=_USERS_CHARS_MAX, depth_max=2)
+        except FormatError as exc:
+            raise BadRequestError("users is not a JSON list of user ids") from exc
+        if not isinstance(document, list):
+            raise BadRequestError("users is not a JSON list of user ids")
+        for user in document:
+            if not isinstance(user, str):
+                raise BadRequestError("users is not a JSON list of user ids")
+            users.append(user)
+    found = await call.services.pki.certificates(call.user, users)
+    return {"public-keys": dict(found)}
+
+
+async def _post_public_key(call: OcsCall) -> JsonValue:
+    _no_share_token(call)
+    return {"public-key": await call.services.pki.register(call.user, call.required("csr"))}
+
+
+async def _put_public_key(call: OcsCall) -> JsonValue:
+    _no_share_token(call)
+    pem = call.required("publicKey")
+    await call.services.pki.store_certificate(call.user, pem)
+    return {"public-key": pem}
+
+
+async def _delete_public_key(call: OcsCall) -> JsonValue:
+    _no_share_token(call)
+    await call.services.pki.delete_certificate(call.user.user_id)
+    return []
+
+
+async def _get_server_key(call: OcsCall) -> JsonValue:
+    return {"public-key": call.services.pki.server_key_pem}
+
+
+# --- flag --------------------------------------------------------------------------------------------------
+
+
+async def _put_flag(call: OcsCall) -> JsonValue:
+    token = call.token or as_token(call.parameters.get("e2e-token"))
+    await call.services.metadata.mark_encrypted(call.user, call.path_number("id"), token=token)
+    return []
+
+
+async def _delete_flag(call: OcsCall) -> JsonValue:
+    await call.services.metadata.unmark(call.user, call.path_number("id"))
+    return []
+
+
+async def _delete_all(call: OcsCall) -> JsonValue:
+    deleted = await call.services.metadata.delete_all_encrypted(call.user.user_id)
+    if not deleted:
+        raise NotFoundError("there are no encrypted folders")
+    return {"deletedIds": [int(file_id) for file_id in deleted]}
+
+
+# --- lock and metadata ------------------------------------------------------------------------------------
+
+
+async def _lock(call: OcsCall) -> JsonValue:
+    # The header is not read here: stock clients send a stale token in it, and the interface says parameter.
+    resume = as_token(call.parameters.get("e2e-token"))
+    text = call.header("x-nc-e2ee-counter")
+    counter = int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 16 else None
+    token = await call.services.sessions.lock(call.user, call.path_number("id"), counter=counter, token=resume)
+    return {"e2e-token": token.reveal()}
+
+
+async def _unlock(call: OcsCall) -> JsonValue:
+    abort = call.parameters.get("abort", "").lower() in ("true", "1")
+    await call.services.sessions.unlock(call.user, call.path_number("id"), token=call.token, abort=abort)
+    return []
+
+
+async def _get_metadata(call: OcsCall) -> Answer:
+    row = await call.services.metadata.get(call.user, call.path_number("id"))
+    return Answer({"meta-data": row.text}, {"X-NC-E2EE-SIGNATURE": row.signature})
+
+
+async def _post_metadata(call: OcsCall) -> JsonValue:
+    text, signature = _document(call)
+    await call.services.metadata.create(
+        call.user, call.path_number("id"), text=text, signature=signature, token=call.token
+    )
+    return {"meta-data": text}
+
+
+async def _put_metadata(call: OcsCall) -> JsonValue:
+    text, signature = _document(call)
+    await call.services.metadata.update(
+        call.user, call.path_number("id"), text=text, signature=signature, token=call.token
+    )
+    return {"meta-data": text}
+
+
+async def _delete_metadata(call: OcsCall) -> JsonValue:
+    await call.services.metadata.delete(call.user, call.path_number("id"), token=call.token)
+    return []
+
+
+def _document(call: OcsCall) -> tuple[str, str]:
+    signature = call.header("x-nc-e2ee-signature")
+    if signature is None:
+        raise BadRequestError("X-NC-E2EE-SIGNATURE is empty")
+    if call.token is None:
+        raise BadRequestError("e2e-token is empty")
+    return call.required("metaData"), signature
+
+
+async def _put_drops(call: OcsCall) -> JsonValue:
+    _no_share_token(call)
+    merged = await call.services.metadata.add_drops(call.user, call.path_number("id"), call.required("filedrop"))
+    document: JsonValue = json.loads(merged)
+    return {"filedrop": document}
+
+
+async def _old_version(call: OcsCall) -> JsonValue:
+    await call.services.metadata.get(call.user, call.path_number("id"))
+    raise ForbiddenError(_TOO_OLD)
+
+
+_ONLY_2: Final = ("2",)
+_ENDPOINTS: Final = (
+    _Endpoint("GET", "private-key", _get_private_key),
+    _Endpoint("POST", "private-key", _post_private_key),
+    _Endpoint("DELETE", "private-key", _delete_private_key, confirmed=True),
+    _Endpoint("GET", "public-key", _get_public_key),
+    _Endpoint("POST", "public-key", _post_public_key),
+    _Endpoint("PUT", "public-key", _put_public_key),
+    _Endpoint("DELETE", "public-key", _delete_public_key, confirmed=True),
+    _Endpoint("GET", "server-key", _get_server_key, anonymous=True),
+    _Endpoint("PUT", "encrypted/{id}", _put_flag),
+    _Endpoint("DELETE", "encrypted/{id}", _delete_flag),
+    _Endpoint("DELETE", "encrypted-files", _delete_all, confirmed=True),
+    _Endpoint("POST", "lock/{id}", _lock, _ONLY_2),
+    _Endpoint("DELETE", "lock/{id}", _unlock, _ONLY_2),
+    _Endpoint("GET", "meta-data/{id}", _get_metadata, _ONLY_2),
+    _Endpoint("POST", "meta-data/{id}", _post_metadata, _ONLY_2, bytes_max=DOCUMENT_BYTES_MAX),
+    _Endpoint("PUT", "meta-data/{id}", _put_metadata, _ONLY_2, bytes_max=DOCUMENT_BYTES_MAX),
+    _Endpoint("DELETE", "meta-data/{id}", _delete_metadata, _ONLY_2),
+    _Endpoint("PUT", "meta-data/{id}/filedrop", _put_drops, _ONLY_2, bytes_max=_DROPS_BYTES_MAX),
+    *(
+        _Endpoint(method, path, _old_version, ("1",), bytes_max=DOCUMENT_BYTES_MAX)
+        for path in ("lock/{id}", "meta-data/{id}")
+        for method in ("GET", "POST", "PUT", "DELETE")
+    ),
+)

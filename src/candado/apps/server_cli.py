@@ -1,0 +1,222 @@
+"""The command line ``candado-server``.
+
+Layer: ``apps``. Errors say four things and end with the documented exit statuses, as those of ``candado`` do.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from candado.apps.cli.errors import EXIT_USAGE, report
+from candado.apps.server_common import Invocation, command_options, read_password
+from candado.apps.server_config import CONFIG_NAME, local_path, write_config
+from candado.apps.server_users import app_password, group_commands, user_commands
+from candado.errors import AlreadyExistsError, CandadoError, LocalPermissionError, UsageError
+
+__all__ = ["cli", "main", "run"]
+
+_FINDINGS = 8
+_ABORTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="candado", prog_name="candado-server")
+def cli() -> None:
+    """A light server for end-to-end encrypted folders."""
+
+
+cli.add_command(user_commands)
+cli.add_command(group_commands)
+cli.add_command(app_password)
+
+
+@cli.command("init")
+@click.option("--url", default="", help="Public base URL, such as https://cloud.example.org.")
+@click.option("--admin", help="Name of a first user who may administrate.")
+@click.option("--admin-password-file", type=click.Path(path_type=Path), help="File with that user's password.")
+@command_options
+def _init(invocation: Invocation, url: str, admin: str | None, admin_password_file: Path | None) -> None:
+    r"""Make a data directory: configuration, database, blobs and the authority's key.
+
+    \b
+    candado-server init --data /srv/candado --url https://cloud.example.org
+    """
+    data = invocation.data
+    if (data / CONFIG_NAME).exists() or (data.is_dir() and any(data.iterdir())):
+        raise AlreadyExistsError("the data directory is not empty", path=str(data), advice="Choose a new directory.")
+    password = read_password(admin_password_file) if admin else None
+    database, storage = invocation.overrides["database"], invocation.overrides["storage"]
+    if database:
+        local_path(str(database), "sqlite")
+    if storage:
+        local_path(str(storage), "file")
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data.chmod(0o700)
+        write_config(data / CONFIG_NAME, url=url, database=str(database or ""), storage=str(storage or ""))
+    except OSError as exc:
+        raise LocalPermissionError(f"the data directory cannot be made: {exc.strerror}", path=str(data)) from exc
+    config = invocation.config()
+
+    async def work() -> str:
+        from candado.adapters.signers import SoftwareSigner
+        from candado.apps.server_wiring import open_services
+
+        SoftwareSigner.create(config.authority_key_path)
+        async with open_services(config) as services:
+            if admin and password:
+                account = await services.accounts.add(admin, password, is_admin=True)
+                await services.files.ensure_home(account.user_id)
+            return services.pki.authority_fingerprint_hex
+
+    fingerprint = invocation.run(work())
+    lines = [
+        f"initialised {data}",
+        f"authority key (software): {fingerprint}",
+        "Whoever reads authority.pem can issue certificates for every user; keep it and its backups private.",
+        f"next: candado-server user add NAME --password-file F --data {data}",
+        f"then: candado-server serve --data {data}",
+    ]
+    invocation.show("init", {"data": str(data), "authority_fingerprint": fingerprint}, "\n".join(lines))
+
+
+@cli.command("serve")
+@click.option("--listen", help="HOST:PORT; port 0 is any free one. Default 127.0.0.1:8080.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve. Default 1.")
+@command_options
+def _serve(invocation: Invocation, listen: str | None, workers: int | None) -> int:
+    r"""Serve until SIGTERM; prints one line when ready.
+
+    \b
+    candado-server serve --data /srv/candado --listen 127.0.0.1:8080
+    """
+    from candado.apps.server_serve import serve
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    config = invocation.config(listen=listen, workers=workers)
+    return serve(config, lambda url: invocation.show("serve", {"listening": url}, f"listening on {url}"))
+
+
+@cli.command("check")
+@click.option("--read-data", is_flag=True, help="Also read every body to its end.")
+@command_options
+def _check(invocation: Invocation, read_data: bool) -> int:
+    """Compare rows and blobs; status 8 when there are findings."""
+    config = invocation.config()
+
+    async def work() -> list[dict[str, Any]]:
+        from candado.apps.server_wiring import open_backend
+        from candado.server.check import check_store
+
+        async with open_backend(config) as backend:
+            found = await check_store(backend, read_data=read_data)
+        return [{"code": f.code, "severity": f.severity, "subject": f.subject, "message": f.message} for f in found]
+
+    findings = invocation.run(work())
+    lines = [f"{f['severity']}: {f['code']} {f['subject']}: {f['message']}" for f in findings]
+    lines.append("sound" if not findings else f"{len(findings)} findings")
+    invocation.show("check", {"findings": findings, "sound": not findings}, "\n".join(lines))
+    return _FINDINGS if findings else 0
+
+
+@cli.command("backup")
+@click.argument("dest", type=click.Path(path_type=Path))
+@command_options
+def _backup(invocation: Invocation, dest: Path) -> None:
+    """Copy everything into DEST while the server runs; a second run copies only what is new."""
+    from candado.apps.server_backup import make_backup
+
+    summary = make_backup(invocation.config(), dest.absolute())
+    invocation.show("backup", summary, f"{summary['blobs']} bodies, {summary['bytes']} bytes in {dest}")
+
+
+@cli.command("restore")
+@click.argument("src", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Read everything back and compare.")
+@command_options
+def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
+    """Make a new data directory from a backup.
+
+    Devices that have seen newer states will refuse older ones until their users agree: announce it to them.
+    """
+    from candado.apps.server_backup import restore_backup, verify_restored
+
+    summary = restore_backup(src.absolute(), invocation.data)
+    problems: list[str] = []
+    if verify:
+        problems = invocation.run(verify_restored(src.absolute(), invocation.config()))
+        summary["problems"] = problems
+    lines = [f"{summary['blobs']} bodies restored into {invocation.data}", *problems]
+    if verify:
+        lines.append("verified" if not problems else f"{len(problems)} problems")
+    invocation.show("restore", summary, "\n".join(lines))
+    return _FINDINGS if problems else 0
+
+
+@cli.group("ca")
+def _authority() -> None:
+    """The authority that signs users' certificates."""
+
+
+@_authority.command("status")
+@command_options
+def _status(invocation: Invocation) -> None:
+    """Show the authority's key and what it signed; signs and verifies a test message."""
+    config = invocation.config()
+
+    async def work() -> dict[str, Any]:
+        from candado.apps.server_wiring import open_services
+
+        async with open_services(config) as services:
+            await services.pki.check_signer()
+            records = await services.pki.issued()
+            return {
+                "key": "software",
+                "fingerprint": services.pki.authority_fingerprint_hex,
+                "issued": len(records),
+                "valid": sum(record.revoked_at is None for record in records),
+            }
+
+    found = invocation.run(work())
+    lines = [
+        f"key:          {found['key']} ({config.authority_key_path})",
+        f"fingerprint:  {found['fingerprint']}",
+        f"certificates: {found['issued']} issued, {found['valid']} valid",
+        "warning: the key is a file; whoever reads it can issue certificates for every user.",
+    ]
+    invocation.show("ca", found, "\n".join(lines))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; its exit status."""
+    as_json = "--json" in arguments
+    context: click.Context | None = None
+    try:
+        with cli.make_context("candado-server", list(arguments)) as context:
+            result = cli.invoke(context)
+            return result if isinstance(result, int) else 0
+    except CandadoError as error:
+        verbose = context.obj if context is not None and isinstance(context.obj, int) else 0
+        return report(error, as_json=as_json, verbose=verbose)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        print("aborted; nothing was changed", file=sys.stderr)
+        return _ABORTED
+    except click.ClickException as error:
+        if as_json:
+            return report(UsageError(error.format_message()), as_json=True, verbose=0)
+        error.show()
+        return EXIT_USAGE
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

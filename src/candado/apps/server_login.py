@@ -1,0 +1,163 @@
+"""The sign-in of devices (login flow v2): two calls for the device, one page for the person.
+
+Layer: ``apps``. The page has no script, loads nothing, and cannot be framed. Name and password travel in the POST that
+confirms, so there is no session another site could ride on; a POST that comes from another site is refused anyway.
+"""
+
+from html import escape
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from candado.apps.ocs_call import base_url, read_parameters
+from candado.apps.plain_routes import json_answer
+from candado.apps.server_errors import fault_of
+from candado.apps.server_wiring import Services
+from candado.errors import AuthRequiredError, CandadoError, ForbiddenError
+from candado.server.ratelimit import Limit, address_bucket
+from candado.types import SecretText
+
+__all__ = ["login_routes"]
+
+_FORM_BYTES_MAX: Final = 16 * 1024
+_STARTS: Final = (60, 600.0)
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_STYLE: Final = (
+    "body{font:16px/1.5 sans-serif;max-width:26em;margin:3em auto;padding:0 1em;color:#1a1a1a;background:#fff}"
+    "label{display:block;margin:1em 0 .2em}input{width:100%;box-sizing:border-box;padding:.5em;font:inherit}"
+    "button{margin-top:1.5em;padding:.6em 1.5em;font:inherit}.bad{border-left:.3em solid #b00020;padding-left:.7em}"
+)
+
+
+def login_routes(services: Services) -> list[BaseRoute]:
+    """All routes of this module; the ``index.php`` spellings are taken off before."""
+
+    async def start(request: Request) -> Response:
+        return await _start(services, request)
+
+    async def poll(request: Request) -> Response:
+        return await _poll(services, request)
+
+    async def show(request: Request) -> Response:
+        return await _show(services, request)
+
+    async def confirm(request: Request) -> Response:
+        return await _confirm(services, request)
+
+    return [
+        Route("/login/v2", start, methods=["POST"]),
+        Route("/login/v2/poll", poll, methods=["POST"]),
+        Route("/login/v2/flow/{token}", show, methods=["GET"]),
+        Route("/login/v2/flow/{token}", confirm, methods=["POST"]),
+    ]
+
+
+async def _start(services: Services, request: Request) -> Response:
+    try:
+        address = request.client.host if request.client else ""
+        await services.limiter.take(Limit("login.flow", address_bucket(address), *_STARTS))
+        started = await services.logins.start(request.headers.get("user-agent", ""))
+    except CandadoError as error:
+        return _refused(error)
+    url = base_url(services, request)
+    return json_answer(
+        {
+            "poll": {"token": started.poll_token.reveal(), "endpoint": f"{url}/login/v2/poll"},
+            "login": f"{url}/login/v2/flow/{started.flow_token.reveal()}",
+        }
+    )
+
+
+async def _poll(services: Services, request: Request) -> Response:
+    try:
+        parameters = await read_parameters(request, bytes_max=_FORM_BYTES_MAX)
+        done = await services.logins.poll(parameters.get("token", ""))
+    except CandadoError as error:
+        return _refused(error)
+    if done is None:
+        # Empty on purpose: a stock phone app stops asking when this body has anything in it.
+        return Response(status_code=404)
+    user_id, secret = done
+    return json_answer({"server": base_url(services, request), "loginName": user_id, "appPassword": secret.reveal()})
+
+
+async def _show(services: Services, request: Request) -> Response:
+    try:
+        name = await services.logins.client_name(str(request.path_params["token"]))
+    except CandadoError as error:
+        return _page("Sign-in not found", _note(error.message, error.advice), fault_of(error).status)
+    return _page("Let a device in", _form(name, "", ""))
+
+
+async def _confirm(services: Services, request: Request) -> Response:
+    token = str(request.path_params["token"])
+    user = ""
+    try:
+        _check_same_site(services, request)
+        name = await services.logins.client_name(token)
+        parameters = await read_parameters(request, bytes_max=_FORM_BYTES_MAX)
+        user = parameters.get("user", "").strip()
+        address = request.client.host if request.client else ""
+        try:
+            password = SecretText(parameters.get("password", ""))
+            principal = await services.authenticator.sign_in(user, password, address)
+        except AuthRequiredError:
+            return _page("Let a device in", _form(name, user, "The name or the password is wrong."), 403)
+        await services.logins.confirm(token, principal.user_id)
+    except CandadoError as error:
+        return _page("Not signed in", _note(error.message, error.advice), fault_of(error).status)
+    return _page("The device is in", f"<p>{escape(name)} can now use the account. You can close this page.</p>")
+
+
+def _check_same_site(services: Services, request: Request) -> None:
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    host = urlsplit(base_url(services, request)).netloc
+    foreign = origin not in (None, "null") and urlsplit(origin or "").netloc != host
+    if site not in (None, "same-origin", "none") or (foreign and site is None):
+        raise ForbiddenError("this form was sent from another site", advice="Open the link of the app again.")
+
+
+def _form(device: str, user: str, problem: str) -> str:
+    warning = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
+    return (
+        f"{warning}<p><b>{escape(device)}</b> asks to use your account. Go on only if you have just started"
+        " this yourself on a device of yours.</p>"
+        '<form method="post"><label for="user">User name</label>'
+        f'<input id="user" name="user" value="{escape(user)}" autocomplete="username" required>'
+        '<label for="password">Password</label>'
+        '<input id="password" name="password" type="password" autocomplete="current-password" required>'
+        '<button type="submit">Let the device in</button></form>'
+    )
+
+
+def _note(message: str, advice: str) -> str:
+    return f'<p class="bad" role="alert">{escape(message)}</p><p>{escape(advice)}</p>'
+
+
+def _page(title: str, inner: str, code: int = 200) -> Response:
+    body = (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><main><h1>{escape(title)}</h1>{inner}</main></body></html>"
+    )
+    return Response(body, code, dict(_PAGE_HEADERS), "text/html; charset=utf-8")
+
+
+def _refused(error: CandadoError) -> Response:
+    fault = fault_of(error)
+    answer = json_answer({"error": {"code": fault.code, "message": fault.message}}, fault.status)
+    for name, value in fault.headers:
+        answer.headers[name.decode("ascii")] = value.decode("ascii")
+    return answer

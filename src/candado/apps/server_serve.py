@@ -1,0 +1,227 @@
+"""Serving: one socket, one or several worker processes, a clean stop.
+
+Layer: ``apps``. The parent binds and listens; workers accept from the same socket, keep nothing but caches in memory,
+and are started again when one dies. A worker whose parent is gone stops by itself.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Final, NoReturn
+
+from candado.apps.server_config import ServerConfig
+from candado.apps.server_metrics import MULTIPROCESS_VARIABLE
+from candado.errors import CandadoError, LocalStorageError, UsageError
+
+__all__ = ["bind", "serve"]
+
+_LOG = logging.getLogger("candado.server")
+_BACKLOG: Final = 1024
+_STOP_SECONDS: Final = 25
+_KILL_SECONDS: Final = 28.0
+_KEEP_ALIVE_SECONDS: Final = 75
+_RESTART_SECONDS: Final = 1.0
+_FAILED: Final = 70
+
+
+class _StopError(Exception):
+    """A signal asked the parent to stop."""
+
+
+def bind(listen: str) -> socket.socket:
+    """Return a listening socket for ``HOST:PORT``; port 0 is any free one.
+
+    Raises:
+        UsageError: not HOST:PORT. LocalStorageError: the address cannot be used.
+    """
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"not HOST:PORT: {listen!r}", advice="Write for example 127.0.0.1:8080 or [::]:8080.")
+    host = host.strip("[]") or "127.0.0.1"
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, int(port)))
+        sock.listen(_BACKLOG)
+    except OSError as exc:
+        sock.close()
+        raise LocalStorageError(
+            f"cannot listen: {exc.strerror}",
+            path=listen,
+            safe="Nothing was started.",
+            advice="Choose another --listen.",
+        ) from exc
+    sock.setblocking(False)  # noqa: FBT003 -- the only spelling there is
+    return sock
+
+
+def serve(config: ServerConfig, announce: Callable[[str], None]) -> int:
+    """Serve until SIGTERM or SIGINT; ``announce`` gets the URL when every worker is ready. The exit status."""
+    sock = bind(config.listen)
+    name, port = sock.getsockname()[:2]
+    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    with sock:
+        if config.workers == 1:
+            return _run_worker(config, sock, lambda: announce(url), None)
+        with tempfile.TemporaryDirectory(prefix="candado-metrics-") as folder:
+            if config.metrics or config.metrics_token:
+                os.environ[MULTIPROCESS_VARIABLE] = folder
+            return _Supervisor(config, sock).run(lambda: announce(url))
+
+
+def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], None], parent: Connection | None) -> int:
+    """Serve from this process until it is told to stop."""
+    # uvicorn raises the signals it caught once more when it has stopped; by then there is nothing left to interrupt.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        import uvloop
+
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    except ImportError:
+        loop_factory = None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_serve_here(config, sock, ready, parent))
+    return 0
+
+
+async def _serve_here(
+    config: ServerConfig, sock: socket.socket, ready: Callable[[], None], parent: Connection | None
+) -> None:
+    import uvicorn
+
+    from candado.apps.asgi import Application
+    from candado.apps.server_wiring import open_services
+
+    async with open_services(config) as services:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                Application(services),
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(config.trusted_proxies),
+                forwarded_allow_ips=list(config.trusted_proxies),
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_STOP_SECONDS,
+            )
+        )
+        if parent is not None:
+            threading.Thread(target=_stop_with_parent, args=(parent, server), daemon=True).start()
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        while not server.started and not serving.done():  # noqa: ASYNC110 -- the library has a flag, no event
+            await asyncio.sleep(0.005)
+        if server.started:
+            ready()
+        await serving
+
+
+def _stop_with_parent(parent: Connection, server: object) -> None:
+    """Wait for the parent's end of the pipe to close, then let the server stop."""
+    try:
+        parent.recv()
+    except EOFError:
+        server.should_exit = True  # type: ignore[attr-defined]
+
+
+def _worker_main(config: ServerConfig, sock: socket.socket, pipe: Connection) -> NoReturn:
+    """Entry of a worker process."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        status = _run_worker(config, sock, lambda: pipe.send("ready"), pipe)
+    except CandadoError as error:
+        pipe.send(error)
+        status = _FAILED
+    sys.exit(status)
+
+
+class _Supervisor:
+    """Starts workers, starts dead ones again, stops all."""
+
+    def __init__(self, config: ServerConfig, sock: socket.socket) -> None:
+        self._config = config
+        self._socket = sock
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[int, tuple[multiprocessing.process.BaseProcess, Connection]] = {}
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Supervise until a signal; the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _raise_stop)
+        try:
+            for _ in range(self._config.workers):
+                self._start()
+            for _, pipe in list(self._workers.values()):
+                _await_ready(pipe)
+            ready()
+            while True:
+                self._replace_dead()
+        except _StopError:
+            return 0
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            self._stop()
+
+    def _start(self) -> Connection:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_worker_main, args=(self._config, self._socket, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        assert process.pid is not None
+        self._workers[process.pid] = (process, ours)
+        return ours
+
+    def _replace_dead(self) -> None:
+        """Wait until a worker has died, then start another."""
+        multiprocessing.connection.wait([process.sentinel for process, _ in self._workers.values()])
+        for pid, (process, pipe) in list(self._workers.items()):
+            if process.is_alive():
+                continue
+            _LOG.error("worker %d ended with status %s; starting another", pid, process.exitcode)
+            pipe.close()
+            del self._workers[pid]
+            time.sleep(_RESTART_SECONDS)
+            _await_ready(self._start())
+
+    def _stop(self) -> None:
+        until = time.monotonic() + _KILL_SECONDS
+        for process, _ in self._workers.values():
+            process.terminate()
+        for process, pipe in self._workers.values():
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                _LOG.error("worker %s did not stop in time", process.pid)
+                process.kill()
+                process.join()
+            pipe.close()
+
+
+def _raise_stop(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise _StopError
+
+
+def _await_ready(pipe: Connection) -> None:
+    """Wait for a worker's word; raises what kept it from starting."""
+    try:
+        word = pipe.recv()
+    except EOFError as exc:
+        raise LocalStorageError("a worker ended before it was ready; the log above says why") from exc
+    if isinstance(word, CandadoError):
+        raise word

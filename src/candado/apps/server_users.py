@@ -1,0 +1,297 @@
+"""Commands on users, groups and app passwords.
+
+Layer: ``apps``. They work on the data directory itself, also while the server runs; it notices within a second.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from candado.adapters.passwords import Argon2Passwords
+from candado.apps.cli.output import human_size, rfc3339
+from candado.apps.server_common import Invocation, command_options, password_option, read_password
+from candado.apps.server_config import ServerConfig, parse_bytes
+from candado.apps.server_wiring import open_backend
+from candado.server.accounts import Account, Accounts
+from candado.server.files import Files
+from candado.server.metadata import FolderMetadata
+from candado.server.model import Principal, Quota
+
+__all__ = ["app_password", "group_commands", "user_commands"]
+
+
+@asynccontextmanager
+async def _accounts(config: ServerConfig) -> AsyncIterator[tuple[Accounts, Files, FolderMetadata]]:
+    async with open_backend(config) as backend:
+        yield Accounts(backend, Argon2Passwords()), Files(backend), FolderMetadata(backend)
+
+
+def _document(account: Account, quota: Quota | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "user": account.user_id,
+        "display_name": account.display_name,
+        "email": account.email,
+        "quota_bytes": account.quota_bytes,
+        "enabled": account.enabled,
+        "admin": account.is_admin,
+        "created": rfc3339(account.created_at),
+    }
+    if quota is not None:
+        shown |= {"used_bytes": quota.used_bytes, "groups": list(account.groups)}
+    return shown
+
+
+@click.group("user")
+def user_commands() -> None:
+    """Users: add, list, show, passwd, disable, enable, delete."""
+
+
+@user_commands.command("add")
+@click.argument("name")
+@click.option("--display-name", default="", help="Name shown to others.")
+@click.option("--email", help="Address; only shown.")
+@click.option("--group", "groups", multiple=True, help="Group to join; may be given again.")
+@click.option("--quota", help="Space, such as 10G or none.")
+@click.option("--admin", is_flag=True, help="May administrate.")
+@password_option
+@command_options
+def _add(
+    invocation: Invocation,
+    name: str,
+    display_name: str,
+    email: str | None,
+    groups: tuple[str, ...],
+    quota: str | None,
+    admin: bool,
+    password_file: Path | None,
+) -> None:
+    r"""Create a user.
+
+    \b
+    candado-server user add alice --password-file pw --quota 10G --data /srv/candado
+    """
+    config = invocation.config()
+    size = config.default_quota if quota is None else parse_bytes(quota)
+    password = read_password(password_file)
+
+    async def work() -> Account:
+        async with _accounts(config) as (accounts, files, _):
+            account = await accounts.add(
+                name,
+                password,
+                display_name=display_name,
+                email=email,
+                groups=groups,
+                quota_bytes=None if size < 0 else size,
+                is_admin=admin,
+            )
+            await files.ensure_home(account.user_id)
+            return account
+
+    account = invocation.run(work())
+    invocation.show("user", _document(account), f"user {account.user_id} was added")
+
+
+@user_commands.command("list")
+@command_options
+def _list(invocation: Invocation) -> None:
+    """List all users."""
+    config = invocation.config()
+
+    async def work() -> list[Account]:
+        async with _accounts(config) as (accounts, _, __):
+            return await accounts.users()
+
+    found = invocation.run(work())
+    lines = [f"{a.user_id}\t{a.display_name}\t{'enabled' if a.enabled else 'disabled'}" for a in found]
+    if invocation.as_json:
+        invocation.show("users", {"users": [_document(a) for a in found]}, "")
+    else:
+        print("\n".join(lines))
+
+
+@user_commands.command("show")
+@click.argument("name")
+@command_options
+def _show(invocation: Invocation, name: str) -> None:
+    """Show one user."""
+    config = invocation.config()
+
+    async def work() -> tuple[Account, Quota]:
+        async with _accounts(config) as (accounts, files, _):
+            account = await accounts.get(name)
+            return account, await files.quota(account.user_id)
+
+    account, quota = invocation.run(work())
+    total = "unlimited" if quota.total_bytes is None else human_size(quota.total_bytes)
+    lines = [
+        f"user:    {account.user_id}",
+        f"name:    {account.display_name}",
+        f"email:   {account.email or '-'}",
+        f"state:   {'enabled' if account.enabled else 'disabled'}{', admin' if account.is_admin else ''}",
+        f"groups:  {', '.join(account.groups) or '-'}",
+        f"space:   {human_size(quota.used_bytes)} of {total}",
+        f"created: {rfc3339(account.created_at)}",
+    ]
+    invocation.show("user", _document(account, quota), "\n".join(lines))
+
+
+@user_commands.command("passwd")
+@click.argument("name")
+@password_option
+@command_options
+def _passwd(invocation: Invocation, name: str, password_file: Path | None) -> None:
+    """Set the login password; devices with app passwords stay signed in."""
+    config, password = invocation.config(), read_password(password_file)
+
+    async def work() -> None:
+        async with _accounts(config) as (accounts, _, __):
+            await accounts.set_password(name, password)
+
+    invocation.run(work())
+    invocation.show("done", {"user": name}, f"the password of {name} was changed")
+
+
+def _switch(invocation: Invocation, name: str, *, enabled: bool) -> None:
+    config = invocation.config()
+
+    async def work() -> None:
+        async with _accounts(config) as (accounts, _, __):
+            await accounts.set_enabled(name, enabled=enabled)
+
+    invocation.run(work())
+    invocation.show(
+        "done", {"user": name, "enabled": enabled}, f"user {name} was {'enabled' if enabled else 'disabled'}"
+    )
+
+
+@user_commands.command("disable")
+@click.argument("name")
+@command_options
+def _disable(invocation: Invocation, name: str) -> None:
+    """Keep a user out; nothing is deleted."""
+    _switch(invocation, name, enabled=False)
+
+
+@user_commands.command("enable")
+@click.argument("name")
+@command_options
+def _enable(invocation: Invocation, name: str) -> None:
+    """Let a disabled user in again."""
+    _switch(invocation, name, enabled=True)
+
+
+@user_commands.command("delete")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@command_options
+def _delete(invocation: Invocation, name: str, yes: bool) -> None:
+    """Delete a user with all files, keys and shares. This cannot be undone."""
+    config = invocation.config()
+    if not yes:
+        click.confirm(f"Delete {name} with all files, keys and shares for ever?", abort=True, err=True)
+
+    async def work() -> None:
+        async with _accounts(config) as (accounts, files, metadata):
+            account = await accounts.get(name)
+            await accounts.set_enabled(account.user_id, enabled=False)
+            principal = Principal(account.user_id)
+            await metadata.delete_all_encrypted(account.user_id)
+            _, children = await files.list_folder(principal, "")
+            for child in children:
+                await files.delete(principal, child.path, token=None)
+            await accounts.delete(account.user_id)
+
+    invocation.run(work())
+    invocation.show("done", {"user": name}, f"user {name} was deleted")
+
+
+@click.command("app-password")
+@click.argument("name")
+@click.option("--label", required=True, help="What it is for, such as phone.")
+@command_options
+def app_password(invocation: Invocation, name: str, label: str) -> None:
+    """Make an app password and print it once."""
+    config = invocation.config()
+
+    async def work() -> str:
+        async with _accounts(config) as (accounts, _, __):
+            return (await accounts.make_app_password(name, label)).reveal()
+
+    secret = invocation.run(work())
+    invocation.show("app-password", {"user": name, "label": label, "app_password": secret}, secret)
+
+
+@click.group("group")
+def group_commands() -> None:
+    """Groups: add, delete, list, join, leave."""
+
+
+def _group_action(invocation: Invocation, action: str, group: str, user: str | None, text: str) -> None:
+    config = invocation.config()
+
+    async def work() -> None:
+        async with _accounts(config) as (accounts, _, __):
+            if action == "add":
+                await accounts.add_group(group)
+            elif action == "delete":
+                await accounts.delete_group(group)
+            elif action == "join":
+                await accounts.join(group, user or "")
+            else:
+                await accounts.leave(group, user or "")
+
+    invocation.run(work())
+    invocation.show("done", {"group": group, "user": user}, text)
+
+
+@group_commands.command("add")
+@click.argument("group")
+@command_options
+def _group_add(invocation: Invocation, group: str) -> None:
+    """Create a group."""
+    _group_action(invocation, "add", group, None, f"group {group} was added")
+
+
+@group_commands.command("delete")
+@click.argument("group")
+@command_options
+def _group_delete(invocation: Invocation, group: str) -> None:
+    """Delete a group, not its members."""
+    _group_action(invocation, "delete", group, None, f"group {group} was deleted")
+
+
+@group_commands.command("join")
+@click.argument("group")
+@click.argument("user")
+@command_options
+def _group_join(invocation: Invocation, group: str, user: str) -> None:
+    """Put a user into a group."""
+    _group_action(invocation, "join", group, user, f"{user} is in {group}")
+
+
+@group_commands.command("leave")
+@click.argument("group")
+@click.argument("user")
+@command_options
+def _group_leave(invocation: Invocation, group: str, user: str) -> None:
+    """Take a user out of a group."""
+    _group_action(invocation, "leave", group, user, f"{user} is no longer in {group}")
+
+
+@group_commands.command("list")
+@command_options
+def _group_list(invocation: Invocation) -> None:
+    """List groups and members."""
+    config = invocation.config()
+
+    async def work() -> list[dict[str, Any]]:
+        async with _accounts(config) as (accounts, _, __):
+            return [{"group": g.name, "members": list(g.members)} for g in await accounts.groups()]
+
+    found = invocation.run(work())
+    text = "\n".join(f"{g['group']}: {', '.join(g['members']) or '-'}" for g in found)
+    invocation.show("groups", {"groups": found}, text)

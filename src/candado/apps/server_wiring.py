@@ -1,0 +1,135 @@
+"""The one place that puts the server together: adapters into use cases.
+
+Layer: ``apps``. ``open_services`` yields everything a worker needs and closes it again; nothing else constructs an
+adapter of the server.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from candado.adapters.ambient import SystemClock, SystemRandom
+from candado.adapters.objects import DirectoryObjects
+from candado.adapters.passwords import Argon2Passwords
+from candado.adapters.signers import SoftwareSigner
+from candado.adapters.sqlite import SqliteDatabase
+from candado.apps.server_config import ServerConfig
+from candado.errors import CandadoError
+from candado.ports.server import Rows
+from candado.server.access import Authenticator
+from candado.server.accounts import Accounts, random_text
+from candado.server.files import Files
+from candado.server.login import LoginFlows
+from candado.server.metadata import FolderMetadata
+from candado.server.model import Backend, ServerSettings
+from candado.server.pki import Pki
+from candado.server.ratelimit import RateLimiter
+from candado.server.schema import MIGRATIONS
+from candado.server.sessions import Sessions
+from candado.server.shares import Shares
+from candado.server.sweep import collect_orphans, sweep
+from candado.server.uploads import Uploads
+
+__all__ = ["Services", "open_backend", "open_services"]
+
+_LOG = logging.getLogger("candado.server")
+_SWEEP_SECONDS = 60.0
+_ORPHAN_SECONDS = 86400.0
+_RATE_IDLE_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases of one worker process."""
+
+    config: ServerConfig
+    backend: Backend
+    instance_id: str
+    accounts: Accounts
+    authenticator: Authenticator
+    limiter: RateLimiter
+    logins: LoginFlows
+    pki: Pki
+    files: Files
+    uploads: Uploads
+    sessions: Sessions
+    metadata: FolderMetadata
+    shares: Shares
+
+
+@asynccontextmanager
+async def open_backend(config: ServerConfig) -> AsyncIterator[Backend]:
+    """Database and blobs of a data directory; the schema is brought up to date."""
+    clock, random = SystemClock(), SystemRandom()
+    database = await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS)
+    try:
+        objects = DirectoryObjects(config.storage_path, random)
+        settings = ServerSettings(lock_ttl_seconds=float(config.lock_seconds))
+        yield Backend(database, objects, clock, random, settings)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
+    """Everything a worker needs, with its periodic cleaning running."""
+    async with open_backend(config) as backend:
+        signer = await asyncio.to_thread(SoftwareSigner.load, config.authority_key_path)
+        passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
+        services = Services(
+            config=config,
+            backend=backend,
+            instance_id=await _instance_id(backend),
+            accounts=Accounts(backend, passwords),
+            authenticator=Authenticator(backend, passwords, limiter),
+            limiter=limiter,
+            logins=LoginFlows(backend),
+            pki=Pki(backend, signer),
+            files=files,
+            uploads=Uploads(backend),
+            sessions=Sessions(backend),
+            metadata=FolderMetadata(backend),
+            shares=Shares(backend, files),
+        )
+        cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")
+        try:
+            yield services
+        finally:
+            cleaning.cancel()
+            with suppress(asyncio.CancelledError):
+                await cleaning
+
+
+async def _clean_for_ever(services: Services) -> None:
+    """Roll back expired sessions and collect garbage; every worker may do it, each step is one transaction."""
+    clock = services.backend.clock
+    orphans_at = clock.monotonic()
+    while True:
+        await clock.sleep(_SWEEP_SECONDS)
+        try:
+            swept = await sweep(services.backend)
+            await services.limiter.sweep(idle_seconds=_RATE_IDLE_SECONDS)
+            if clock.monotonic() - orphans_at > _ORPHAN_SECONDS:
+                orphans_at = clock.monotonic()
+                swept["orphans"] = await collect_orphans(services.backend)
+        except CandadoError as error:
+            _LOG.warning("cleaning failed: %s %s", error.code, error.message)
+        else:
+            if any(swept.values()):
+                _LOG.info("cleaned: %s", swept)
+
+
+async def _instance_id(backend: Backend) -> str:
+    """The id that makes file ids unique across servers: ``oc`` and ten letters or digits, made once."""
+    made = "oc" + random_text(backend.random, 10).lower()
+
+    async def work(rows: Rows) -> str:
+        sql = "INSERT INTO settings (name, value) VALUES ('instance_id', $1) ON CONFLICT DO NOTHING"
+        await rows.run(sql, made)
+        row = await rows.one("SELECT value FROM settings WHERE name = 'instance_id'")
+        assert row is not None
+        return str(row[0])
+
+    return await backend.database.write(work)

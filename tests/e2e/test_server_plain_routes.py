@@ -1,0 +1,188 @@
+"""What clients ask before they are logged in, over a real server on the loopback."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with serving(make_data(tmp_path_factory.mktemp("plain"), "alice", "bob")) as running:
+        yield running
+
+
+@pytest.fixture
+async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
+    async with Caller(server.url, "alice") as caller:
+        yield caller
+
+
+@pytest.fixture
+async def nobody(server: ServerProcess) -> AsyncIterator[Caller]:
+    async with Caller(server.url, None) as caller:
+        yield caller
+
+
+async def test_status_is_answered_without_login_and_installed_is_a_boolean(nobody: Caller) -> None:
+    answer = await nobody.send("GET", "/status.php")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(answer.body)["installed"] is True
+    assert json.loads(answer.body)["versionstring"] == "31.0.6"
+
+
+@pytest.mark.parametrize("path", ["/204", "/index.php/204"])
+async def test_the_connectivity_check_is_204_with_an_empty_body(nobody: Caller, path: str) -> None:
+    answer = await nobody.send("GET", path)
+    assert (answer.status, answer.body) == (204, b"")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PROPFIND", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/remote.php/dav", "/remote.php/dav/files/", "/remote.php/webdav/"])
+async def test_dav_without_credentials_asks_for_basic(nobody: Caller, method: str, path: str) -> None:
+    answer = await nobody.send(method, path)
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+async def test_health_and_readiness_are_answered_without_login(nobody: Caller) -> None:
+    health, ready = await nobody.send("GET", "/healthz"), await nobody.send("GET", "/readyz")
+    assert (health.status, json.loads(health.body)) == (200, {"status": "ok"})
+    assert json.loads(ready.body) == {"status": "ok", "checks": {"database": "ok", "storage": "ok", "signer": "ok"}}
+
+
+async def test_metrics_are_off_unless_switched_on(nobody: Caller) -> None:
+    assert (await nobody.send("GET", "/metrics")).status == 404
+
+
+async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Caller, alice: Caller) -> None:
+    public = json.loads((await nobody.ocs("GET", "/cloud/capabilities")).body)["ocs"]["data"]["capabilities"]
+    own = json.loads((await alice.ocs("GET", "/cloud/capabilities")).body)["ocs"]["data"]["capabilities"]
+    assert "end-to-end-encryption" not in public
+    assert own["end-to-end-encryption"] == {"enabled": True, "api-version": "2.0", "keys-exist": False}
+    assert own["candado"] == {"version": 1, "nested-in-one-session": True, "staged-chunks": True}
+
+
+async def test_capabilities_have_every_member_that_stock_parsers_demand(alice: Caller) -> None:
+    data = json.loads((await alice.ocs("GET", "/cloud/capabilities")).body)["ocs"]["data"]
+    caps = data["capabilities"]
+    assert set(data["version"]) >= {"major", "minor", "micro", "string", "edition"}
+    assert isinstance(caps["core"]["pollinterval"], int)
+    assert caps["files"]["bigfilechunking"] is True
+    assert {"resharing", "public", "user", "federation"} <= set(caps["files_sharing"])
+    assert {"name", "slogan", "color"} <= set(caps["theming"])
+    assert caps["dav"] == {"chunking": "1.0"}
+
+
+async def test_the_same_capabilities_are_not_sent_twice(alice: Caller) -> None:
+    first = await alice.ocs("GET", "/cloud/capabilities")
+    again = await alice.ocs("GET", "/cloud/capabilities", If_None_Match=first.headers["ETag"])
+    assert (again.status, again.body) == (304, b"")
+
+
+async def test_ocs_json_is_compact_and_version_1_says_100(alice: Caller) -> None:
+    one, two = await alice.ocs("GET", "/cloud/user", version=1), await alice.ocs("GET", "/cloud/user")
+    assert b'"statuscode":100,' in one.body
+    assert b'"statuscode":200,' in two.body
+
+
+async def test_ocs_answers_xml_unless_json_is_asked_for(alice: Caller) -> None:
+    xml = await alice.send("GET", "/ocs/v2.php/cloud/user", OCS_APIRequest="true")
+    query = await alice.send("GET", "/ocs/v2.php/cloud/user?format=json", OCS_APIRequest="true")
+    assert xml.headers["Content-Type"] == "application/xml; charset=utf-8"
+    assert "<id>alice</id>" in xml.text
+    assert json.loads(query.body)["ocs"]["data"]["id"] == "alice"
+
+
+async def test_unknown_calls_are_404_in_an_ocs_body(nobody: Caller) -> None:
+    two = await nobody.ocs("GET", "/apps/notifications/api/v2/notifications")
+    one = await nobody.ocs("POST", "/apps/activity/api/v2/activity", version=1)
+    assert (two.status, json.loads(two.body)["ocs"]["meta"]["statuscode"]) == (404, 404)
+    assert (one.status, json.loads(one.body)["ocs"]["meta"]["statuscode"]) == (404, 998)
+
+
+async def test_a_post_without_the_ocs_header_is_refused(alice: Caller) -> None:
+    answer = await alice.send("POST", "/ocs/v2.php/apps/files_sharing/api/v1/shares?format=json", body=b"path=/")
+    assert answer.status == 412
+
+
+async def test_wrong_passwords_are_401_and_then_429_with_a_time_to_wait(server: ServerProcess) -> None:
+    async with Caller(server.url, "carol", "wrong password") as carol:
+        answers = await asyncio.gather(*[carol.dav("PROPFIND", "", Depth="0") for _ in range(24)])
+    statuses = sorted(answer.status for answer in answers)
+    assert statuses == [401] * 20 + [429] * 4
+    assert int(next(a for a in answers if a.status == 429).headers["Retry-After"]) >= 1
+
+
+async def test_an_app_password_works_until_it_is_deleted_and_cannot_make_another(server: ServerProcess) -> None:
+    async with Caller(server.url, "bob") as bob:
+        made = json.loads((await bob.ocs("GET", "/core/getapppassword")).body)["ocs"]["data"]["apppassword"]
+    assert len(made) == 72
+    async with Caller(server.url, "bob", made) as device:
+        assert (await device.ocs("GET", "/core/getapppassword")).status == 403
+        assert (await device.dav("PROPFIND", "", Depth="0")).status == 207
+        assert (await device.ocs("DELETE", "/core/apppassword")).status == 200
+        assert (await device.dav("PROPFIND", "", Depth="0")).status == 401
+
+
+async def test_an_app_password_of_another_user_is_refused(server: ServerProcess) -> None:
+    async with Caller(server.url, "bob") as bob:
+        made = json.loads((await bob.ocs("GET", "/core/getapppassword")).body)["ocs"]["data"]["apppassword"]
+    async with Caller(server.url, "alice", made) as thief:
+        assert (await thief.dav("PROPFIND", "", Depth="0")).status == 401
+
+
+async def test_a_device_signs_in_through_the_browser(server: ServerProcess, nobody: Caller) -> None:
+    from tests.e2e.server_process import PASSWORD
+
+    start = json.loads((await nobody.send("POST", "/index.php/login/v2", User_Agent="My <phone>")).body)
+    token, path = start["poll"]["token"], start["login"].removeprefix(server.url)
+    assert start["poll"]["endpoint"] == f"{server.url}/login/v2/poll"
+
+    pending = await nobody.send("POST", "/login/v2/poll", body={"token": token})
+    assert (pending.status, pending.body) == (404, b"")
+
+    page = await nobody.send("GET", path)
+    assert page.status == 200
+    assert "My &lt;phone&gt;" in page.text
+    assert "script" not in page.text
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+
+    wrong = await nobody.send("POST", path, body={"user": "alice", "password": "not this one"})
+    assert wrong.status == 403
+    foreign = await nobody.send(
+        "POST", path, body={"user": "alice", "password": PASSWORD}, Origin="https://evil.example"
+    )
+    assert foreign.status == 403
+    done = await nobody.send("POST", path, body={"user": "alice", "password": PASSWORD}, Origin=server.url)
+    assert done.status == 200
+    assert (await nobody.send("GET", path)).status == 404
+
+    fetched = await nobody.send("POST", "/login/v2/poll", body={"token": token})
+    grant = json.loads(fetched.body)
+    assert (grant["server"], grant["loginName"], len(grant["appPassword"])) == (server.url, "alice", 72)
+    assert (await nobody.send("POST", "/login/v2/poll", body={"token": token})).status == 404
+    async with Caller(server.url, "alice", grant["appPassword"]) as device:
+        assert (await device.dav("PROPFIND", "", Depth="0")).status == 207
+
+
+async def test_a_remote_wipe_is_never_asked_for(nobody: Caller) -> None:
+    assert (await nobody.send("POST", "/index.php/core/wipe/check", body={"token": "x"})).status == 404
+
+
+async def test_users_see_themselves_fully_and_others_by_name_only(alice: Caller) -> None:
+    own = json.loads((await alice.ocs("GET", "/cloud/users/alice")).body)["ocs"]["data"]
+    other = json.loads((await alice.ocs("GET", "/cloud/users/bob")).body)["ocs"]["data"]
+    assert own["quota"]["quota"] == -3
+    assert other == {"id": "bob", "display-name": "bob", "displayname": "bob"}
+    assert (await alice.ocs("GET", "/cloud/users/nobody")).status == 404
+
+
+def test_the_data_directory_is_private(server: ServerProcess) -> None:
+    modes = {p.name: p.stat().st_mode & 0o777 for p in [server.data, server.data / "authority.pem"]}
+    assert modes == {"data": 0o700, "authority.pem": 0o600}
+    assert Path(server.data / "config.toml").stat().st_mode & 0o077 == 0
