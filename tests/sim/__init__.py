@@ -10,7 +10,7 @@ How to use it::
     world.identity("alice")               # folder.model.Identity with a real RSA-2048 key (cached per process)
     world.pins("alice")                   # folder.model.AccountPins of a device that knows nobody yet
     remote = world.remote("alice")        # SimRemote: implements candado.ports.client.Remote completely
-    remote = world.hostile("alice")       # Hostile: the same, with lies
+    liar = world.hostile("alice")         # Hostile: the same, with lies; liar.port has the type Remote
 
 SimServer: add_user(user, password=...), remote(user, password=...), snapshot() / restore(snapshot), log (list of Request:
 user, method, detail), received (every byte the server ever saw, for canary scans), capabilities (a Capabilities value

@@ -4,10 +4,10 @@ import inspect
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from candado.errors import NotFoundError, TransportError
-from candado.ports.client import RawMetadata, RemoteNode
+from candado.ports.client import RawMetadata, Remote, RemoteNode
 from candado.types import FileId, LockToken
 from tests.sim.remote import SimRemote
 
@@ -18,6 +18,11 @@ class Hostile:
     def __init__(self, remote: SimRemote) -> None:
         self.remote = remote
         self.honest()
+
+    @property
+    def port(self) -> Remote:
+        """This object with the type that the client asks for."""
+        return cast("Remote", self)
 
     def honest(self) -> None:
         """Take all lies back."""

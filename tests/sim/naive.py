@@ -43,7 +43,9 @@ def naive_open(identity: Identity, text: str, root_key: MetadataKey | None = Non
     packed = open_sealed(key.reveal(), Nonce(base64.b64decode(block["nonce"])), sealed)
     inner = json.loads(gzip.decompress(packed))
     files = {entry["filename"] for entry in inner.get("files", {}).values()}
-    return NaiveView(inner.get("counter"), frozenset(files | set(inner.get("folders", {}).values())), tuple(users), key, inner)
+    return NaiveView(
+        inner.get("counter"), frozenset(files | set(inner.get("folders", {}).values())), tuple(users), key, inner
+    )
 
 
 def naive_signer(text: str, signature_b64: str) -> str:

@@ -270,9 +270,21 @@ class SimServer:
             return
         if lock.root in lock.touched:
             lock.staged.counters[lock.root] = lock.counter
+        if not self.capabilities.candado_version:
+            self._hide_unfinished(lock)
         parent = self.tree.nodes[lock.root].parent
         self.tree.adopt(lock.staged, lock.root)
         self.bump(self.tree, lock.root if lock.root in self.tree.nodes else parent)
+
+    def _hide_unfinished(self, lock: Lock) -> None:
+        """A stock server shows new children only of folders whose metadata was written in the session."""
+        for at in lock.staged.subtree(lock.root) if lock.root in lock.staged.nodes else []:
+            if at in lock.touched or at not in lock.staged.nodes:
+                continue
+            before = self.tree.children.get(at, {})
+            for name, child in list(lock.staged.children.get(at, {}).items()):
+                if name not in before:
+                    lock.staged.remove(child)
 
     def used(self, owner: str) -> int:
         return self.tree.size(self.users[owner].home)
