@@ -256,6 +256,7 @@ async def test_a_stock_server_does_not_let_a_new_folder_be_written_into(world: W
     with pytest.raises(NotFoundError):
         await alice.mark_encrypted(sub)
     await alice.create_metadata(sub, token, "nested", "s")
+    await alice.update_metadata(root, token, "two", "s")
     await alice.unlock(root, token)
     await alice.mark_encrypted(sub)
 
