@@ -4,6 +4,7 @@ Every step checks its precondition, so that a plan in a wrong order fails here a
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from candado.protocol import plan_model as pm
 from candado.protocol.plan import make_plan
@@ -35,17 +36,17 @@ class There:
         return len(self.content)
 
 
-def below(tree: dict, path: str) -> list[str]:
+def below(tree: dict[str, Any], path: str) -> list[str]:
     return [p for p in tree if p.startswith(path + "/")]
 
 
-def rename(tree: dict, source: str, target: str) -> None:
+def rename(tree: dict[str, Any], source: str, target: str) -> None:
     for path in [source, *below(tree, source)]:
         if path in tree:
             tree[target + path[len(source) :]] = tree.pop(path)
 
 
-def check_place(tree: dict, path: str) -> None:
+def check_place(tree: dict[str, Any], path: str) -> None:
     assert path not in tree, f"{path} is taken"
     parent = parent_of(path)
     assert not parent or tree[parent].is_folder, f"no folder for {path}"
@@ -61,7 +62,7 @@ class Cloud:
         return self.ids
 
 
-class Cut(Exception):
+class PowerCutError(Exception):
     """The power went."""
 
 
@@ -144,7 +145,7 @@ class Device:
         self.remote_moves_left = sum(isinstance(op, pm.MoveRemote) and not op.conflict for op in plan.operations)
         for number, op in enumerate(plan.operations):
             if self.cut_after == number:
-                raise Cut
+                raise PowerCutError
             self.carry_out(op)
             self.move_rows()
         return list(plan.operations)

@@ -103,8 +103,12 @@ class Decisions:
         """A file on one side or on both, and no folder."""
         if agreed is not None and agreed.is_folder:
             agreed = None
-        if here is None or there is None:
-            self._one_file(path, here, there, agreed)
+        if there is None:
+            assert here is not None
+            self._file_here(path, here, agreed)
+            return
+        if here is None:
+            self._file_there(path, there, agreed)
             return
         self._need_folders_of(path)
         if agreed is not None and there.content_id == agreed.content_id:
@@ -121,24 +125,21 @@ class Decisions:
             else:
                 self._keep_both(path, here, there)
 
-    def _one_file(
-        self, path: str, here: LocalFacts | None, there: RemoteFacts | None, agreed: AgreedNode | None
-    ) -> None:
-        """A file on one side only: it is new, or changed, or the other side removed it."""
-        if here is not None:
-            if agreed is not None and here.size_bytes == agreed.size_bytes and here.mtime_ns == agreed.mtime_ns:
-                if self._may_write_local:
-                    self._removals_local.append(DeleteLocal(path, here))
-                return
+    def _file_here(self, path: str, here: LocalFacts, agreed: AgreedNode | None) -> None:
+        """A file here only: it is new, or changed, or the other side removed it."""
+        if agreed is None or (here.size_bytes, here.mtime_ns) != (agreed.size_bytes, agreed.mtime_ns):
             self._need_folders_of(path)
             self._upload(path, here, None)
-        elif there is not None:
-            if agreed is not None and there.content_id == agreed.content_id:
-                if self._may_write_remote:
-                    self._removals_remote.append(DeleteRemote(path, there))
-                return
+        elif self._may_write_local:
+            self._removals_local.append(DeleteLocal(path, here))
+
+    def _file_there(self, path: str, there: RemoteFacts, agreed: AgreedNode | None) -> None:
+        """A file there only: it is new, or changed, or this side removed it."""
+        if agreed is None or there.content_id != agreed.content_id:
             self._need_folders_of(path)
             self._download(path, there, None)
+        elif self._may_write_remote:
+            self._removals_remote.append(DeleteRemote(path, there))
 
     def _folder(self, path: str, here: LocalFacts | None, there: RemoteFacts | None, agreed: AgreedNode | None) -> None:
         """A folder on one side or on both, and no file."""

@@ -8,7 +8,7 @@ what both sides were when they last agreed. ``content_id`` names one content ver
 has a fresh file key and nonce, so two entries with one ``content_id`` have the same bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
@@ -304,7 +304,3 @@ class Plan:
     operations: tuple[Operation, ...]
     questions: tuple[Question, ...]
     problems: tuple[Problem, ...]
-
-    def of(self, *kinds: type[Operation]) -> Iterable[Operation]:
-        """The operations of these kinds, in order."""
-        return (op for op in self.operations if isinstance(op, kinds))

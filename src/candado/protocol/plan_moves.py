@@ -76,11 +76,6 @@ class Tree(Generic[N]):
                 self._children.get(parent_of(old), set()).discard(name_of(old))
                 self.put(new, self.nodes.pop(old))
 
-    def below(self, path: str) -> dict[str, N]:
-        """All nodes below a folder, by path."""
-        prefix = path + "/"
-        return {other: node for other, node in self.nodes.items() if other.startswith(prefix)}
-
 
 @dataclass(slots=True)
 class Draft:
@@ -148,9 +143,10 @@ def _depth_order(path: str) -> tuple[int, str]:
     return path.count("/"), path
 
 
-def _gone(draft: Draft, present: Mapping[str, object], blocked: set[str]) -> list[str]:
-    """Agreed paths that one side no longer has, shallow ones first."""
-    missing = draft.agreed.nodes.keys() - present.keys()
+def _gone(draft: Draft, present: Mapping[str, object], blocked: set[str], *, folders: bool) -> list[str]:
+    """Agreed folders or files that one side no longer has, shallow ones first."""
+    nodes = draft.agreed.nodes
+    missing = [path for path in nodes.keys() - present.keys() if nodes[path].is_folder is folders]
     return sorted((path for path in missing if not is_under(path, blocked)), key=_depth_order)
 
 
@@ -175,11 +171,11 @@ def _folders_renamed_locally(draft: Draft) -> None:
     if not by_inode:
         return
     applied: list[tuple[str, str]] = []
-    for gone in _gone(draft, draft.local.nodes, draft.blocked_local):
+    for gone in _gone(draft, draft.local.nodes, draft.blocked_local, folders=True):
         agreed_at = _remapped(gone, applied)
-        agreed = draft.agreed.nodes.get(agreed_at)
-        target = by_inode.get(agreed.inode) if agreed is not None and agreed.is_folder else None
-        if agreed is None or target is None or target == agreed_at:
+        agreed = draft.agreed.nodes[agreed_at]
+        target = by_inode.get(agreed.inode)
+        if target is None or target == agreed_at:
             continue
         seen = draft.remote.nodes.get(agreed_at)
         if (
@@ -200,11 +196,11 @@ def _files_renamed_locally(draft: Draft) -> None:
             by_facts[key] = None if key in by_facts else path
     if not by_facts:
         return
-    for gone in _gone(draft, draft.local.nodes, draft.blocked_local):
+    for gone in _gone(draft, draft.local.nodes, draft.blocked_local, folders=False):
         agreed = draft.agreed.nodes[gone]
         target = by_facts.get((agreed.inode, agreed.size_bytes, agreed.mtime_ns))
         seen = draft.remote.nodes.get(gone)
-        if agreed.is_folder or target is None or seen is None or seen.is_folder or target in draft.remote.nodes:
+        if target is None or seen is None or seen.is_folder or target in draft.remote.nodes:
             continue
         if seen.content_id == agreed.content_id and draft.ask(target, seen):
             _move_remote(draft, gone, target)
@@ -238,10 +234,9 @@ def _folders_renamed_remotely(draft: Draft) -> None:
     if not by_id:
         return
     applied: list[tuple[str, str]] = []
-    for gone in _gone(draft, draft.remote.nodes, draft.blocked_remote):
+    for gone in _gone(draft, draft.remote.nodes, draft.blocked_remote, folders=True):
         agreed_at = _remapped(gone, applied)
-        agreed = draft.agreed.nodes.get(agreed_at)
-        target = by_id.get(agreed.file_id) if agreed is not None and agreed.is_folder else None
+        target = by_id.get(draft.agreed.nodes[agreed_at].file_id)
         if target is None or target == agreed_at:
             continue
         seen = draft.local.nodes.get(agreed_at)
@@ -257,9 +252,9 @@ def _files_renamed_remotely(draft: Draft) -> None:
     }
     if not by_content:
         return
-    for gone in _gone(draft, draft.remote.nodes, draft.blocked_remote):
+    for gone in _gone(draft, draft.remote.nodes, draft.blocked_remote, folders=False):
         agreed = draft.agreed.nodes[gone]
-        target = None if agreed.is_folder else by_content.get(agreed.content_id)
+        target = by_content.get(agreed.content_id)
         seen = draft.local.nodes.get(gone)
         if target is not None and seen is not None and not seen.is_folder:
             _move_local(draft, gone, target)

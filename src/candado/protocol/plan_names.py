@@ -16,6 +16,9 @@ __all__ = ["clashes", "conflict_name", "is_conflict_name", "join", "name_of", "n
 
 _CONFLICT = re.compile(r" \(conflicted copy [^()/]{0,80}\d{4}-\d{2}-\d{2} \d{6}(?: \d+)?\)")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/()]")
+_PLAIN = re.compile(r"[\w -][\w .-]{0,60}", re.ASCII)
+"""Names that need no closer look: most, and looking is what planning a big tree would spend its time on."""
+
 _SUFFIX_LENGTH_MAX: Final = 16
 _DEVICE_LENGTH_MAX: Final = 40
 
@@ -68,6 +71,8 @@ def _cut(text: str, bytes_max: int) -> str:
 
 def name_problem(name: str) -> str | None:
     """Why a local name cannot be stored remotely, or None."""
+    if _PLAIN.fullmatch(name):
+        return None
     try:
         check_clear_name(name)
     except LocalNameError as error:
@@ -85,12 +90,15 @@ def clashes(
     else the first in order. Without ``fold_case``, paths that differ only in case give a warning, unless all are
     agreed upon.
     """
+    listed = list(paths)
+    keys = [path.lower() if path.isascii() else collision_key(path) for path in listed]
+    if len(set(keys)) == len(listed):
+        return []
     exact: dict[str, list[str]] = {}
     folded: dict[str, list[str]] = {}
-    for path in paths:
-        composed = path if path.isascii() else unicodedata.normalize("NFC", path)
-        exact.setdefault(composed, []).append(path)
-        folded.setdefault(path.lower() if path.isascii() else collision_key(path), []).append(path)
+    for path, key in zip(listed, keys, strict=True):
+        exact.setdefault(unicodedata.normalize("NFC", path), []).append(path)
+        folded.setdefault(key, []).append(path)
     problems: list[Problem] = []
     for group in (folded if fold_case else exact).values():
         if len(group) > 1:
@@ -101,11 +109,12 @@ def clashes(
                 if path != keeper
             ]
     if not fold_case:
+        told = {problem.path for problem in problems}
         problems += [
             Problem(path, "NAME_CASE", "other devices may not tell this name from one in other case", is_warning=True)
             for group in folded.values()
-            if len(group) > 1
+            if len(set(group) - told) > 1
             for path in group
-            if path not in agreed
+            if path not in agreed and path not in told
         ]
     return problems
