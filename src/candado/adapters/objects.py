@@ -2,14 +2,14 @@
 
 Layer: ``adapters``; implements ``ports.server.ObjectStore``.
 
-Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a blob being received is ``incoming/<id>`` and takes its place by rename when finished.
+Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a large blob being received is ``incoming/<id>`` and takes its place by rename.
 An id is 32 random hex digits, but a process keeps the first four for 512 blobs: what is written together lies together,
 in the directories (few to sync) and in the indexes over ids (few pages to write).
 Nothing is synced to disk before ``persist``, which syncs the files and then each directory once. Small bodies
 are written in place at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the
 next is received.
 """
-# ruff: noqa: PTH -- one Path object for each system call would be a tenth of the cost of a small blob
+# ruff: noqa: PTH103, PTH104, PTH108, PTH116 -- a Path for each call would be a tenth of the cost of a small blob
 
 import asyncio
 import contextlib

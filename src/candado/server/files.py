@@ -70,12 +70,11 @@ class Files(Reading):
         session = ticket.session
         if session is None:
             return
-        now = self._backend.clock.now()
 
-        async def work(rows: Rows) -> None:
-            await touch_session(rows, session, now=now, staged_bytes=0)
+        async def work(rows: Rows, rule: LockRule) -> None:
+            await touch_session(rows, session, rule, staged_bytes=0)
 
-        await self._backend.database.write(work, durable=False)
+        await guarded_write(self._backend, ticket.principal, work, durable=False)
 
     async def commit_put(
         self, ticket: PutTicket, *, blob_id: str, size_bytes: int, mtime: float | None, checksum: str | None = None
@@ -119,7 +118,7 @@ class Files(Reading):
                 await spread_one(rows, found.parent.id, 0, tag=tag, now=rule.now)
             else:
                 await stage_new(rows, session, found.node)
-                await touch_session(rows, session, now=rule.now, staged_bytes=0)
+                await touch_session(rows, session, rule, staged_bytes=0)
             return found.info(), session is not None
 
         return await guarded_change(self._backend, principal, wanted, work)

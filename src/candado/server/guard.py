@@ -13,7 +13,7 @@ from candado.server.staging import LockRule, SessionExpiredSignal, drop_session
 from candado.server.tree import HomeMissingError, Node, create_home, home_of
 from candado.types import FileId, UserId
 
-__all__ = ["check_quota", "ensure_home", "guarded_change", "guarded_read", "guarded_write", "space_of"]
+__all__ = ["check_quota", "ensure_home", "guarded_change", "guarded_read", "guarded_write", "refuse_growth", "space_of"]
 
 T = TypeVar("T")
 
@@ -127,7 +127,10 @@ async def space_of(rows: Rows, home_id: int) -> tuple[int, int | None]:
 
 async def check_quota(rows: Rows, home_id: int, growth_bytes: int) -> None:
     """QuotaExceededError when the storage may not grow by so much."""
-    if growth_bytes > 0:
-        used, quota = await space_of(rows, home_id)
-        if quota is not None and used + growth_bytes > quota:
-            raise QuotaExceededError("the quota of this storage is used up")
+    refuse_growth(*await space_of(rows, home_id), growth_bytes)
+
+
+def refuse_growth(used_bytes: int, quota_bytes: int | None, growth_bytes: int) -> None:
+    """QuotaExceededError when so much more does not fit; shrinking always does."""
+    if quota_bytes is not None and growth_bytes > 0 and used_bytes + growth_bytes > quota_bytes:
+        raise QuotaExceededError("the quota of this storage is used up")

@@ -97,7 +97,7 @@ class FolderMetadata:
             if await rows.one(_FINAL, file_id) is not None or await rows.one(staged, session, file_id) is not None:
                 raise AlreadyExistsError("Metadata already exists", path=str(file_id))
             await rows.run(_STAGE, session, file_id, text, signature, 0)
-            await touch_session(rows, session, now=rule.now, staged_bytes=0)
+            await touch_session(rows, session, rule, staged_bytes=0)
 
         try:
             await guarded_write(self._backend, principal, work, durable=False)
@@ -139,7 +139,7 @@ class FolderMetadata:
             if maker is not None:
                 sql = "UPDATE staged SET encrypted = 1 WHERE session = $1 AND node_id = $2"
                 await rows.run(sql, maker, file_id)
-                await touch_session(rows, maker, now=rule.now, staged_bytes=0)
+                await touch_session(rows, maker, rule, staged_bytes=0)
             elif not found.existing().encrypted:
                 await rows.run("UPDATE nodes SET encrypted = 1 WHERE id = $1", file_id)
                 await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
@@ -243,7 +243,7 @@ class FolderMetadata:
             if await rows.one(_FINAL, file_id) is None:
                 raise NotFoundError("Could not find metadata", path=str(file_id))
             await rows.run(_STAGE, session, file_id, text, signature, gone)
-            await touch_session(rows, session, now=rule.now, staged_bytes=0)
+            await touch_session(rows, session, rule, staged_bytes=0)
 
         try:
             await guarded_write(self._backend, principal, work, durable=False)

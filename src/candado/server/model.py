@@ -26,6 +26,7 @@ __all__ = [
     "NodeIds",
     "NodeInfo",
     "Part",
+    "PlaceCache",
     "Principal",
     "PutTicket",
     "Quota",
@@ -41,6 +42,8 @@ PERMISSION_DELETE: Final = 8
 PERMISSION_SHARE: Final = 16
 PERMISSION_ALL: Final = 31
 _ID_BLOCK: Final = 256
+_CACHED_SECONDS: Final = 2.0
+_CACHED_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,58 @@ async def allocate_ids(rows: Rows, count: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class PutTicket:
+    """Permission to store one body at one place, checked before the body is read.
+
+    ``session`` is set when the write is staged under a lock. ``parent_place`` is where the containing folder was then,
+    ``limited`` whether the storage has a quota. ``length`` is the announced size, if any.
+    """
+
+    principal: Principal
+    path: str
+    owner_id: UserId
+    home_id: int
+    parent_id: int
+    name: str
+    session: str | None
+    bits: int
+    mounted: bool
+    parent_encrypted: bool
+    parent_place: tuple[int | None, str]
+    limited: bool
+    length: int | None
+    if_match: str | None
+    if_none_match: bool
+
+
+class PlaceCache:
+    """Where sessions have just been allowed to write, by user, session and folder path.
+
+    A session that stores many files into one folder asks once in a while instead of every time. Entries are only a
+    start: the commit of every write checks that the lock still holds and that the folder is where it was.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str, str], tuple[float, PutTicket]] = {}
+
+    def find(self, user_id: UserId, session: str, folder: str, now: float) -> PutTicket | None:
+        """The ticket of an earlier write into the folder, at most two seconds old by the monotonic clock."""
+        cached = self._places.get((user_id, session, folder))
+        return cached[1] if cached is not None and now - cached[0] <= _CACHED_SECONDS else None
+
+    def keep(self, folder: str, ticket: PutTicket, now: float) -> None:
+        """Remember a staged ticket."""
+        if len(self._places) >= _CACHED_MAX:
+            self._places.clear()
+        if ticket.session is not None:
+            self._places[ticket.principal.user_id, ticket.session, folder] = (now, ticket)
+
+    def forget(self) -> None:
+        """Drop everything: folders were moved or removed."""
+        self._places.clear()
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """What every use case of the storage core works on."""
 
@@ -100,6 +155,7 @@ class Backend:
     random: Random
     settings: ServerSettings = field(default_factory=ServerSettings)
     ids: NodeIds = field(default_factory=NodeIds)
+    places: PlaceCache = field(default_factory=PlaceCache)
 
     def tag(self) -> str:
         """A fresh entity tag, or name of a batch: 16 hex digits."""
@@ -152,28 +208,6 @@ class NodeInfo:
     share_types: tuple[int, ...] = ()
     metadata: MetadataRow | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PutTicket:
-    """Permission to store one body at one place, checked before the body is read.
-
-    ``session`` is set when the write is staged under a lock. ``length`` is the announced size, if any.
-    """
-
-    principal: Principal
-    path: str
-    owner_id: UserId
-    home_id: int
-    parent_id: int
-    name: str
-    session: str | None
-    bits: int
-    mounted: bool
-    parent_encrypted: bool
-    length: int | None
-    if_match: str | None
-    if_none_match: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,13 @@ async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> Non
         await release_below(rows, found.home_id, node, session=session, rule=rule)
         if session is not None:
             await stage_removal(rows, session, node)
-            await touch_session(rows, session, now=rule.now, staged_bytes=-_staged_bytes(node))
+            await touch_session(rows, session, rule, staged_bytes=-_staged_bytes(node))
             return None, True
         await _remove_visible(rows, node, tag=tag, now=rule.now)
         await spread_one(rows, parent.id, -node.size, tag=tag, now=rule.now)
         return None, False
 
+    errand.backend.places.forget()
     await guarded_change(errand.backend, errand.principal, errand.session, work)
 
 
@@ -200,12 +201,13 @@ async def move_node(errand: Errand, source: str, target: str, *, overwrite: bool
             if replaced is not None:
                 await stage_removal(rows, journey.session, replaced)
             await stage_change(rows, journey.session, moved)
-            await touch_session(rows, journey.session, now=rule.now, staged_bytes=-_staged_bytes(replaced))
+            await touch_session(rows, journey.session, rule, staged_bytes=-_staged_bytes(replaced))
         else:
             await _move_visible(rows, start, end, tag=tag, now=rule.now)
         end.node = moved
         return (end.info(), replaced is None), journey.session is not None
 
+    errand.backend.places.forget()
     return await guarded_change(errand.backend, errand.principal, errand.session, work)
 
 
@@ -262,14 +264,15 @@ async def copy_node(errand: Errand, source: str, target: str, *, overwrite: bool
         if folders:
             end.node = await _copy_tree(rows, journey, tag=tag, now=rule.now)
         else:
-            end.node = await _copy_file(rows, journey, tag=tag, now=rule.now)
+            end.node = await _copy_file(rows, journey, rule, tag=tag)
         return (end.info(), replaced is None), journey.session is not None
 
     return await guarded_change(errand.backend, errand.principal, errand.session, work)
 
 
-async def _copy_file(rows: Rows, journey: _Journey, *, tag: str, now: float) -> Node:
+async def _copy_file(rows: Rows, journey: _Journey, rule: LockRule, *, tag: str) -> Node:
     """The copy keeps the id of what it replaces."""
+    now = rule.now
     end, replaced = journey.target, journey.replaced
     copy_id = replaced.id if replaced is not None else await allocate_ids(rows, 1)
     copy = journey.source.existing()._replace(
@@ -277,7 +280,7 @@ async def _copy_file(rows: Rows, journey: _Journey, *, tag: str, now: float) -> 
     )
     if journey.session is not None:
         growth = await restage(rows, journey.session, replaced, copy, now=now)
-        await touch_session(rows, journey.session, now=now, staged_bytes=growth)
+        await touch_session(rows, journey.session, rule, staged_bytes=growth)
         return copy
     if replaced is not None:
         await discard_content(rows, replaced.content, now)

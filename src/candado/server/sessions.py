@@ -1,8 +1,8 @@
 """Locks, and the end of the write sessions they open.
 
-Layer: ``server``. Source: the locking rules of the end-to-end encryption API, version 2. Ours is stricter: the counter is
-final from the first metadata on, a folder above a foreign lock cannot be locked, a lock has a time to live that every
-write under it renews, and everything written under it becomes visible, or vanishes, together.
+Layer: ``server``. Source: the locking rules of the end-to-end encryption API, version 2. Ours is stricter: the counter
+is final from the first metadata on, a folder above a foreign lock cannot be locked, a lock has a time to live that
+every write under it renews, and everything written under it becomes visible, or vanishes, together.
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
@@ -81,7 +81,7 @@ class Sessions:
                 else:
                     raise LockedError("somebody else is writing into this folder")
             if own is not None:
-                await touch_session(rows, own.session, now=rule.now, staged_bytes=0)
+                await touch_session(rows, own.session, rule, staged_bytes=0)
                 if own.node_id != node.id and counter:
                     await _note_counter(rows, own.session, node.id, counter)
                 return True
@@ -141,7 +141,7 @@ class Sessions:
             lock = await self._held(rows, principal, file_id, session, rule)
             if lock is None:
                 return None
-            await touch_session(rows, session, now=rule.now, staged_bytes=0)
+            await touch_session(rows, session, rule, staged_bytes=0)
             return lock.generation + 1, await staged_blobs(rows, session)
 
         while True:

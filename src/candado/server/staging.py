@@ -186,16 +186,24 @@ async def require_writable(
     return None
 
 
-async def touch_session(rows: Rows, session: str, *, now: float, staged_bytes: int) -> None:
-    """Note a write of the session: its time runs anew; LockedError when the session has ended meanwhile."""
+async def touch_session(rows: Rows, session: str, rule: LockRule, *, staged_bytes: int) -> None:
+    """Note a write of the session: its time runs anew.
+
+    Raises:
+        LockedError: the session has ended meanwhile. SessionExpiredSignal: its time was over.
+    """
     changed = await rows.run(
         "UPDATE locks SET refreshed = $2, generation = generation + 1, staged_bytes = staged_bytes + $3"
-        " WHERE session = $1",
+        " WHERE session = $1 AND refreshed >= $4 AND epoch = $5",
         session,
-        now,
+        rule.now,
         staged_bytes,
+        rule.now - rule.ttl_seconds,
+        rule.epoch,
     )
     if changed == 0:
+        if await rows.one("SELECT 1 FROM locks WHERE session = $1", session) is not None:
+            raise SessionExpiredSignal(session)
         raise LockedError("the lock of this token is gone")
 
 

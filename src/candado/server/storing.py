@@ -4,11 +4,12 @@ Layer: ``server``. Used by plain uploads and by uploads in chunks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from candado.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
 from candado.ports.server import Rows
-from candado.server.guard import check_quota, guarded_read, guarded_write
+from candado.server.guard import guarded_read, guarded_write, refuse_growth, space_of
 from candado.server.model import (
     PERMISSION_CREATE,
     PERMISSION_UPDATE,
@@ -20,10 +21,14 @@ from candado.server.model import (
 )
 from candado.server.spread import discard_content, spread_one
 from candado.server.staging import LockRule, require_writable, restage, session_of, touch_session
-from candado.server.tree import Node, View, check_name, locate_id, locate_path, node_info
+from candado.server.tree import Node, View, check_name, locate_id, locate_path, node_info, split_path
 from candado.types import LockToken
 
 __all__ = ["NewContent", "begin_store", "check_precondition", "insert_node", "store_content"]
+
+_WRITE_BITS: Final = PERMISSION_CREATE | PERMISSION_UPDATE
+_LENGTH_UNCHECKED: Final = 1024 * 1024
+"""Bodies up to this size are checked against the quota once, when they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,34 @@ async def begin_store(
     if_none_match: bool,
 ) -> PutTicket:
     """Check everything that can be checked before the body is read; see ``Files.begin_put``."""
-    wanted = session_of(token)
+    session = session_of(token)
+    wish = _Wish(length, if_match, if_none_match)
+    if session is not None and length is not None and length <= _LENGTH_UNCHECKED:
+        folder, _, name = path.strip("/").rpartition("/")
+        cached = backend.places.find(principal.user_id, session, folder, backend.clock.monotonic())
+        if cached is not None and split_path(name) == [name]:
+            check_name(name)
+            return replace(
+                cached,
+                path=f"{folder}/{name}",
+                name=name,
+                length=length,
+                if_match=if_match,
+                if_none_match=if_none_match,
+            )
+    return await _admit(backend, principal, path, session, wish)
 
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """The length and the preconditions of a request."""
+
+    length: int | None
+    if_match: str | None
+    if_none_match: bool
+
+
+async def _admit(backend: Backend, principal: Principal, path: str, wanted: str | None, wish: _Wish) -> PutTicket:
     async def work(rows: Rows, rule: LockRule) -> PutTicket:
         found = await locate_path(View(rows, wanted), principal, path, rule.now)
         parent, node = found.parent, found.node
@@ -73,9 +104,10 @@ async def begin_store(
         )
         if node is not None and node.is_folder:
             raise AlreadyExistsError("a folder is there", path=found.path)
-        check_precondition(node, if_match=if_match, if_none_match=if_none_match, path=found.path)
-        if length is not None:
-            await check_quota(rows, found.home_id, length - _freed_bytes(node, session))
+        check_precondition(node, if_match=wish.if_match, if_none_match=wish.if_none_match, path=found.path)
+        used, quota = await space_of(rows, found.home_id)
+        if wish.length is not None:
+            refuse_growth(used, quota, wish.length - _freed_bytes(node, session))
         return PutTicket(
             principal=principal,
             path=found.path,
@@ -87,12 +119,18 @@ async def begin_store(
             bits=found.bits,
             mounted=found.mounted,
             parent_encrypted=bool(parent.encrypted),
-            length=length,
-            if_match=if_match,
-            if_none_match=if_none_match,
+            parent_place=(parent.parent_id, parent.name),
+            limited=quota is not None,
+            length=wish.length,
+            if_match=wish.if_match,
+            if_none_match=wish.if_none_match,
         )
 
-    return await guarded_read(backend, principal, work)
+    ticket = await guarded_read(backend, principal, work)
+    folder, _, name = ticket.path.rpartition("/")
+    if ticket.session is not None and ticket.name == name and not _WRITE_BITS & ~ticket.bits:
+        backend.places.keep(folder, ticket, backend.clock.monotonic())
+    return ticket
 
 
 def _freed_bytes(node: Node | None, session: str | None) -> int:
@@ -102,22 +140,43 @@ def _freed_bytes(node: Node | None, session: str | None) -> int:
     return node.size
 
 
+class _FolderMovedSignal(Exception):  # noqa: N818 -- not an error of the caller: the ticket is asked for again
+    """The folder of a ticket is not where it was."""
+
+
 async def store_content(backend: Backend, ticket: PutTicket, new: NewContent) -> tuple[NodeInfo, bool]:
     """Make content whose blobs exist the content of the ticket's place; (node, created).
 
     Without a session the blobs must have been persisted. Everything is checked again, because other requests may
     have come between; errors as ``Files.begin_put``.
     """
+    try:
+        return await _store(backend, ticket, new)
+    except _FolderMovedSignal:
+        backend.places.forget()
+        wish = _Wish(ticket.length, ticket.if_match, ticket.if_none_match)
+        again = await _admit(backend, ticket.principal, ticket.path, ticket.session, wish)
+        if again.session != ticket.session:
+            raise NotFoundError("the folder is gone", path=ticket.path) from None
+    try:
+        return await _store(backend, again, new)
+    except _FolderMovedSignal:
+        raise NotFoundError("the folder is gone", path=ticket.path) from None
+
+
+async def _store(backend: Backend, ticket: PutTicket, new: NewContent) -> tuple[NodeInfo, bool]:
     fresh_id, tag = await backend.ids.take(backend.database), backend.tag()
 
     async def work(rows: Rows, rule: LockRule) -> tuple[NodeInfo, bool]:
         view = View(rows, ticket.session)
         parent = await view.by_id(ticket.parent_id)
-        if parent is None or not parent.is_folder:
-            raise NotFoundError("the folder is gone", path=ticket.path)
+        if parent is None or (parent.parent_id, parent.name) != ticket.parent_place:
+            raise _FolderMovedSignal
         before = await view.child(parent.id, ticket.name)
         await _check_again(view, ticket, parent, before, rule)
-        await check_quota(rows, ticket.home_id, new.size_bytes - _freed_bytes(before, ticket.session))
+        if ticket.limited:
+            used, quota = await space_of(rows, ticket.home_id)
+            refuse_growth(used, quota, new.size_bytes - _freed_bytes(before, ticket.session))
         after = _node_of(new, parent, before, name=ticket.name, fresh_id=fresh_id, tag=tag, now=rule.now)
         if len(new.parts) != 1:
             await rows.many(
@@ -126,23 +185,26 @@ async def store_content(backend: Backend, ticket: PutTicket, new: NewContent) ->
             )
         if ticket.session is not None:
             growth = await restage(rows, ticket.session, before, after, now=rule.now)
-            await touch_session(rows, ticket.session, now=rule.now, staged_bytes=growth)
+            await touch_session(rows, ticket.session, rule, staged_bytes=growth)
         else:
             await _write_visible(rows, before, after)
             await discard_content(rows, before.content if before else None, rule.now)
             growth = after.size - (before.size if before else 0)
             await spread_one(rows, parent.id, growth, tag=tag, now=rule.now)
-        info = node_info(
-            after,
-            path=ticket.path,
-            bits=ticket.bits,
-            owner_id=ticket.owner_id,
-            parent_encrypted=ticket.parent_encrypted,
-            mounted=ticket.mounted,
-        )
-        return info, before is None
+        return _shown(ticket, after), before is None
 
     return await guarded_write(backend, ticket.principal, work, durable=ticket.session is None)
+
+
+def _shown(ticket: PutTicket, node: Node) -> NodeInfo:
+    return node_info(
+        node,
+        path=ticket.path,
+        bits=ticket.bits,
+        owner_id=ticket.owner_id,
+        parent_encrypted=ticket.parent_encrypted,
+        mounted=ticket.mounted,
+    )
 
 
 async def _check_again(view: View, ticket: PutTicket, parent: Node, before: Node | None, rule: LockRule) -> None:

@@ -14,10 +14,9 @@ from candado.errors import (
     CandadoError,
     LimitExceededError,
     NotFoundError,
-    QuotaExceededError,
 )
 from candado.ports.server import Rows
-from candado.server.guard import ensure_home, guarded_write, space_of
+from candado.server.guard import ensure_home, guarded_write, refuse_growth, space_of
 from candado.server.model import Backend, ChunkInfo, NodeInfo, Part, Principal
 from candado.server.spread import discard_content
 from candado.server.staging import LockRule, session_of
@@ -98,8 +97,7 @@ class Uploads:
         count, used, quota = await self._backend.database.read(work)
         if count >= self._backend.settings.chunks_max:
             raise LimitExceededError(f"an upload has at most {self._backend.settings.chunks_max} chunks")
-        if quota is not None and used + (length or 0) > quota:
-            raise QuotaExceededError("the quota of this storage is used up", path=transfer)
+        refuse_growth(used, quota, max(1, length or 0))
 
     async def put_chunk(
         self,
