@@ -196,8 +196,20 @@ class WriteSession:
 
         return await self._store(path, send, may_replace=replace)
 
+    async def copy_files(self, items: Sequence[tuple[RemoteEntry, str]]) -> list[Written | CandadoError]:
+        """Copy many remote files to the paths beside them; faults of one file as in ``put_files``."""
+
+        async def one(item: tuple[RemoteEntry, str]) -> Written | CandadoError:
+            try:
+                return await self.copy_file(*item)
+            except PER_FILE_ERRORS as error:
+                error.path = error.path or item[1]
+                return error
+
+        return await commit.bounded(one, items, self._transfers)
+
     async def copy_file(self, entry: RemoteEntry, path: str) -> Written:
-        """Copy a remote file to ``path``, sealed under a fresh key; AlreadyExistsError, OpenFailedError."""
+        """Copy a remote file to ``path``, sealed under a fresh key; nothing is overwritten. OpenFailedError."""
 
         async def send(remote_path: str) -> SealedUpload:
             return await copy_body(self.account, entry, remote_path, token=self._lock.token, progress=self._progress)

@@ -9,8 +9,9 @@ in a private spool; only a caller that got the spool back, that is after the tag
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from candado.client.bodies import PIECE_BYTES, CopyBody, FileBody, MemoryFile, Progress, ProgressEvent
@@ -19,7 +20,6 @@ from candado.crypto.filebody import (
     BodyOpener,
     open_body,
     seal_body,
-    sealed_size,
 )
 from candado.errors import (
     CandadoError,
@@ -47,8 +47,10 @@ __all__ = [
     "SealedUpload",
     "Source",
     "TreeSource",
+    "check_body",
     "copy_body",
     "download",
+    "even_pieces",
     "read_bytes",
     "upload",
 ]
@@ -284,9 +286,8 @@ async def download(
 
 
 async def _get_small(account: "Account", entry: "RemoteEntry") -> bytes:
-    sealed = sealed_size(entry.size_bytes)
     try:
-        body = await account.remote.get_bytes(entry.remote_path, size_max=sealed)
+        body = await account.remote.get_bytes(entry.remote_path, size_max=entry.stored_bytes)
     except NotFoundError as error:
         raise _missing(account, entry) from error
     if entry.entry is None:
@@ -301,7 +302,7 @@ async def _get_small(account: "Account", entry: "RemoteEntry") -> bytes:
 
 async def _get_big(account: "Account", entry: "RemoteEntry", spool: "Spool", progress: Progress | None) -> None:
     assert entry.entry is not None
-    sealed = sealed_size(entry.size_bytes)
+    sealed = entry.stored_bytes
     opener = BodyOpener(entry.entry.key, entry.entry.nonce, sealed)
     out = bytearray(2 * PIECE_BYTES + 32)
     tail = b""
@@ -344,6 +345,43 @@ async def _get_big(account: "Account", entry: "RemoteEntry", spool: "Spool", pro
             # The thread must not write into a spool that is being thrown away.
             await asyncio.wait([pending])
     _check_tag(account, entry, tail)
+
+
+async def check_body(account: "Account", entry: "RemoteEntry") -> list[bytes]:
+    """Fetch a whole body and verify its tag without keeping it; SHA-256 of every MiB of ciphertext.
+
+    As ``read_bytes``.
+    """
+    assert entry.entry is not None
+    opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)
+    out = memoryview(bytearray(PIECE_BYTES + 32))
+    marks: list[bytes] = []
+
+    def take(piece: bytes) -> bytes:
+        opener.update_into(piece, out)
+        return sha256(piece).digest()
+
+    try:
+        async for piece in even_pieces(account.remote.get(entry.remote_path, size_expected=entry.stored_bytes)):
+            marks.append(await asyncio.to_thread(take, piece))
+        opener.finish()
+    except NotFoundError as error:
+        raise _missing(account, entry) from error
+    except (OpenFailedError, MalformedError) as error:
+        raise await _tag_failure(account, entry) from error
+    return marks
+
+
+async def even_pieces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of exactly 1 MiB but for the last."""
+    waiting = bytearray()
+    async for piece in pieces:
+        waiting += piece
+        while len(waiting) >= PIECE_BYTES:
+            yield bytes(waiting[:PIECE_BYTES])
+            del waiting[:PIECE_BYTES]
+    if waiting:
+        yield bytes(waiting)
 
 
 def _check_tag(account: "Account", entry: "RemoteEntry", appended: bytes) -> None:

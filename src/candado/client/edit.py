@@ -1,0 +1,349 @@
+"""Single commands: put, get, cat, mkdir, rm, mv, cp, encrypt.
+
+Layer: ``client``. Everything that writes goes through ``WriteSession`` and therefore into encrypted folders only; a
+plain folder is never written to. Paths are clear and absolute. Reports name what failed file by file; an error that
+ends the command is raised.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from candado.client.account import Account
+from candado.client.fetch import cat, get
+from candado.client.fill import Conflict, CopyReport, Filler, ItemFailure
+from candado.client.reader import FolderReader
+from candado.client.session import WriteSession
+from candado.client.transfer import Progress
+from candado.client.view import FolderView, Located, RemoteEntry, clear_path, join, split
+from candado.errors import (
+    AlreadyExistsError,
+    FolderNotEmptyError,
+    LocalNameError,
+    NotEncryptedError,
+    NotFoundError,
+    UsageError,
+)
+from candado.folder.names import check_clear_name
+from candado.ports.client import LocalTree, RemoteNode
+from candado.types import FileId
+
+__all__ = [
+    "Conflict",
+    "CopyReport",
+    "ItemFailure",
+    "PutSource",
+    "RemoveReport",
+    "cat",
+    "cp",
+    "encrypt_folder",
+    "get",
+    "mkdir",
+    "mv",
+    "put",
+    "rm",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PutSource:
+    """One thing to upload: ``path`` in a local tree (empty: all of it, as a folder), and its remote ``name``."""
+
+    tree: LocalTree
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReport:
+    """What was removed: the path, and whether it was a whole root (whose deletion was signed)."""
+
+    path: str
+    is_folder: bool
+    is_root: bool
+
+
+async def put(
+    account: Account,
+    sources: Sequence[PutSource],
+    target: str,
+    *,
+    conflict: Conflict = "fail",
+    transfers: int = 16,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Upload files and folders into the encrypted folder ``target``, or one file as ``target``.
+
+    ``conflict`` says what happens to a file whose name is taken: ``fail`` (reported), ``skip``, ``replace`` or
+    ``keep-both``.
+
+    Raises:
+        NotFoundError: ``target`` and its folder do not exist.
+        NotEncryptedError: it is a plain folder.
+    """
+    reader = FolderReader(account)
+    folder, rename = await _target(reader, target, single=len(sources) == 1)
+    filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
+    for source in sources:
+        name = rename or source.name
+        try:
+            check_clear_name(name)
+        except LocalNameError as error:
+            filler.failures.append(ItemFailure(join(folder.path, source.name), error))
+            continue
+        filler.add_local(source.tree, source.path, join(folder.path, name))
+    return _report(await filler.run())
+
+
+async def cp(
+    account: Account,
+    source: str,
+    target: str,
+    *,
+    recursive: bool = False,
+    conflict: Conflict = "fail",
+    transfers: int = 16,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Copy a remote file or (``recursive``) folder into another place; every body is sealed anew under a fresh key.
+
+    Raises:
+        UsageError: it is a folder and ``recursive`` is False, or a folder would be copied into itself.
+    """
+    reader = FolderReader(account)
+    found = await reader.open_path(source)
+    folder, rename = await _target(reader, target, single=True)
+    filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
+    place = join(folder.path, rename or split(source)[-1])
+    await _add_remote(reader, filler, found, place, recursive=recursive)
+    return _report(await filler.run())
+
+
+async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
+    """Make a folder inside an encrypted one; with ``parents`` also what is missing above, and an existing one is fine.
+
+    AlreadyExistsError, NotFoundError, NotEncryptedError, LocalNameError.
+    """
+    reader = FolderReader(account)
+    parts = split(path)
+    if not parts:
+        raise AlreadyExistsError(path="/")
+    if parents:
+        missing: list[str] = []
+        while True:
+            try:
+                folder = await reader.open_folder("/" + "/".join(parts))
+                break
+            except NotFoundError:
+                missing.insert(0, parts.pop())
+                if not parts:
+                    raise
+    else:
+        folder = await reader.open_folder("/" + "/".join(parts[:-1]))
+        missing = parts[-1:]
+    _need_encrypted(folder)
+    for name in missing:
+        check_clear_name(name)
+    filler = Filler(reader, folder, conflict="fail")
+    place = folder.path
+    for name in missing:
+        place = join(place, name)
+        filler.add_folder(place)
+    filler.strict_folders = not parents
+    report = await filler.run()
+    if report.failures:
+        raise report.failures[0].error
+
+
+async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveReport:
+    """Remove a file, a folder (``recursive``), or a whole root: its deletion is signed, then it is removed.
+
+    The caller has asked the person. UsageError when a folder is not empty and ``recursive`` is False; NotFoundError.
+    """
+    reader = FolderReader(account)
+    found = await reader.open_path(path)
+    if found.kind == "plain":
+        raise NotEncryptedError("This is a plain folder; candado changes encrypted ones only.", path=found.view.path)
+    filled = found.kind != "file" and (found.view.entries or found.view.missing)
+    if filled and not recursive:
+        raise UsageError(f"{clear_path(path)} is a folder with content; add --recursive to remove it all")
+    if found.kind == "root":
+        await _remove_root(reader, found.view)
+        return RemoveReport(found.view.path, is_folder=True, is_root=True)
+    path = clear_path(path)
+    if found.kind == "file":
+        _need_encrypted(found.view)
+    async with WriteSession(reader, "/" + "/".join(split(path)[:-1])) as session:
+        await session.remove(path)
+    return RemoveReport(path, is_folder=found.kind == "nested", is_root=False)
+
+
+async def _remove_root(reader: FolderReader, root: FolderView) -> None:
+    if root.deleted:
+        raise NotFoundError("The folder was deleted by a member already.", path=root.path)
+    async with WriteSession(reader, root.path) as session:
+        session.delete_root()
+
+
+async def mv(account: Account, source: str, target: str, *, progress: Progress | None = None) -> None:
+    """Rename or move a file or folder; nothing is overwritten.
+
+    Within one root the body stays on the server as it is. Between roots it is copied under fresh keys, and the
+    original is removed only after the copy was confirmed.
+
+    Raises:
+        AlreadyExistsError, NotFoundError, NotEncryptedError.
+        UsageError: the top of an encrypted folder is meant, or a folder and a place inside itself.
+    """
+    reader = FolderReader(account)
+    found = await reader.open_path(source)
+    source = clear_path(source)
+    if found.kind in {"plain", "root"} or not found.view.is_encrypted:
+        raise UsageError("only files and folders inside an encrypted folder can be moved")
+    folder, rename = await _target(reader, target, single=True)
+    place = join(folder.path, rename or split(source)[-1])
+    if place == source:
+        return
+    if place.startswith(f"{source}/"):
+        raise UsageError("a folder cannot be moved into itself")
+    if _root_id(folder) == _root_id(found.view):
+        common = _common(source, place)
+        async with WriteSession(reader, common) as session:
+            await session.move(source, place)
+        return
+    filler = Filler(reader, folder, conflict="fail", progress=progress)
+    await _add_remote(reader, filler, found, place, recursive=True)
+    report = await filler.run()
+    if report.failures:
+        raise report.failures[0].error
+    async with WriteSession(reader, "/" + "/".join(split(source)[:-1])) as session:
+        await session.remove(source)
+
+
+async def encrypt_folder(account: Account, path: str) -> FolderView:
+    """Make ``path`` the top of an encrypted folder: a new one, or an existing empty one; finishes an interrupted try.
+
+    Raises:
+        FolderNotEmptyError: there is something in it.
+        AlreadyExistsError: it is encrypted already.
+        UsageError: it would lie inside an encrypted folder.
+        NotFoundError: the folder above does not exist.
+    """
+    account.require_identity()
+    reader = FolderReader(account)
+    path = clear_path(path)
+    parts = split(path)
+    if not parts:
+        raise UsageError("the home itself cannot be encrypted")
+    for part in parts:
+        check_clear_name(part)
+    node = await _empty_folder(reader, path, parts)
+    if not node.is_encrypted:
+        await account.remote.mark_encrypted(node.file_id)
+    async with WriteSession.create_root(reader, replace(node, is_encrypted=True)) as session:
+        pass
+    return session.views[path]
+
+
+async def _empty_folder(reader: FolderReader, path: str, parts: list[str]) -> RemoteNode:
+    """The plain or half-made empty folder at ``path``, made when absent."""
+    account = reader.account
+    known = next((pin for pin in account.book.roots() if pin.path_hint == path), None)
+    try:
+        nodes = await account.remote.list_folder(path, depth=1, with_metadata=True)
+    except NotFoundError:
+        if len(parts) > 1:
+            above = await reader.open_folder("/" + "/".join(parts[:-1]))
+            _need_plain(above)
+        if known is not None:
+            # A person asks for a new folder in the place of one that is gone; the old pin stays, without its path.
+            account.store.commit(account.book.rows_folder(replace(known, path_hint="")))
+        file_id = await account.remote.make_folder(path, token=None)
+        return (await _listed(account, path, file_id))[0]
+    if nodes[0].is_encrypted and (nodes[0].metadata_text is not None or known is not None):
+        await reader.open_root(path)
+        raise AlreadyExistsError("The folder is encrypted already.", path=path) from None
+    if known is not None or account.book.folder(nodes[0].file_id) is not None:
+        await reader.open_root(path)
+    if len(parts) > 1:
+        _need_plain(await reader.open_folder("/" + "/".join(parts[:-1])))
+    if not nodes[0].is_folder:
+        raise AlreadyExistsError("There is a file of this name.", path=path)
+    if len(nodes) > 1:
+        raise FolderNotEmptyError(path=path)
+    return nodes[0]
+
+
+async def _listed(account: Account, path: str, file_id: FileId) -> list[RemoteNode]:
+    nodes = await account.remote.list_folder(path, depth=0)
+    if nodes[0].file_id != file_id:
+        raise AlreadyExistsError("Somebody made another folder of this name.", path=path)
+    return nodes
+
+
+async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[FolderView, str | None]:
+    """The folder to write into, and the new name when ``target`` names a thing that is not there yet."""
+    parts = split(target)
+    try:
+        found = await reader.open_path(target)
+    except NotFoundError:
+        if not single or not parts:
+            raise
+        folder = await reader.open_folder("/" + "/".join(parts[:-1]))
+        _need_encrypted(folder)
+        return folder, parts[-1]
+    _need_encrypted(found.view)
+    if found.kind == "file":
+        if not single:
+            raise UsageError(f"{clear_path(target)} is a file, not a folder")
+        return found.view, parts[-1]
+    return found.view, None
+
+
+async def _add_remote(reader: FolderReader, filler: Filler, found: Located, place: str, *, recursive: bool) -> None:
+    if found.kind == "file":
+        assert found.entry is not None
+        filler.add_remote(found.entry, place)
+        return
+    if not recursive:
+        raise UsageError(f"{found.view.path} is a folder; add --recursive to copy it")
+    if place == found.view.path or place.startswith(f"{found.view.path.rstrip('/')}/"):
+        raise UsageError("a folder cannot be copied into itself")
+    tree = await reader.walk(found.view)
+    filler.add_folder(place)
+    entries: list[RemoteEntry] = list(tree.entries())
+    for entry in entries:
+        inner = place + entry.path.removeprefix(found.view.path.rstrip("/"))
+        if entry.is_folder:
+            filler.add_folder(inner)
+        else:
+            filler.add_remote(entry, inner)
+
+
+def _report(filler: Filler) -> CopyReport:
+    return CopyReport(filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures)
+
+
+def _need_encrypted(view: FolderView) -> None:
+    if not view.is_encrypted:
+        raise NotEncryptedError(path=view.path)
+    if view.deleted:
+        raise NotFoundError("The folder was deleted by a member.", path=view.path)
+
+
+def _need_plain(view: FolderView) -> None:
+    if view.is_encrypted:
+        raise UsageError(f"{view.path} is inside an encrypted folder; everything in it is encrypted already")
+
+
+def _root_id(view: FolderView) -> FileId | None:
+    return None if view.root is None else view.root.file_id
+
+
+def _common(first: str, second: str) -> str:
+    """The deepest folder that holds both paths."""
+    parts: list[str] = []
+    for one, other in zip(split(first)[:-1], split(second)[:-1], strict=False):
+        if one != other:
+            break
+        parts.append(one)
+    return "/" + "/".join(parts)

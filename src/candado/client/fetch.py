@@ -1,0 +1,206 @@
+"""Get and cat: remote files to the local tree or to a pipe, nothing visible before it was verified.
+
+Layer: ``client``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from candado.client.account import Account
+from candado.client.bodies import PIECE_BYTES
+from candado.client.commit import bounded
+from candado.client.fill import Conflict, CopyReport, ItemFailure
+from candado.client.items import PER_FILE_ERRORS
+from candado.client.reader import FolderReader
+from candado.client.transfer import (
+    SMALL_BYTES_MAX,
+    Progress,
+    check_body,
+    download,
+    even_pieces,
+    read_bytes,
+)
+from candado.client.view import RemoteEntry, split
+from candado.crypto.filebody import BodyOpener
+from candado.errors import AlreadyExistsError, CandadoError, NotFoundError, PreconditionFailedError, UsageError
+from candado.folder.names import collision_key, unique_name
+from candado.ports.client import LocalStat, LocalTree, Spool
+
+__all__ = ["cat", "get"]
+
+_BATCH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    entry: RemoteEntry
+    local: str
+    expected: LocalStat | None
+
+
+async def get(
+    account: Account,
+    path: str,
+    tree: LocalTree,
+    local: str,
+    *,
+    conflict: Conflict = "fail",
+    recursive: bool = True,
+    transfers: int = 16,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Fetch a remote file as ``local``, or a folder with all below it into ``local`` (empty: the tree itself).
+
+    Finished files appear in batches, each under its name in one step. Files that fail are reported and the others go
+    on.
+
+    Raises:
+        NotFoundError: there is nothing at ``path``.
+        UsageError: it is a folder and ``recursive`` is False.
+        DiskFullError: what is finished is kept.
+    """
+    reader = FolderReader(account)
+    found = await reader.open_path(path)
+    report = CopyReport()
+    if found.entry is not None:
+        jobs = [job for job in [_job(tree, found.entry, local, conflict, report, {})] if job is not None]
+    else:
+        if not recursive:
+            raise UsageError(f"{found.view.path} is a folder; add --recursive to fetch it")
+        if found.view.deleted:
+            raise NotFoundError("The folder was deleted by a member.", path=found.view.path)
+        remote = await reader.walk(found.view)
+        jobs = _jobs(tree, list(remote.entries()), found.view.path, local, conflict, report)
+    for at in range(0, len(jobs), _BATCH):
+        await _batch(account, tree, jobs[at : at + _BATCH], report, transfers, progress)
+    return report
+
+
+def _jobs(
+    tree: LocalTree, entries: list[RemoteEntry], top: str, local: str, conflict: Conflict, report: CopyReport
+) -> list[_Job]:
+    jobs: list[_Job] = []
+    taken: dict[str, str] = {}
+    places: dict[str, str] = {top: local}
+    if local:
+        tree.make_folder(local)
+    for entry in entries:
+        parent = "/" + "/".join(split(entry.path)[:-1])
+        if parent not in places:
+            continue
+        place = f"{places[parent]}/{entry.name}" if places[parent] else entry.name
+        if not entry.is_folder:
+            job = _job(tree, entry, place, conflict, report, taken)
+            if job is not None:
+                jobs.append(job)
+            continue
+        try:
+            tree.make_folder(place)
+        except CandadoError as error:
+            report.failures.append(ItemFailure(entry.path, error))
+            continue
+        places[entry.path] = place
+        report.folders += 1
+    return jobs
+
+
+def _job(
+    tree: LocalTree, entry: RemoteEntry, local: str, conflict: Conflict, report: CopyReport, taken: dict[str, str]
+) -> _Job | None:
+    try:
+        stat = tree.stat(local)
+    except CandadoError as error:
+        report.failures.append(ItemFailure(entry.path, error))
+        return None
+    clash = taken.setdefault(collision_key(local), local)
+    if stat is None and clash == local:
+        return _Job(entry, local, None)
+    if conflict == "skip":
+        report.skipped.append(entry.path)
+        return None
+    if conflict == "replace" and stat is not None and not stat.is_folder:
+        return _Job(entry, local, stat)
+    if conflict == "keep-both":
+        folder, _, name = local.rpartition("/")
+        number = 1
+        while True:
+            other = unique_name(name, set(), label=f"remote {number}")
+            other = f"{folder}/{other}" if folder else other
+            if tree.stat(other) is None and collision_key(other) not in taken:
+                taken[collision_key(other)] = other
+                return _Job(entry, other, None)
+            number += 1
+    taken_error = AlreadyExistsError("There is already something of this name here.", path=local)
+    report.failures.append(ItemFailure(entry.path, taken_error))
+    return None
+
+
+async def _batch(
+    account: Account,
+    tree: LocalTree,
+    jobs: list[_Job],
+    report: CopyReport,
+    transfers: int,
+    progress: Progress | None,
+) -> None:
+    spools: list[tuple[_Job, Spool]] = []
+
+    async def fetch(job: _Job) -> None:
+        try:
+            spools.append((job, await download(account, job.entry, tree, progress=progress)))
+        except PER_FILE_ERRORS as error:
+            report.failures.append(ItemFailure(job.entry.path, error))
+
+    try:
+        await bounded(fetch, jobs, transfers)
+    except BaseException:
+        for _, spool in spools:
+            spool.discard()
+        raise
+    items = [(spool, job.local, job.entry.mtime_seconds, job.expected) for job, spool in spools]
+    results = await asyncio.to_thread(tree.publish, items)
+    for (job, _), result in zip(spools, results, strict=True):
+        if isinstance(result, LocalStat):
+            report.files += 1
+            report.bytes += job.entry.size_bytes
+        elif isinstance(result, CandadoError):
+            report.failures.append(ItemFailure(job.entry.path, result))
+        else:
+            raise result
+
+
+async def cat(account: Account, path: str, write: Callable[[bytes], None]) -> int:
+    """Hand the content of a remote file to ``write``, in pieces none of which is unverified; the number of bytes.
+
+    A file above 1 MiB is fetched twice: first to check its tag, keeping a hash of every piece, then to hand out the
+    pieces that still have their hash. So nothing is stored and memory does not depend on the size.
+
+    Raises:
+        NotFoundError, OpenFailedError: nothing was handed out.
+        PreconditionFailedError: the file changed between the two times; what was handed out is a true beginning.
+    """
+    found = await FolderReader(account).open_path(path)
+    entry = found.entry
+    if entry is None:
+        raise UsageError(f"{found.view.path} is a folder")
+    if entry.size_bytes <= SMALL_BYTES_MAX:
+        write(await read_bytes(account, entry))
+        return entry.size_bytes
+    if entry.entry is None:
+        async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
+            write(piece)
+        return entry.size_bytes
+    marks = await check_body(account, entry)
+    opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)
+    out = bytearray(PIECE_BYTES + 32)
+    at = 0
+    async for piece in even_pieces(account.remote.get(entry.remote_path, size_expected=entry.stored_bytes)):
+        if at >= len(marks) or sha256(piece).digest() != marks[at]:
+            raise PreconditionFailedError("The file changed while it was read.", path=entry.path)
+        count = opener.update_into(piece, memoryview(out))
+        write(bytes(out[:count]))
+        at += 1
+    return entry.size_bytes

@@ -1,0 +1,223 @@
+"""Fill an encrypted folder with files and folders, in as few write sessions as the server allows.
+
+Layer: ``client``. Our own server takes a whole tree in one session. On others a folder that was made in a session
+can be filled in the next one, so a tree costs one session a level. Big sets are split, so that an interruption loses
+little.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
+from candado.client.reader import FolderReader
+from candado.client.session import WriteSession
+from candado.client.transfer import Progress, TreeSource
+from candado.client.view import FolderView, RemoteEntry, join, split
+from candado.errors import AlreadyExistsError, CandadoError, LocalNameError
+from candado.folder.names import check_clear_name, collision_key, unique_name
+from candado.ports.client import LocalTree
+
+__all__ = ["Conflict", "CopyReport", "Filler", "ItemFailure"]
+
+Conflict = Literal["fail", "skip", "replace", "keep-both"]
+
+_FILES_MAX: Final = 5000
+_BYTES_MAX: Final = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFailure:
+    """One file that was left out, and why."""
+
+    path: str
+    error: CandadoError
+
+
+@dataclass(slots=True)
+class CopyReport:
+    """What a transfer did; ``failures`` are the files that were left out."""
+
+    files: int = 0
+    folders: int = 0
+    bytes: int = 0
+    skipped: list[str] = field(default_factory=list[str])
+    failures: list[ItemFailure] = field(default_factory=list[ItemFailure])
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    size_bytes: int
+    local: TreeSource | None
+    remote: RemoteEntry | None
+
+
+class Filler:
+    """Collects what shall be in a folder, then puts it there.
+
+    Args:
+        reader: of the account.
+        folder: an encrypted folder that exists; everything goes below it.
+        conflict: what happens to a file whose name is taken.
+    """
+
+    def __init__(
+        self,
+        reader: FolderReader,
+        folder: FolderView,
+        *,
+        conflict: Conflict,
+        transfers: int = 16,
+        progress: Progress | None = None,
+    ) -> None:
+        self._reader = reader
+        self._folder = folder
+        self._conflict = conflict
+        self._transfers = transfers
+        self._progress = progress
+        self._folders: dict[str, None] = {}
+        self._files: list[_File] = []
+        self.strict_folders = False
+        self.files = 0
+        self.folders = 0
+        self.bytes = 0
+        self.skipped: list[str] = []
+        self.failures: list[ItemFailure] = []
+
+    # --- collecting -------------------------------------------------------------------------------------------
+
+    def add_folder(self, path: str) -> None:
+        """A folder that shall exist."""
+        self._folders.setdefault(path)
+
+    def add_local(self, tree: LocalTree, local: str, path: str) -> None:
+        """A local file or, with all below it, a folder; what the tree leaves out is reported by the tree."""
+        stat = tree.stat(local) if local else None
+        if local and stat is None:
+            self.failures.append(ItemFailure(path, LocalNameError("There is no such local file.", path=local)))
+            return
+        if stat is not None and not stat.is_folder:
+            self._files.append(_File(path, stat.size_bytes, TreeSource(tree, local), None))
+            return
+        self.add_folder(path)
+        prefix = f"{local}/" if local else ""
+        for inner, found in sorted(tree.scan().items()):
+            if not inner.startswith(prefix):
+                continue
+            place = join(path, inner.removeprefix(prefix))
+            if not self._is_possible(place):
+                continue
+            if found.is_folder:
+                self.add_folder(place)
+            else:
+                self._files.append(_File(place, found.size_bytes, TreeSource(tree, inner), None))
+
+    def add_remote(self, entry: RemoteEntry, path: str) -> None:
+        """A remote file, to be copied under a fresh key."""
+        self._files.append(_File(path, entry.size_bytes, None, entry))
+
+    def _is_possible(self, path: str) -> bool:
+        try:
+            check_clear_name(path.rpartition("/")[2])
+        except LocalNameError as error:
+            self.failures.append(ItemFailure(path, error))
+            return False
+        return True
+
+    # --- filling ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> "Filler":
+        """Put everything in place; returns itself, with the counts and the failures."""
+        made: set[str] = set()
+        files = self._files
+        while True:
+            fresh: set[str] = set()
+            rest: list[_File] = []
+            async with WriteSession(
+                self._reader, self._folder.path, transfers=self._transfers, progress=self._progress
+            ) as session:
+                for path in sorted(self._folders.keys() - made, key=lambda item: (len(split(item)), item)):
+                    if not session.one_session and _parent(path) in fresh:
+                        continue
+                    if await self._make(session, path):
+                        fresh.add(path)
+                    made.add(path)
+                blocked = set() if session.one_session else fresh | (self._folders.keys() - made)
+                ready = [item for item in files if _parent(item.path) not in blocked]
+                rest = [item for item in files if _parent(item.path) in blocked]
+                batch, later = _cut(ready)
+                await self._send(session, batch)
+                rest += later
+            files = rest
+            if not files and not self._folders.keys() - made:
+                return self
+
+    async def _make(self, session: WriteSession, path: str) -> bool:
+        """Make one folder; False when it is there already or cannot be made."""
+        try:
+            names = await session.names(_parent(path))
+            if names.get(path.rpartition("/")[2]) and not self.strict_folders:
+                return False
+            await session.add_folder(path)
+        except PER_FILE_ERRORS as error:
+            self.failures.append(ItemFailure(path, error))
+            return False
+        self.folders += 1
+        return True
+
+    async def _send(self, session: WriteSession, batch: list[_File]) -> None:
+        items: list[UploadItem] = []
+        copies: list[tuple[RemoteEntry, str]] = []
+        names: dict[str, dict[str, bool]] = {}
+        for file in batch:
+            try:
+                place = await self._place(session, file.path, names)
+            except PER_FILE_ERRORS as error:
+                self.failures.append(ItemFailure(file.path, error))
+                continue
+            if place is None:
+                self.skipped.append(file.path)
+            elif file.local is not None:
+                items.append(UploadItem(place, file.local, replace=self._conflict == "replace"))
+            elif file.remote is not None:
+                copies.append((file.remote, place))
+        for item, result in zip(items, await session.put_files(items), strict=True):
+            self._count(item.path, result)
+        for (_, place), copied in zip(copies, await session.copy_files(copies), strict=True):
+            self._count(place, copied)
+
+    async def _place(self, session: WriteSession, path: str, cache: dict[str, dict[str, bool]]) -> str | None:
+        """Where a file goes as the names stand; None to skip it."""
+        parent, name = _parent(path), path.rpartition("/")[2]
+        if parent not in cache:
+            cache[parent] = await session.names(parent)
+        names = cache[parent]
+        if name in names and self._conflict == "keep-both":
+            name = unique_name(name, {collision_key(taken) for taken in names})
+        elif name in names and self._conflict == "skip":
+            return None
+        elif name in names and (self._conflict == "fail" or names[name]):
+            raise AlreadyExistsError(path=path)
+        names[name] = False
+        return join(parent, name)
+
+    def _count(self, path: str, result: Written | CandadoError) -> None:
+        if isinstance(result, CandadoError):
+            self.failures.append(ItemFailure(path, result))
+        else:
+            self.files += 1
+            self.bytes += result.size_bytes
+
+
+def _cut(files: list[_File]) -> tuple[list[_File], list[_File]]:
+    """As many files as one session takes, and the others."""
+    total = 0
+    for at, file in enumerate(files):
+        total += file.size_bytes
+        if at and (at >= _FILES_MAX or total > _BYTES_MAX):
+            return files[:at], files[at:]
+    return files, []
+
+
+def _parent(path: str) -> str:
+    return "/" + "/".join(split(path)[:-1])

@@ -1,0 +1,202 @@
+"""Sharing a root with a person, and taking it back.
+
+Layer: ``client``. Sharing is two steps that the server does not couple: the folder's metadata (new member, new
+metadata key, every nested folder sealed anew, in one session) and the share itself. The metadata goes first, so that
+a person never sees a folder that cannot be opened; when the share is then refused, the person is taken out of the
+metadata again under another new key. Taking back goes the same way: first nothing new can be read, then the share
+ends. Both may be repeated after an interruption and finish what is missing.
+"""
+
+from dataclasses import dataclass
+
+from candado.client.account import Account
+from candado.client.reader import FolderReader
+from candado.client.session import WriteSession
+from candado.client.transfer import Progress
+from candado.client.trust import Fingerprint, known_peers, peer_certificate
+from candado.client.view import FolderView
+from candado.errors import (
+    CandadoError,
+    NotEncryptedError,
+    NotFoundError,
+    UntrustedCertificateError,
+    UsageError,
+)
+from candado.folder.members import add_member, remove_member
+from candado.ports.client import RemoteShare
+from candado.types import UserId
+
+__all__ = ["Share", "ShareReport", "UnshareReport", "list_shares", "share", "unshare"]
+
+_ALL = 31
+_READ = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShareReport:
+    """What sharing did: whose key was used, whether it was compared, how many folders were sealed anew."""
+
+    path: str
+    user_id: UserId
+    fingerprint: Fingerprint
+    read_only: bool
+    rekeyed_folders: int
+    was_member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnshareReport:
+    """What taking back did, and what it cannot do.
+
+    ``readable_files`` is the number of files whose present content the person could have kept: their keys change
+    when they are written anew. Nothing that is written from now on can be read by the person.
+    """
+
+    path: str
+    user_id: UserId
+    was_member: bool
+    had_share: bool
+    rekeyed_folders: int
+    readable_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One person of one root: who can open it (``member``), whom the server lets in (``shared``), how well known."""
+
+    path: str
+    user_id: UserId
+    member: bool
+    shared: bool
+    read_only: bool
+    verified: bool
+    first_seen: float | None
+
+
+async def share(
+    account: Account,
+    path: str,
+    user_id: UserId,
+    *,
+    read_only: bool = False,
+    require_verified: bool = False,
+    progress: Progress | None = None,
+) -> ShareReport:
+    """Let a person read (and, unless ``read_only``, write) a root and everything below it.
+
+    Read-only is enforced by the server alone.
+
+    Raises:
+        PeerWithoutKeysError: the person has not set up end-to-end encryption; nothing was changed.
+        KeyChangedError, UntrustedCertificateError: the person's key is not acceptable; nothing was changed.
+        NotEncryptedError: not the top of an encrypted folder.
+        RemoteError: the server refused the share; the person was taken out of the metadata again.
+    """
+    if user_id == account.user_id:
+        raise UsageError("a folder cannot be shared with oneself")
+    reader = FolderReader(account)
+    root = await _root(reader, path)
+    certificate = await peer_certificate(account, user_id)
+    if require_verified and not _known(account, user_id).verified:
+        raise UntrustedCertificateError(f"The key of {user_id} was not compared with the person yet.")
+    wanted = _READ if read_only else _ALL
+    shares = [item for item in await account.remote.list_shares(root.path) if item.share_with == user_id]
+    assert root.folder is not None
+    member = root.folder.member(user_id)
+    was_member = member is not None and member.key_fingerprint == certificate.public_key.fingerprint_hex
+    folders = 0
+    if not was_member:
+        async with WriteSession(reader, root.path, progress=progress) as session:
+            await session.rekey(lambda state, key: add_member(state, certificate, key))
+        folders = len(session.views)
+    try:
+        await _set_share(account, root.path, user_id, wanted, shares)
+    except CandadoError:
+        if not was_member:
+            async with WriteSession(reader, root.path) as undo:
+                await undo.rekey(lambda state, key: remove_member(state, user_id, key))
+        raise
+    shown = _known(account, user_id)
+    return ShareReport(root.path, user_id, shown, read_only, folders, was_member)
+
+
+async def _set_share(
+    account: Account, path: str, user_id: UserId, permissions: int, existing: list[RemoteShare]
+) -> None:
+    fitting = [item for item in existing if item.permissions == permissions]
+    for item in existing:
+        if item not in fitting:
+            await account.remote.delete_share(item.share_id)
+    if not fitting:
+        await account.remote.create_share(path, user_id, permissions=permissions)
+
+
+async def unshare(account: Account, path: str, user_id: UserId, *, progress: Progress | None = None) -> UnshareReport:
+    """Take a root back from a person: new metadata key for everything, then the end of the share.
+
+    Raises:
+        NotFoundError: the folder is not shared with this person.
+        UsageError: it is the account's own folder and the account itself was named.
+    """
+    if user_id == account.user_id:
+        raise UsageError("the owner cannot be taken out of a folder")
+    reader = FolderReader(account)
+    root = await _root(reader, path)
+    assert root.folder is not None
+    was_member = root.folder.member(user_id) is not None
+    shares = [item for item in await account.remote.list_shares(root.path) if item.share_with == user_id]
+    if not was_member and not shares:
+        raise NotFoundError(f"The folder is not shared with {user_id}.", path=root.path)
+    folders = files = 0
+    if was_member:
+        async with WriteSession(reader, root.path, progress=progress) as session:
+            await session.rekey(lambda state, key: remove_member(state, user_id, key))
+        folders = len(session.views)
+        files = sum(len(view.folder.files) for view in session.views.values() if view.folder is not None)
+    for item in shares:
+        await account.remote.delete_share(item.share_id)
+    return UnshareReport(root.path, user_id, was_member, bool(shares), folders, files)
+
+
+async def list_shares(account: Account, path: str | None = None) -> list[Share]:
+    """Who can open which root, and whom the server lets in; the two are compared, as nobody else does it.
+
+    ``path`` None means every root in the home folder that this account owns.
+    """
+    reader = FolderReader(account)
+    if path is None:
+        roots = [entry.path for entry in await reader.roots() if entry.owner_id == account.user_id]
+    else:
+        roots = [path]
+    found: list[Share] = []
+    for root_path in roots:
+        root = await _root(reader, root_path)
+        assert root.folder is not None
+        shares = {item.share_with: item for item in await account.remote.list_shares(root.path)}
+        members = {member.user_id for member in root.folder.members} - {account.user_id}
+        peers = account.book.peers()
+        for user_id in sorted(members | shares.keys()):
+            pin, item = peers.get(user_id), shares.get(user_id)
+            found.append(
+                Share(
+                    root.path,
+                    user_id,
+                    user_id in members,
+                    item is not None,
+                    item is not None and item.permissions == _READ,
+                    pin is not None and pin.verified,
+                    None if pin is None else pin.first_seen,
+                )
+            )
+    return found
+
+
+async def _root(reader: FolderReader, path: str) -> FolderView:
+    root = await reader.open_root(path)
+    if root.deleted:
+        raise NotEncryptedError("The folder was deleted by a member.", path=root.path)
+    return root
+
+
+def _known(account: Account, user_id: UserId) -> Fingerprint:
+    return next(item for item in known_peers(account) if item.user_id == user_id)
