@@ -1,4 +1,4 @@
-"""Edits of a folder's content, and sealing it: open to sealed.
+"""Open to sealed: a folder's content made into a signed document.
 
 Layer: ``folder``; pure: nonce and time are arguments. What is written keeps to the one form that all stock clients
 read: 12-byte nonce, no users in nested documents but the root's complete key history, version 2.0 unless a public
@@ -16,10 +16,8 @@ from candado.crypto.sealing import seal_text
 from candado.encoding import encode_b64
 from candado.errors import MisuseError
 from candado.folder.model import FolderPin, Identity, Member, OpenFolder
-from candado.folder.names import check_clear_name
 from candado.formats.canonjson import JsonObject, document_digest, signed_bytes
 from candado.formats.metadata import (
-    Entry,
     FolderContent,
     SealedBlock,
     SealedUser,
@@ -42,14 +40,8 @@ __all__ = [
     "kept_drops",
     "new_content",
     "next_counter",
-    "renamed",
     "seal_nested",
     "seal_root",
-    "with_counter",
-    "with_entries",
-    "with_entry",
-    "with_folder",
-    "without",
 ]
 
 
@@ -67,7 +59,7 @@ class SealedWrite:
     folder: OpenFolder
 
 
-# --- edits ----------------------------------------------------------------------------------------------
+# --- before sealing -------------------------------------------------------------------------------------
 
 
 def new_content(*, key_checksums: tuple[str, ...] = ()) -> FolderContent:
@@ -78,65 +70,6 @@ def new_content(*, key_checksums: tuple[str, ...] = ()) -> FolderContent:
 def next_counter(current: Counter, pinned: Counter | None) -> Counter:
     """One more than the highest of the document's and the pinned counter; LimitExceededError beyond 2^53 - 1."""
     return check_counter(max(current, pinned or 0) + 1)
-
-
-def with_counter(content: FolderContent, counter: Counter) -> FolderContent:
-    """The content under another counter."""
-    return replace(content, counter=counter)
-
-
-def with_entry(content: FolderContent, sealed_name: SealedName, entry: Entry) -> FolderContent:
-    """The content with one file added or replaced; see ``with_entries``."""
-    return with_entries(content, {sealed_name: entry})
-
-
-def with_entries(content: FolderContent, entries: Mapping[SealedName, Entry]) -> FolderContent:
-    """The content with files added or replaced.
-
-    Raises:
-        LocalNameError: a clear name may not be written.
-        MisuseError: a sealed name belongs to a folder, or a file key was used before in this folder.
-    """
-    used = {entry.key for name, entry in content.files.items() if name not in entries}
-    files = dict(content.files)
-    for name, entry in entries.items():
-        check_clear_name(entry.filename)
-        if name in content.folders:
-            raise MisuseError("a file would take the sealed name of a folder")
-        if entry.key in used:
-            raise MisuseError("a file key would be used twice")
-        used.add(entry.key)
-        files[name] = entry
-    return replace(content, files=files)
-
-
-def with_folder(content: FolderContent, sealed_name: SealedName, name: str) -> FolderContent:
-    """The content with a nested folder added or given another clear name; LocalNameError, MisuseError."""
-    check_clear_name(name)
-    if sealed_name in content.files:
-        raise MisuseError("a folder would take the sealed name of a file")
-    return replace(content, folders={**content.folders, sealed_name: name})
-
-
-def without(content: FolderContent, sealed_name: SealedName) -> FolderContent:
-    """The content without a file or nested folder; MisuseError when it is not there."""
-    if sealed_name not in content.files and sealed_name not in content.folders:
-        raise MisuseError("there is nothing under this sealed name")
-    return replace(
-        content,
-        files={name: entry for name, entry in content.files.items() if name != sealed_name},
-        folders={name: clear for name, clear in content.folders.items() if name != sealed_name},
-    )
-
-
-def renamed(content: FolderContent, sealed_name: SealedName, name: str) -> FolderContent:
-    """The content with another clear name for a file or nested folder; LocalNameError, MisuseError."""
-    if sealed_name in content.folders:
-        return with_folder(content, sealed_name, name)
-    if sealed_name not in content.files:
-        raise MisuseError("there is nothing under this sealed name")
-    check_clear_name(name)
-    return replace(content, files={**content.files, sealed_name: replace(content.files[sealed_name], filename=name)})
 
 
 def kept_drops(folder: OpenFolder) -> JsonObject:
