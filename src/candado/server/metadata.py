@@ -298,8 +298,8 @@ async def _maker_of(rows: Rows, principal: Principal, file_id: int, session: str
     Stock clients flag a new folder without naming the token, so the user who holds the lock counts as its maker.
     """
     row = await rows.one(
-        "SELECT s.session, l.user_id FROM staged s JOIN locks l ON l.session = s.session"
-        " WHERE s.node_id = $1 AND s.is_new = 1 AND s.gone = 0",
+        "SELECT s.session, l.user_id FROM locks l JOIN staged s ON s.session = l.session AND s.node_id = $1"
+        " WHERE s.is_new = 1 AND s.gone = 0",
         file_id,
     )
     if row is None or (row[0] != session and row[1] != principal.user_id):

@@ -182,10 +182,8 @@ _SESSIONS = (
         created REAL NOT NULL,
         etag TEXT NOT NULL,
         checksum TEXT,
-        PRIMARY KEY (session, node_id))""",
+        PRIMARY KEY (session, node_id)) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX staged_place ON staged (session, parent_id, name) WHERE gone = 0",
-    "CREATE INDEX staged_node ON staged (node_id)",
-    "CREATE INDEX staged_parent ON staged (parent_id)",
     "CREATE INDEX staged_content ON staged (content) WHERE content IS NOT NULL",
     """CREATE TABLE folder_metadata (
         node_id INTEGER PRIMARY KEY,

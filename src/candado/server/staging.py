@@ -2,7 +2,7 @@
 
 Layer: ``server``. Functions here run inside one unit of work.
 
-Theory of operation. A session is named by the SHA-256 of its lock token. Its changes are rows of ``staged``: the state
+Theory of operation. A session is named by half the SHA-256 of its lock token. Its changes are rows of ``staged``: the state
 a node will have, or that it will be gone; ``nodes`` stays untouched. ``apply_session`` copies them in a fixed number
 of statements, ``drop_session`` only removes them. Because a lock covers its whole subtree and every other writer is
 refused there, what a session saw is what it changes: names it found free are free when it ends.
@@ -38,6 +38,7 @@ __all__ = [
     "touch_session",
 ]
 
+_SESSION_CHARS: Final = 32
 _INSERT: Final = (
     "INSERT INTO staged (session, node_id, is_new, gone, parent_id, name, is_folder, encrypted, content, part_count,"
     " size, mtime, created, etag, checksum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
@@ -150,7 +151,7 @@ def session_of(token: LockToken | None) -> str | None:
     """The name of the session a token opens; None without one."""
     if token is None or not token.reveal():
         return None
-    return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).hexdigest()[:_SESSION_CHARS]
 
 
 async def covering_locks(rows: Rows, chain: list[Node]) -> list[Lock]:

@@ -58,7 +58,9 @@ _ANY_CHILD_STAGED: Final = (
     f" UNION ALL SELECT 1 FROM nodes WHERE parent_id = $2 AND {_HIDDEN} LIMIT 1"
 )
 _ANY_CHILD: Final = (
-    "SELECT 1 FROM nodes WHERE parent_id = $1 UNION ALL SELECT 1 FROM staged WHERE parent_id = $1 AND gone = 0 LIMIT 1"
+    "SELECT 1 FROM nodes WHERE parent_id = $1"
+    " UNION ALL SELECT 1 FROM locks l JOIN staged s ON s.session = l.session WHERE s.parent_id = $1 AND s.gone = 0"
+    " LIMIT 1"
 )
 _HOME: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE owner = $1"
 _MOUNT: Final = (
