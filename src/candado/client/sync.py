@@ -173,7 +173,8 @@ class _Run:
         """The remote folder, set up when that was asked for; None when a dry run would set it up."""
         try:
             located = await self._reader.open_path(self._top_path)
-        except NotFoundError:
+        except (NotFoundError, NotEncryptedError):
+            # Absent, or its set-up was interrupted.
             if not self._options.encrypt:
                 raise
         else:
