@@ -16,7 +16,9 @@ def cases() -> Iterator[tuple[str, str]]:
     body = seal_body(FileKey(key), Nonce(nonce[:12]), plain)
     long_body = seal_body(FileKey(key), Nonce(nonce[:16]), plain)
 
-    def case(name: str, expect: str, comment: str, payload: bytes, used_key: bytes = key, used_nonce: bytes = nonce[:12]) -> tuple[str, str]:
+    def case(
+        name: str, expect: str, comment: str, payload: bytes, used_key: bytes = key, used_nonce: bytes = nonce[:12]
+    ) -> tuple[str, str]:
         return name, format_vector(
             expect=expect, source=SOURCE, comment=comment, payload=payload, key=used_key.hex(), nonce=used_nonce.hex(),
             plaintext_sha256=sha256(plain).hexdigest() if payload not in (empty, b"") else sha256(b"").hexdigest(),
@@ -27,7 +29,9 @@ def cases() -> Iterator[tuple[str, str]]:
         "first_bit_of_text": 0, "last_bit_of_text": 47 * 8 + 7, "first_bit_of_tag": 48 * 8, "last_bit_of_tag": 64 * 8 - 1,
     }  # fmt: skip
     yield case("three_blocks", "ok", "nonce of 12 bytes", body)
-    yield case("long_nonce", "ok", "nonce of 16 bytes, as phone and desktop clients write it", long_body, used_nonce=nonce[:16])
+    yield case(
+        "long_nonce", "ok", "nonce of 16 bytes, as phone and desktop clients write it", long_body, used_nonce=nonce[:16]
+    )
     yield case("empty", "ok", "an empty file is its tag", empty)
     for name, bit in flipped.items():
         bad = bytearray(body)

@@ -19,7 +19,7 @@ GOOD = {
     "largest_integers": '{"a":9007199254740991,"b":-9007199254740991,"c":0}',
     "empty": "{}",
 }
-BAD = {
+BAD: dict[str, tuple[str, str | bytes]] = {
     "key_twice": ("MalformedError", '{"users":[1],"users":[2]}'),
     "key_twice_by_escape": ("MalformedError", r'{"users":[1],"\u0075sers":[2]}'),
     "key_twice_deep": ("MalformedError", '{"a":[{"b":{"c":1,"c":1}}]}'),
@@ -59,9 +59,18 @@ def cases() -> Iterator[tuple[str, str]]:
     for name, text in GOOD.items():
         value = load_json(text, bytes_max=10_000)
         assert isinstance(value, dict)
-        assert decode_b64(signed_bytes(value).decode()) == dump_canonical({k: v for k, v in value.items() if k != "filedrop"})
-        yield name, format_vector(
-            expect="ok", source=SOURCE, comment=name.replace("_", " "), payload=text.encode(), digest=document_digest(value)
+        assert decode_b64(signed_bytes(value).decode()) == dump_canonical(
+            {k: v for k, v in value.items() if k != "filedrop"}
+        )
+        yield (
+            name,
+            format_vector(
+                expect="ok",
+                source=SOURCE,
+                comment=name.replace("_", " "),
+                payload=text.encode(),
+                digest=document_digest(value),
+            ),
         )
     for name, (expect, bad) in BAD.items():
         payload = bad.encode() if isinstance(bad, str) else bad

@@ -14,7 +14,7 @@ SHA1_RSA, SHA256_RSA, MD5_RSA, PSS, RSA = (der.oid(f"1.2.840.113549.1.1.{n}") fo
 BEGIN, END = 1_767_225_600, 2_397_859_200
 
 
-def name(*pairs: tuple[str, int, str]) -> bytes:
+def name(*pairs: tuple[int, int, str]) -> bytes:
     """A name of (last arc of 2.5.4, string tag, text) attributes, each in its own set."""
     return der.sequence(
         *(
@@ -87,7 +87,12 @@ def marked() -> int:
 
 def good() -> Iterator[tuple[str, str, bytes, str]]:
     yield "stock", "serial number 0, issuer is subject", issue("alice", "alice"), "alice"
-    yield "distinct_serial", "a serial number of 20 bytes", issue("alice", "alice", serial=der.integer((1 << 158) + 1)), "alice"
+    yield (
+        "distinct_serial",
+        "a serial number of 20 bytes",
+        issue("alice", "alice", serial=der.integer((1 << 158) + 1)),
+        "alice",
+    )
     full = name((6, 0x13, "DE"), (8, 0x0C, "Baden-Wuerttemberg"), (10, 0x0C, "Nextcloud"), (3, 0x0C, "alice"))
     yield "desktop_subject", "four more names in the subject", issue("alice", "", subject=full), "alice"
     yield "printable", "common name as PrintableString", issue("alice", "", subject=name((3, 0x13, "alice"))), "alice"
@@ -117,16 +122,42 @@ def untrusted() -> Iterator[tuple[str, str, bytes]]:
     yield "even_modulus", "an even modulus", issue("alice", "alice", spki=spki(number(2048, even=True)))
     yield "zero_modulus", "modulus 0", issue("alice", "alice", spki=spki(0))
     yield "marked_modulus", "a modulus of a faulty generator", issue("alice", "alice", spki=spki(marked()))
-    point = der.sequence(der.sequence(der.oid("1.2.840.10045.2.1"), der.oid("1.2.840.10045.3.1.7")), der.bit_string(b"\x04" + bytes(64)))
+    point = der.sequence(
+        der.sequence(der.oid("1.2.840.10045.2.1"), der.oid("1.2.840.10045.3.1.7")), der.bit_string(b"\x04" + bytes(64))
+    )
     yield "elliptic_curve", "an EC key", issue("alice", "alice", spki=point)
-    yield "rsa_pss_key", "a key bound to PSS", issue("alice", "alice", spki=der.sequence(der.sequence(PSS), der.bit_string(bytes(300))))
-    yield "no_null", "key algorithm without parameters: a second spelling of one key", issue("alice", "alice", spki=der.sequence(der.sequence(RSA), der.read_der(private_key("alice").public.spki_der).children[1].raw))
+    yield (
+        "rsa_pss_key",
+        "a key bound to PSS",
+        issue("alice", "alice", spki=der.sequence(der.sequence(PSS), der.bit_string(bytes(300)))),
+    )
+    yield (
+        "no_null",
+        "key algorithm without parameters: a second spelling of one key",
+        issue(
+            "alice",
+            "alice",
+            spki=der.sequence(der.sequence(RSA), der.read_der(private_key("alice").public.spki_der).children[1].raw),
+        ),
+    )
     yield "md5", "signature algorithm MD5", issue("alice", "alice", algorithm=der.sequence(MD5_RSA, NULL))
     yield "says_sha1", "says SHA-1, is SHA-256", issue("alice", "alice", algorithm=der.sequence(SHA1_RSA, NULL))
     yield "pss", "signature algorithm PSS", issue("alice", "alice", algorithm=der.sequence(PSS))
-    yield "critical_unknown", "a critical extension nobody knows", issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(CA, extension(99, NULL, critical=True))))
-    yield "critical_name_constraints", "critical name constraints", issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(extension(30, der.sequence(), critical=True))))
-    yield "ends_before_it_begins", "end and begin exchanged", issue("alice", "alice", begin=der.time(END), end=der.time(BEGIN))
+    yield (
+        "critical_unknown",
+        "a critical extension nobody knows",
+        issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(CA, extension(99, NULL, critical=True)))),
+    )
+    yield (
+        "critical_name_constraints",
+        "critical name constraints",
+        issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(extension(30, der.sequence(), critical=True)))),
+    )
+    yield (
+        "ends_before_it_begins",
+        "end and begin exchanged",
+        issue("alice", "alice", begin=der.time(END), end=der.time(BEGIN)),
+    )
 
 
 def refused() -> Iterator[tuple[str, str, bytes]]:
@@ -135,8 +166,14 @@ def refused() -> Iterator[tuple[str, str, bytes]]:
     yield "trailing_byte", "a byte after the structure", ok + b"\0"
     yield "twice", "two certificates", ok * 2
     yield "two_common_names", "two common names", issue("alice", "", subject=name((3, 0x0C, "bob"), (3, 0x0C, "alice")))
-    yield "same_name_twice", "the same common name twice", issue("alice", "", subject=name((3, 0x0C, "alice"), (3, 0x0C, "alice")))
-    multi = der.sequence(der.tlv(der.SET, *[der.sequence(der.oid("2.5.4.3"), der.tlv(0x0C, n)) for n in (b"alice", b"mallory")]))
+    yield (
+        "same_name_twice",
+        "the same common name twice",
+        issue("alice", "", subject=name((3, 0x0C, "alice"), (3, 0x0C, "alice"))),
+    )
+    multi = der.sequence(
+        der.tlv(der.SET, *[der.sequence(der.oid("2.5.4.3"), der.tlv(0x0C, n)) for n in (b"alice", b"mallory")])
+    )
     yield "multi_valued", "two names in one set", issue("alice", "", subject=multi)
     yield "no_common_name", "no common name", issue("alice", "", subject=name((10, 0x0C, "alice")))
     yield "empty_name", "empty common name", issue("alice", "")
@@ -144,29 +181,71 @@ def refused() -> Iterator[tuple[str, str, bytes]]:
     yield "nul", "NUL in the common name", issue("alice", "alice\0.example")
     yield "line_feed", "line feed in the common name", issue("alice", "alice\n")
     for tag, kind in ((0x14, "teletex"), (0x16, "ia5"), (0x1E, "bmp"), (0x1C, "universal"), (0x04, "octets")):
-        yield f"{kind}_string", f"common name as another string type ({kind})", issue("alice", "", subject=name((3, tag, "alice")))
-    yield "printable_with_at", "PrintableString with a character it cannot have", issue("alice", "", subject=name((3, 0x13, "alice@example")))
+        yield (
+            f"{kind}_string",
+            f"common name as another string type ({kind})",
+            issue("alice", "", subject=name((3, tag, "alice"))),
+        )
+    yield (
+        "printable_with_at",
+        "PrintableString with a character it cannot have",
+        issue("alice", "", subject=name((3, 0x13, "alice@example"))),
+    )
     bad = der.sequence(der.tlv(der.SET, der.sequence(der.oid("2.5.4.3"), der.tlv(0x0C, b"\xff"))))
     yield "not_utf_8", "UTF8String that is not UTF-8", issue("alice", "", subject=bad)
     yield "version_1", "version 1", issue("alice", "alice", version=b"", fields=b"")
     yield "version_2", "version 2", issue("alice", "alice", version=der.tlv(0xA0, der.integer(1)))
     yield "long_serial", "a serial number of 22 bytes", issue("alice", "alice", serial=der.integer(1 << 170))
-    yield "serial_in_two_ways", "a serial number with a leading zero", issue("alice", "alice", serial=b"\x02\x02\x00\x01")
-    yield "serial_minus_in_two_ways", "a serial number with leading ones", issue("alice", "alice", serial=b"\x02\x02\xff\xff")
+    yield (
+        "serial_in_two_ways",
+        "a serial number with a leading zero",
+        issue("alice", "alice", serial=b"\x02\x02\x00\x01"),
+    )
+    yield (
+        "serial_minus_in_two_ways",
+        "a serial number with leading ones",
+        issue("alice", "alice", serial=b"\x02\x02\xff\xff"),
+    )
     yield "serial_empty", "a serial number without bytes", issue("alice", "alice", serial=b"\x02\x00")
     yield "serial_as_text", "a serial number that is none", issue("alice", "alice", serial=b"\x04\x01\x00")
-    yield "algorithms_differ", "two signature algorithms", issue("alice", "alice", inner_algorithm=der.sequence(SHA1_RSA, NULL))
-    yield "algorithm_parameters", "parameters at the signature algorithm", issue("alice", "alice", algorithm=der.sequence(SHA256_RSA, der.integer(1)))
+    yield (
+        "algorithms_differ",
+        "two signature algorithms",
+        issue("alice", "alice", inner_algorithm=der.sequence(SHA1_RSA, NULL)),
+    )
+    yield (
+        "algorithm_parameters",
+        "parameters at the signature algorithm",
+        issue("alice", "alice", algorithm=der.sequence(SHA256_RSA, der.integer(1))),
+    )
     yield "time_with_zone", "a time with a zone", issue("alice", "alice", begin=der.tlv(0x17, b"2601010000+0100"))
     yield "time_without_seconds", "a time without seconds", issue("alice", "alice", begin=der.tlv(0x17, b"2601010000Z"))
     yield "no_such_day", "30 February", issue("alice", "alice", begin=der.tlv(0x17, b"260230000000Z"))
     yield "time_as_text", "a time as text", issue("alice", "alice", begin=der.tlv(0x0C, b"260101000000Z"))
     yield "extension_twice", "an extension twice", issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(CA, CA)))
     flag = der.sequence(der.oid("2.5.29.19"), b"\x01\x01\x01", der.tlv(4, NULL))
-    yield "flag_not_der", "a critical flag of another value", issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(flag)))
+    yield (
+        "flag_not_der",
+        "a critical flag of another value",
+        issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(flag))),
+    )
     yield "unique_identifier", "a field of version 2", issue("alice", "alice", fields=der.tlv(0x81, b"\0\1"))
-    yield "unused_bits", "a key with unused bits", issue("alice", "alice", spki=der.sequence(der.sequence(RSA, NULL), b"\x03\x02\x01\x00"))
-    yield "key_with_tail", "bytes after the key", issue("alice", "alice", spki=der.sequence(der.sequence(RSA, NULL), der.bit_string(der.sequence(der.integer(1), der.integer(1)) + b"\0")))
+    yield (
+        "unused_bits",
+        "a key with unused bits",
+        issue("alice", "alice", spki=der.sequence(der.sequence(RSA, NULL), b"\x03\x02\x01\x00")),
+    )
+    yield (
+        "key_with_tail",
+        "bytes after the key",
+        issue(
+            "alice",
+            "alice",
+            spki=der.sequence(
+                der.sequence(RSA, NULL), der.bit_string(der.sequence(der.integer(1), der.integer(1)) + b"\0")
+            ),
+        ),
+    )
     yield "indefinite_length", "an indefinite length", b"\x30\x80" + der.read_der(ok).children[0].raw + b"\0\0"
     yield "high_tag", "a tag of several bytes", b"\x3f\x81\x01\x00"
     yield "empty_length", "nothing after the tag", b"\x30"
@@ -202,10 +281,31 @@ def cases() -> Iterator[tuple[str, str]]:
         "foreign_letter": ok.replace("\n", "\n!", 1),
     }
     for case, text in texts.items():
-        yield f"pem_{case}", format_vector(expect="MalformedError", source=SOURCE, comment=case.replace("_", " "), user="alice", payload=text.strip())
+        yield (
+            f"pem_{case}",
+            format_vector(
+                expect="MalformedError",
+                source=SOURCE,
+                comment=case.replace("_", " "),
+                user="alice",
+                payload=text.strip(),
+            ),
+        )
     one_line = "-----BEGIN CERTIFICATE-----\n" + "".join(ok.splitlines()[1:-1]) + "\n-----END CERTIFICATE-----"
-    yield "pem_one_line", format_vector(expect="ok", source=SOURCE, comment="one single long line", user="alice", payload=one_line)
-    yield "pem_too_long", format_vector(expect="LimitExceededError", source=SOURCE, comment="more than 32 Ki characters", user="alice", payload="A" * 33_000)
+    yield (
+        "pem_one_line",
+        format_vector(expect="ok", source=SOURCE, comment="one single long line", user="alice", payload=one_line),
+    )
+    yield (
+        "pem_too_long",
+        format_vector(
+            expect="LimitExceededError",
+            source=SOURCE,
+            comment="more than 32 Ki characters",
+            user="alice",
+            payload="A" * 33_000,
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -22,20 +22,50 @@ def response(href: str, inner: str = ETAG) -> str:
 
 def listing(*responses: str) -> str:
     return (
-        '<?xml version="1.0"?>\n<d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns">' + "".join(responses) + "</d:multistatus>"
+        '<?xml version="1.0"?>\n<d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns">'
+        + "".join(responses)
+        + "</d:multistatus>"
     )
 
 
 def good() -> Iterator[tuple[str, str, str, str]]:
     """Name, comment, body, the paths found."""
     yield "root", "the root itself", listing(response(f"{ROOT}/")), "/"
-    yield "children", "a folder and two children", listing(response(f"{ROOT}/a/"), response(f"{ROOT}/a/b"), response(f"{ROOT}/a/c/")), "/a /a/b /a/c"
-    yield "escaped", "percent-encoded names", listing(response(f"{ROOT}/Gr%C3%BC%C3%9Fe%20%26%25.txt")), "/Gr\\u00fc\\u00dfe\\x20&%.txt"
+    yield (
+        "children",
+        "a folder and two children",
+        listing(response(f"{ROOT}/a/"), response(f"{ROOT}/a/b"), response(f"{ROOT}/a/c/")),
+        "/a /a/b /a/c",
+    )
+    yield (
+        "escaped",
+        "percent-encoded names",
+        listing(response(f"{ROOT}/Gr%C3%BC%C3%9Fe%20%26%25.txt")),
+        "/Gr\\u00fc\\u00dfe\\x20&%.txt",
+    )
     yield "dots_in_names", "names with dots", listing(response(f"{ROOT}/..a"), response(f"{ROOT}/a..")), "/..a /a.."
-    yield "other_status_beside", "a property that is missing", listing(response(f"{ROOT}/", ETAG + propstat("<oc:size/>", "HTTP/1.1 404 Not Found"))), "/"
-    yield "other_prefix", "another prefix for the same namespace", listing(response(f"{ROOT}/")).replace("d:", "D:").replace("xmlns:d", "xmlns:D"), "/"
+    yield (
+        "other_status_beside",
+        "a property that is missing",
+        listing(response(f"{ROOT}/", ETAG + propstat("<oc:size/>", "HTTP/1.1 404 Not Found"))),
+        "/",
+    )
+    yield (
+        "other_prefix",
+        "another prefix for the same namespace",
+        listing(response(f"{ROOT}/")).replace("d:", "D:").replace("xmlns:d", "xmlns:D"),
+        "/",
+    )
     yield "nothing", "no response", listing(), ""
-    yield "foreign_elements", "elements nobody knows are passed over", listing("<d:responsedescription>x</d:responsedescription>", response(f"{ROOT}/", ETAG + "<oc:x><d:href>/y</d:href></oc:x>")), "/"
+    yield (
+        "foreign_elements",
+        "elements nobody knows are passed over",
+        listing(
+            "<d:responsedescription>x</d:responsedescription>",
+            response(f"{ROOT}/", ETAG + "<oc:x><d:href>/y</d:href></oc:x>"),
+        ),
+        "/",
+    )
 
 
 def bad() -> Iterator[tuple[str, str, str]]:
@@ -53,22 +83,64 @@ def bad() -> Iterator[tuple[str, str, str]]:
     yield "no_href", "MalformedError", listing(f"<d:response>{ETAG}</d:response>")
     yield "path_twice", "MalformedError", listing(response(f"{ROOT}/a"), response(f"{ROOT}/a/"))
     yield "two_propstats_200", "MalformedError", listing(response(f"{ROOT}/", ETAG + propstat("<oc:size>1</oc:size>")))
-    yield "same_property_200_and_404", "MalformedError", listing(response(f"{ROOT}/", ETAG + propstat("<d:getetag/>", "HTTP/1.1 404 Not Found")))
-    yield "property_twice", "MalformedError", listing(response(f"{ROOT}/", propstat("<oc:size>1</oc:size><oc:size>2</oc:size>")))
-    yield "two_props", "MalformedError", listing(response(f"{ROOT}/", f"<d:propstat><d:prop><oc:size/></d:prop><d:prop><oc:size/></d:prop><d:status>{OK}</d:status></d:propstat>"))
+    yield (
+        "same_property_200_and_404",
+        "MalformedError",
+        listing(response(f"{ROOT}/", ETAG + propstat("<d:getetag/>", "HTTP/1.1 404 Not Found"))),
+    )
+    yield (
+        "property_twice",
+        "MalformedError",
+        listing(response(f"{ROOT}/", propstat("<oc:size>1</oc:size><oc:size>2</oc:size>"))),
+    )
+    yield (
+        "two_props",
+        "MalformedError",
+        listing(
+            response(
+                f"{ROOT}/",
+                f"<d:propstat><d:prop><oc:size/></d:prop><d:prop><oc:size/></d:prop><d:status>{OK}</d:status></d:propstat>",
+            )
+        ),
+    )
     yield "only_404", "MalformedError", listing(response(f"{ROOT}/", propstat("<oc:size/>", "HTTP/1.1 404 Not Found")))
     yield "no_propstat", "MalformedError", listing(response(f"{ROOT}/", ""))
-    yield "status_of_the_response", "MalformedError", listing(response(f"{ROOT}/", "<d:status>HTTP/1.1 423 Locked</d:status>"))
+    yield (
+        "status_of_the_response",
+        "MalformedError",
+        listing(response(f"{ROOT}/", "<d:status>HTTP/1.1 423 Locked</d:status>")),
+    )
     yield "no_status", "MalformedError", listing(response(f"{ROOT}/", "<d:propstat><d:prop/></d:propstat>"))
-    yield "two_statuses", "MalformedError", listing(response(f"{ROOT}/", f"<d:propstat><d:prop/><d:status>{OK}</d:status><d:status>{OK}</d:status></d:propstat>"))
-    for name, status in (("2000", "HTTP/1.1 2000"), ("words", "OK"), ("empty", ""), ("other_protocol", "ICAP/1.0 200 OK")):
+    yield (
+        "two_statuses",
+        "MalformedError",
+        listing(
+            response(
+                f"{ROOT}/", f"<d:propstat><d:prop/><d:status>{OK}</d:status><d:status>{OK}</d:status></d:propstat>"
+            )
+        ),
+    )
+    for name, status in (
+        ("2000", "HTTP/1.1 2000"),
+        ("words", "OK"),
+        ("empty", ""),
+        ("other_protocol", "ICAP/1.0 200 OK"),
+    ):
         yield f"status_{name}", "MalformedError", listing(response(f"{ROOT}/", propstat("<oc:size/>", status)))
-    yield "status_in_another_namespace", "MalformedError", listing(response(f"{ROOT}/", f"<d:propstat><d:prop/><oc:status>{OK}</oc:status></d:propstat>"))
+    yield (
+        "status_in_another_namespace",
+        "MalformedError",
+        listing(response(f"{ROOT}/", f"<d:propstat><d:prop/><oc:status>{OK}</oc:status></d:propstat>")),
+    )
     yield "other_namespace", "MalformedError", listing(response(f"{ROOT}/")).replace('"DAV:"', '"dav:"')
     yield "no_namespace", "MalformedError", "<multistatus/>"
     yield "other_root", "MalformedError", '<d:error xmlns:d="DAV:"/>'
-    yield "doctype", "MalformedError", '<!DOCTYPE x>' + listing().split("\n", 1)[1]
-    yield "entity", "MalformedError", '<!DOCTYPE d:multistatus [<!ENTITY a "b">]>' + listing(response("&a;")).split("\n", 1)[1]
+    yield "doctype", "MalformedError", "<!DOCTYPE x>" + listing().split("\n", 1)[1]
+    yield (
+        "entity",
+        "MalformedError",
+        '<!DOCTYPE d:multistatus [<!ENTITY a "b">]>' + listing(response("&a;")).split("\n", 1)[1],
+    )
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     yield "billion_laughs", "MalformedError", f'<!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><x>&l9;</x>'
     yield "external_entity", "MalformedError", '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><x>&a;</x>'

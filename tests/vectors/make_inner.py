@@ -32,14 +32,44 @@ def good() -> Iterator[tuple[str, str, Any, str]]:
     yield "no_deleted", "desktop clients leave it out", document(deleted=MISSING), "7 1 1 0"
     yield "deleted", "a deleted folder", document(deleted=True), "7 1 1 0"
     yield "no_files", "members left out", document(files=MISSING, folders=MISSING, keyChecksums=MISSING), "7 0 0 0"
-    yield "unknown_members", "unknown members at both levels", document(files={FILE: entry(color="red", filesize=3)}, theme={"a": [1]}), "7 1 1 0"
+    yield (
+        "unknown_members",
+        "unknown members at both levels",
+        document(files={FILE: entry(color="red", filesize=3)}, theme={"a": [1]}),
+        "7 1 1 0",
+    )
     yield "largest_counter", "counter 2^53 - 1", document(counter=2**53 - 1), f"{2**53 - 1} 1 1 0"
-    yield "old_nonce_name", "initializationVector", document(files={FILE: entry(nonce=MISSING, initializationVector=b64("n", 16))}), "7 1 1 0"
-    yield "both_nonce_names", "both, equal", document(files={FILE: entry(initializationVector=b64("file nonce", 12))}), "7 1 1 0"
+    yield (
+        "old_nonce_name",
+        "initializationVector",
+        document(files={FILE: entry(nonce=MISSING, initializationVector=b64("n", 16))}),
+        "7 1 1 0",
+    )
+    yield (
+        "both_nonce_names",
+        "both, equal",
+        document(files={FILE: entry(initializationVector=b64("file nonce", 12))}),
+        "7 1 1 0",
+    )
     yield "no_mimetype", "no MIME type", document(files={FILE: entry(mimetype=MISSING)}), "7 1 1 0"
-    yield "folder_mimetype", "a file with the MIME type of a folder stays a file", document(files={FILE: entry(mimetype="httpd/unix-directory")}), "7 1 1 0"
-    yield "phone_identifier", "E2EE and 32 upper-case digits", document(files={"E2EE" + FILE.upper(): entry()}), "7 1 1 0"
-    yield "latin_1", "not UTF-8: written by a web client", json.dumps(document(), ensure_ascii=False).encode("latin-1"), "7 1 1 0"
+    yield (
+        "folder_mimetype",
+        "a file with the MIME type of a folder stays a file",
+        document(files={FILE: entry(mimetype="httpd/unix-directory")}),
+        "7 1 1 0",
+    )
+    yield (
+        "phone_identifier",
+        "E2EE and 32 upper-case digits",
+        document(files={"E2EE" + FILE.upper(): entry()}),
+        "7 1 1 0",
+    )
+    yield (
+        "latin_1",
+        "not UTF-8: written by a web client",
+        json.dumps(document(), ensure_ascii=False).encode("latin-1"),
+        "7 1 1 0",
+    )
     yield "utf_8", "UTF-8 without escapes", json.dumps(document(), ensure_ascii=False).encode(), "7 1 1 0"
     unusable: dict[str, dict[str, Any]] = {
         "name_empty": {"filename": ""}, "name_dot": {"filename": "."}, "name_dots": {"filename": ".."}, "name_up": {"filename": "../x"},
@@ -51,14 +81,39 @@ def good() -> Iterator[tuple[str, str, Any, str]]:
         "two_nonces": {"initializationVector": b64("other", 12)}, "chunked": {"chunked": True},
     }  # fmt: skip
     for name, change in unusable.items():
-        yield f"skipped_{name}", "the entry is left out, the folder goes on", document(files={FILE: entry(**change), "b" * 32: entry()}), "7 1 1 1"
-    for name, identifier in (("up", ".."), ("slash", "a/b"), ("percent", "a%2fb"), ("query", "a?b"), ("long", "a" * 65), ("empty", ""), ("suffix", "a.e2e-to-save")):
-        yield f"skipped_identifier_{name}", "a bad identifier", document(files={identifier: entry(), FILE: entry()}, folders={identifier: "x", FOLDER: "y"}), "7 1 1 2"
+        yield (
+            f"skipped_{name}",
+            "the entry is left out, the folder goes on",
+            document(files={FILE: entry(**change), "b" * 32: entry()}),
+            "7 1 1 1",
+        )
+    for name, identifier in (
+        ("up", ".."),
+        ("slash", "a/b"),
+        ("percent", "a%2fb"),
+        ("query", "a?b"),
+        ("long", "a" * 65),
+        ("empty", ""),
+        ("suffix", "a.e2e-to-save"),
+    ):
+        yield (
+            f"skipped_identifier_{name}",
+            "a bad identifier",
+            document(files={identifier: entry(), FILE: entry()}, folders={identifier: "x", FOLDER: "y"}),
+            "7 1 1 2",
+        )
     yield "skipped_folder_name", "a bad name of a folder", document(folders={FOLDER: "..", "b" * 32: "x"}), "7 1 1 1"
 
 
 def bad() -> Iterator[tuple[str, str, Any]]:
-    for name, value in (("text", "12"), ("true", True), ("null", None), ("fraction", 1.5), ("list", []), ("missing", MISSING)):
+    for name, value in (
+        ("text", "12"),
+        ("true", True),
+        ("null", None),
+        ("fraction", 1.5),
+        ("list", []),
+        ("missing", MISSING),
+    ):
         yield f"counter_{name}", "MalformedError", document(counter=value)
     yield "counter_negative", "LimitExceededError", document(counter=-1)
     for power in (53, 63, 64):
@@ -78,10 +133,20 @@ def bad() -> Iterator[tuple[str, str, Any]]:
     yield "alias_number", "MalformedError", document(files={FILE: entry(initializationVector=1)})
     for name, value in (("number", 1), ("null", None), ("object", {})):
         yield f"folder_{name}", "MalformedError", document(folders={FOLDER: value})
-    for name, value in (("text", "ab" * 32), ("short", ["ab"]), ("upper_case", ["AB" * 32]), ("number", [1]), ("line_feed", ["ab" * 32 + "\n"])):
+    for name, value in (
+        ("text", "ab" * 32),
+        ("short", ["ab"]),
+        ("upper_case", ["AB" * 32]),
+        ("number", [1]),
+        ("line_feed", ["ab" * 32 + "\n"]),
+    ):
         yield f"checksums_{name}", "MalformedError", document(keyChecksums=value)
     yield "list", "MalformedError", []
-    yield "entry_twice", "MalformedError", json.dumps(document()).replace('"filename"', '"filename":"a","filename"').encode()
+    yield (
+        "entry_twice",
+        "MalformedError",
+        json.dumps(document()).replace('"filename"', '"filename":"a","filename"').encode(),
+    )
     yield "half_a_surrogate", "MalformedError", json.dumps(document()).replace("plan.txt", "\\ud800").encode()
 
 

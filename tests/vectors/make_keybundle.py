@@ -44,12 +44,39 @@ def cases() -> Iterator[tuple[str, str]]:
     yield case("transition", "ok", "SHA-1, 600,000", join_wrapped(bundle(inner, "sha1", 600_000, NONCE[:12])))
     yield case("long_nonce", "ok", "nonce of 16 bytes", join_wrapped(bundle(inner, "sha1", 1024, NONCE)))
     yield case("old_separator", "ok", "fields joined by base64 of |", plain.replace("|", "fA=="))
-    yield case("numbered_words", "ok", "words as a person pastes them", plain, " ".join(f"{n}. {w.upper()}" for n, w in enumerate(WORDS.split(), 1)))
-    yield case("pem_65_columns", "ok", "65 columns, no final newline", join_wrapped(bundle(encode_b64((wide + "\n-----END PRIVATE KEY-----").encode()).encode(), *weak)))
-    yield case("inner_with_line_breaks", "ok", "inner base64 in lines", join_wrapped(bundle(base64.encodebytes(pem.encode()), *weak)))
+    yield case(
+        "numbered_words",
+        "ok",
+        "words as a person pastes them",
+        plain,
+        " ".join(f"{n}. {w.upper()}" for n, w in enumerate(WORDS.split(), 1)),
+    )
+    yield case(
+        "pem_65_columns",
+        "ok",
+        "65 columns, no final newline",
+        join_wrapped(bundle(encode_b64((wide + "\n-----END PRIVATE KEY-----").encode()).encode(), *weak)),
+    )
+    yield case(
+        "inner_with_line_breaks",
+        "ok",
+        "inner base64 in lines",
+        join_wrapped(bundle(base64.encodebytes(pem.encode()), *weak)),
+    )
     yield case("wrong_word", "WrongMnemonicError", "one word differs", plain, WORDS.replace("ocean", "oceans"))
-    yield case("words_in_another_order", "WrongMnemonicError", "two words exchanged", plain, WORDS.replace("canal ripple", "ripple canal"))
-    yield case("altered", "WrongMnemonicError", "one bit of the ciphertext differs", f"{'A' if a[0] != 'A' else 'B'}{a[1:]}|{b}|{c}")
+    yield case(
+        "words_in_another_order",
+        "WrongMnemonicError",
+        "two words exchanged",
+        plain,
+        WORDS.replace("canal ripple", "ripple canal"),
+    )
+    yield case(
+        "altered",
+        "WrongMnemonicError",
+        "one bit of the ciphertext differs",
+        f"{'A' if a[0] != 'A' else 'B'}{a[1:]}|{b}|{c}",
+    )
     yield case("fields_exchanged", "MalformedError", "nonce and salt exchanged", f"{a}|{c}|{b}")
     yield case("two_fields", "MalformedError", "the salt is missing", f"{a}|{b}")
     yield case("four_fields", "MalformedError", "a field too many", f"{plain}|{c}")
@@ -61,9 +88,24 @@ def cases() -> Iterator[tuple[str, str]]:
     yield case("old_separator_without_salt", "MalformedError", "too short for any reading", a + "fA==" + b)
     yield case("nothing", "MalformedError", "empty text", "")
     yield case("too_long", "LimitExceededError", "more than 32 Ki characters", "A" * 33_000)
-    yield case("inner_is_der", "MalformedError", "the words fit, inside is DER instead of PEM", join_wrapped(bundle(pkcs8, *weak)))
-    yield case("inner_is_pem", "MalformedError", "the words fit, inside is PEM not in base64", join_wrapped(bundle(pem.encode(), *weak)))
-    yield case("inconsistent_key", "MalformedError", "the words fit, the coefficient of the key does not", join_wrapped(bundle(encode_b64(pem_encode("PRIVATE KEY", bytes(damaged)).encode()).encode(), *weak)))
+    yield case(
+        "inner_is_der",
+        "MalformedError",
+        "the words fit, inside is DER instead of PEM",
+        join_wrapped(bundle(pkcs8, *weak)),
+    )
+    yield case(
+        "inner_is_pem",
+        "MalformedError",
+        "the words fit, inside is PEM not in base64",
+        join_wrapped(bundle(pem.encode(), *weak)),
+    )
+    yield case(
+        "inconsistent_key",
+        "MalformedError",
+        "the words fit, the coefficient of the key does not",
+        join_wrapped(bundle(encode_b64(pem_encode("PRIVATE KEY", bytes(damaged)).encode()).encode(), *weak)),
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ def root() -> dict[str, Any]:
     return {
         "metadata": {"authenticationTag": encode_b64(tag), "ciphertext": b64("sealed", 300), "nonce": b64("nonce", 12)},
         "users": [
-            {"certificate": pem_encode("CERTIFICATE", issue(name, name)), "encryptedMetadataKey": b64(name, 256), "userId": name}
+            {
+                "certificate": pem_encode("CERTIFICATE", issue(name, name)),
+                "encryptedMetadataKey": b64(name, 256),
+                "userId": name,
+            }
             for name in ("alice", "bob")
         ],
         "version": "2.0",
@@ -60,16 +64,36 @@ def good() -> Iterator[tuple[str, str, str, str]]:
     block = root()["metadata"]
     nested = {"metadata": block, "version": "2.0"}
     yield "root", "as we write it", json.dumps(root(), sort_keys=True), "2.0 alice,bob - -"
-    yield "indented", "indented, other order of members", json.dumps(dict(reversed(root().items())), indent=2), "2.0 alice,bob - -"
+    yield (
+        "indented",
+        "indented, other order of members",
+        json.dumps(dict(reversed(root().items())), indent=2),
+        "2.0 alice,bob - -",
+    )
     yield "nested", "nested folder", json.dumps(nested), "2.0 none - -"
     yield "nested_empty_users", "nested folder of a phone client", json.dumps({**nested, "users": []}), "2.0 empty - -"
     suffixed = {**block, "ciphertext": block["ciphertext"] + "|" + block["nonce"]}
-    yield "nonce_suffix", "nonce appended to the ciphertext", json.dumps({**nested, "metadata": suffixed}), "2.0 none - -"
+    yield (
+        "nonce_suffix",
+        "nonce appended to the ciphertext",
+        json.dumps({**nested, "metadata": suffixed}),
+        "2.0 none - -",
+    )
     yield "nonce_of_16", "nonce of 16 bytes", edited("metadata.nonce", b64("nonce", 16)), "2.0 alice,bob - -"
     for version in ("2", 2, "2.1"):
         shown = "2.1" if version == "2.1" else "2.0"
-        yield f"version_{version}_{type(version).__name__}".replace(".", "_"), f"version {version!r}", edited("version", version), f"{shown} alice,bob - -"
-    yield "link_visitor", "a public link among the users", edited("users.1.userId", "s:Yx3kPq"), "2.0 alice,s:Yx3kPq - -"
+        yield (
+            f"version_{version}_{type(version).__name__}".replace(".", "_"),
+            f"version {version!r}",
+            edited("version", version),
+            f"{shown} alice,bob - -",
+        )
+    yield (
+        "link_visitor",
+        "a public link among the users",
+        edited("users.1.userId", "s:Yx3kPq"),
+        "2.0 alice,s:Yx3kPq - -",
+    )
     yield "drop", "one arrival", json.dumps({**root(), "filedrop": {DROP: drop()}}), f"2.0 alice,bob {DROP} -"
     for name, value in (("object", {}), ("list", []), ("null", None)):
         yield f"drop_empty_{name}", "no arrivals", json.dumps({**root(), "filedrop": value}), "2.0 alice,bob - -"
@@ -79,7 +103,12 @@ def good() -> Iterator[tuple[str, str, str, str]]:
         "empty_key": {**drop(), "users": [{"encryptedFiledropKey": "", "userId": "alice"}]}, "..": drop(), "a/b": drop(),
     }  # fmt: skip
     document = json.dumps({**root(), "filedrop": {DROP: drop(), **bad}})
-    yield "drop_bad", "arrivals that cannot be read do not block the folder", document, f"2.0 alice,bob {DROP} {','.join(bad)}"
+    yield (
+        "drop_bad",
+        "arrivals that cannot be read do not block the folder",
+        document,
+        f"2.0 alice,bob {DROP} {','.join(bad)}",
+    )
     yield "unknown_member", "a member nobody knows", edited("users.0.comment", "x"), "2.0 alice,bob - -"
 
 
@@ -137,7 +166,10 @@ def cases() -> Iterator[tuple[str, str]]:
     for name, comment, text, summary in good():
         yield name, format_vector(expect="ok", source=SOURCE, comment=comment, summary=summary, payload=text)
     for name, (expect, path, value) in BAD.items():
-        yield name, format_vector(expect=expect, source=SOURCE, comment=name.replace("_", " "), payload=edited(path, value))
+        yield (
+            name,
+            format_vector(expect=expect, source=SOURCE, comment=name.replace("_", " "), payload=edited(path, value)),
+        )
     plain = json.dumps(root(), sort_keys=True)
     texts = {
         "users_twice": plain.replace('"version"', '"users":[],"version"'),

@@ -24,7 +24,9 @@ def run_metadata(vector: Vector) -> None:
     users = "none" if sealed.users is None else ",".join(user.user_id for user in sealed.users) or "empty"
     drops = ",".join(drop.sealed_name for drop in sealed.drops) or "-"
     assert vector.fields["summary"] == f"{sealed.version} {users} {drops} {','.join(sealed.bad_drops) or '-'}"
-    again = metadata.format_sealed(sealed.version, sealed.block, sealed.users, {drop.sealed_name: drop.raw for drop in sealed.drops})
+    again = metadata.format_sealed(
+        sealed.version, sealed.block, sealed.users, {drop.sealed_name: drop.raw for drop in sealed.drops}
+    )
     assert metadata.parse_sealed(again[0]).document == again[1]
     assert metadata.parse_sealed(again[0]).block == sealed.block
 
@@ -36,7 +38,12 @@ def run_inner(vector: Vector) -> None:
     written = metadata.format_content(content)
     again = metadata.parse_content(written)
     assert metadata.format_content(again) == written
-    assert (again.counter, again.folders, again.skipped, again.extra) == (content.counter, content.folders, content.skipped, content.extra)
+    assert (again.counter, again.folders, again.skipped, again.extra) == (
+        content.counter,
+        content.folders,
+        content.skipped,
+        content.extra,
+    )
 
 
 def run_cms(vector: Vector) -> None:

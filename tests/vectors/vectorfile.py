@@ -1,11 +1,11 @@
 """One vector, one file: header lines ``name: value``, a blank line, the payload.
 
-    expect: OpenFailedError          "ok" or the one error class
-    source: where the rule stands
-    comment: what is special
-    name: value                      fields of the topic
-                                     blank line
-    payload                          text, or base64 when the field "payload" says so
+expect: OpenFailedError          "ok" or the one error class
+source: where the rule stands
+comment: what is special
+name: value                      fields of the topic
+                                 blank line
+payload                          text, or base64 when the field "payload" says so
 """
 
 import base64

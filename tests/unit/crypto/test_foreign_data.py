@@ -111,7 +111,13 @@ def documents() -> list[tuple[str, dict[str, Any], bytes, str, list[str]]]:
     web_users = [user["certificate"] for user in web["document"]["users"]]
     return [
         ("root", root["document"], b64(root["signature_base64_der"]), root["expect"]["signed_bytes_sha256"], users),
-        ("nested", nested["document"], b64(nested["signature_base64_der"]), nested["expect"]["signed_bytes_sha256"], users),
+        (
+            "nested",
+            nested["document"],
+            b64(nested["signature_base64_der"]),
+            nested["expect"]["signed_bytes_sha256"],
+            users,
+        ),
         ("web", web["document"], b64(web["signature_base64_der"]), web["expect"]["signed_bytes_sha256"], web_users),
         *(
             (name, part["document"], b64(part["signature_base64_der"]), part["signed_bytes_sha256"], own)
@@ -175,7 +181,10 @@ def test_both_members_open_the_root_and_its_nested_folder(key_name: str) -> None
     key = MetadataKey(opened.pop())
     assert key.reveal() == b64("SKdjU5I0VtZNU3PoKCKC1Q==")
     assert keywrap.key_checksum(key) == "19f63c2ace5a9e2253e5e9ca4bfc0c7f510b544724688ff6ad728a93c9e9eb57"
-    for document, expect in ((sealed, root["expect"]), (metadata.parse_sealed(json.dumps(nested["document"])), nested["expect"])):
+    for document, expect in (
+        (sealed, root["expect"]),
+        (metadata.parse_sealed(json.dumps(nested["document"])), nested["expect"]),
+    ):
         block = document.block
         content = metadata.parse_content(
             sealing.open_text(key, sealing.SealedParts(block.ciphertext, block.nonce, block.tag))
@@ -231,7 +240,9 @@ def test_the_worked_example_is_written_and_read_byte_for_byte() -> None:
     for part in (case["root"], case["nested"]):
         sealed = metadata.parse_sealed(json.dumps(part["document"]))
         assert canonjson.dump_canonical(sealed.document) == part["canonical_json"].encode()
-        inner = sealing.open_text(key, sealing.SealedParts(sealed.block.ciphertext, sealed.block.nonce, sealed.block.tag))
+        inner = sealing.open_text(
+            key, sealing.SealedParts(sealed.block.ciphertext, sealed.block.nonce, sealed.block.tag)
+        )
         assert inner == part["inner_json"].encode()
         assert metadata.format_content(metadata.parse_content(inner)) == inner
     file = case["file"]

@@ -70,7 +70,9 @@ def test_rsa_oaep_sha256(bits: int) -> None:
     assert done > 15
 
 
-@pytest.mark.parametrize("name", ["rsa_signature_2048_sha256", "rsa_signature_3072_sha256", "rsa_signature_4096_sha512"])
+@pytest.mark.parametrize(
+    "name", ["rsa_signature_2048_sha256", "rsa_signature_3072_sha256", "rsa_signature_4096_sha512"]
+)
 def test_rsa_pkcs1_signatures(name: str) -> None:
     assert SPEC is not None
     assert SPEC.submodule_search_locations
