@@ -7,7 +7,7 @@ The e2e-token goes along with every request, as stock clients do.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from candado.errors import CandadoError, LimitExceededError, MisuseError, RateLi
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Body
 
-__all__ = ["ChunkedUpload"]
+__all__ = ["ChunkedUpload", "closing_chunks"]
 
 _CHUNKS_MAX: Final = 10_000
 _ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -90,7 +90,13 @@ class ChunkedUpload:
             raise
 
     async def _send_all(self, body: Body, headers: Mapping[str, str], where: str, meanings: Meanings) -> None:
-        source = _Filler(body)
+        async with closing_chunks(body) as chunks:
+            total = await self._send_blocks(_Filler(chunks), headers, where, meanings)
+        if total != body.size_bytes:
+            raise MisuseError("a body does not have the size it announced", path=where)
+
+    async def _send_blocks(self, source: "_Filler", headers: Mapping[str, str], where: str, meanings: Meanings) -> int:
+        """Send everything block by block; the number of bytes."""
         blocks = [bytearray(self._chunk_bytes), bytearray(self._chunk_bytes)]
         sending: asyncio.Task[None] | None = None
         number = 0
@@ -110,8 +116,7 @@ class ChunkedUpload:
                 sending.cancel()
                 with contextlib.suppress(CandadoError, asyncio.CancelledError):
                     await sending
-        if source.total != body.size_bytes:
-            raise MisuseError("a body does not have the size it announced", path=where)
+        return source.total
 
     async def _send(
         self, number: int, block: memoryview, headers: Mapping[str, str], where: str, meanings: Meanings
@@ -139,11 +144,22 @@ class ChunkedUpload:
                 return
 
 
+@contextlib.asynccontextmanager
+async def closing_chunks(body: Body) -> AsyncIterator[AsyncIterator[bytes | memoryview]]:
+    """The chunks of a body; whatever it holds is let go at the end, also when they were not used up."""
+    chunks = body.chunks()
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
 class _Filler:
     """Packs the pieces of a body into blocks."""
 
-    def __init__(self, body: Body) -> None:
-        self._chunks = body.chunks()
+    def __init__(self, chunks: AsyncIterator[bytes | memoryview]) -> None:
+        self._chunks = chunks
         self._rest = memoryview(b"")
         self.total = 0
 

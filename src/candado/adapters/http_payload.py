@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
+from candado.adapters.http_chunks import closing_chunks
 from candado.adapters.http_settings import Throttle
 from candado.errors import MisuseError, TransportError
 from candado.ports.client import Body
@@ -65,20 +66,20 @@ class BodyPayload(_SlicedPayload):
             raise TransportError("the connection broke before the file was sent", outcome_known=False)
         self._consumed = True
         rest = self._body.size_bytes
-        chunks = self._body.chunks()
-        while True:
-            try:
-                chunk = await anext(chunks)
-            except StopAsyncIteration:
-                break
-            except Exception as exc:
-                self.fault = exc
-                raise
-            rest -= len(chunk)
-            if rest < 0:
-                break
-            for start in range(0, len(chunk), _SLICE_BYTES):
-                await self._send(writer, bytes(chunk[start : start + _SLICE_BYTES]))
+        async with closing_chunks(self._body) as chunks:
+            while True:
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    break
+                except Exception as exc:
+                    self.fault = exc
+                    raise
+                rest -= len(chunk)
+                if rest < 0:
+                    break
+                for start in range(0, len(chunk), _SLICE_BYTES):
+                    await self._send(writer, bytes(chunk[start : start + _SLICE_BYTES]))
         if rest != 0:
             self.fault = MisuseError("a body does not have the size it announced")
             raise self.fault

@@ -31,6 +31,7 @@ __all__ = [
     "open_account",
     "open_state",
     "open_tree",
+    "transfers_of",
 ]
 
 PLAIN_FILE_WARNING: Final = (
@@ -95,6 +96,11 @@ def http_settings(config: DeviceConfig, run: "Run") -> "HttpSettings":
         bytes_per_second=float(rate) if rate else None,
         ca_file=config.ca_file or None,
     )
+
+
+def transfers_of(run: "Run") -> int:
+    """Bodies under way at once: flag before configuration."""
+    return run.transfers or load_config(Places.of(os.environ)).transfers
 
 
 def open_state(places: Places, secret: SecretBytes) -> "SqliteState":

@@ -1,15 +1,14 @@
 """``login``, ``logout``, ``whoami``, ``status``.
 
-Layer: ``apps``. A login with a typed password is exchanged for an app password where the server makes one: the account's
-own password is not kept.
+Layer: ``apps``. A login with a typed password is exchanged for an app password where the server makes one: the
+account's own password is not kept.
 """
 
 import os
 import platform
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +18,10 @@ from candado.apps.cli.output import human_size, printable, table
 from candado.apps.cli.secrets import login_password
 from candado.errors import CandadoError, NotLoggedInError, RemoteError, SecretNeededError, TransportError, UsageError
 from candado.types import SecretBytes, SecretText
+
+if TYPE_CHECKING:
+    from candado.client.account import Account
+    from candado.ports.client import Keychain
 
 __all__ = ["login", "logout", "status", "whoami"]
 
@@ -184,7 +187,7 @@ def _show_page(page: str, *, browser: bool) -> None:
         webbrowser.open(page)
 
 
-def _move_secret(before: DeviceConfig | None, kind: str, keychain: Any, places: Places, run: Run) -> None:
+def _move_secret(before: DeviceConfig | None, kind: str, keychain: "Keychain", places: Places, run: Run) -> None:
     """Put the secret of a device that is signed in again into the keychain that was chosen now."""
     from candado.apps.wiring import keychain_of
 
@@ -203,8 +206,8 @@ def _move_secret(before: DeviceConfig | None, kind: str, keychain: Any, places: 
 def logout(run: Run, *, wipe: bool) -> None:
     r"""Sign out: the server forgets the password of this device.
 
-    With --wipe the keys, the words, the pins and the memory of past syncs on this device are destroyed. Synced files stay.
-    Without the twelve words, and without another device, encrypted folders cannot be opened any more.
+    With --wipe the keys, the words, the pins and the memory of past syncs on this device are destroyed. Synced files
+    stay. Without the twelve words, and without another device, encrypted folders cannot be opened any more.
 
     \b
     Examples:
@@ -234,7 +237,7 @@ def logout(run: Run, *, wipe: bool) -> None:
     )
 
 
-async def _sign_out(account: Any) -> None:
+async def _sign_out(account: "Account") -> None:
     try:
         await account.remote.delete_app_password()
     finally:
@@ -250,3 +253,82 @@ def _wipe(places: Places, config: DeviceConfig, run: Run) -> None:
     keychain_of(config.keychain, places, run).delete()
     shutil.rmtree(places.state)
     places.config_file.unlink(missing_ok=True)
+
+
+@click.command(cls=Command)
+@pass_run
+def whoami(run: Run) -> None:
+    """Show who is signed in, as the server and this device say."""
+    from dataclasses import asdict
+
+    from candado.client.inspect import whoami as ask
+
+    me = with_account(run, ask)
+
+    def text() -> None:
+        quota = "no limit" if me.quota_bytes < 0 else human_size(me.quota_bytes)
+        rows = [
+            ("user:", f"{me.user_id} ({me.display_name})"),
+            ("server:", me.server_url),
+            ("device:", me.device_name),
+            ("fingerprint:", me.words or "no keys yet: candado init"),
+            ("used:", f"{human_size(max(me.used_bytes, 0))} of {quota}"),
+        ]
+        table(rows)
+
+    run.emit("candado.whoami/1", asdict(me), text)
+
+
+@click.command(cls=Command)
+@pass_run
+def status(run: Run) -> None:
+    r"""Show the state of this device: encrypted folders, interrupted work, open issues. Asks nothing of the server.
+
+    The state line of a folder (counter and short digest) can be compared with other members: it must be the same.
+    """
+    from candado.client.inspect import Status
+    from candado.client.inspect import status as look
+
+    async def work(account: "Account") -> Status:
+        return look(account)
+
+    state = with_account(run, work)
+    roots = [
+        {
+            "path": root.path,
+            "file_id": root.file_id,
+            "counter": root.counter,
+            "digest": root.digest,
+            "signer": root.signer,
+            "members": list(root.members),
+            "owned": root.owned,
+            "must_rotate": root.must_rotate,
+        }
+        for root in state.roots
+    ]
+
+    def text() -> None:
+        print(f"{printable(state.user_id)} at {state.server_url}, device {printable(state.device_name)}")
+        print(f"keys: {'here' if state.has_keys else 'none yet: candado init'}; device secret in: {state.keychain}")
+        table(
+            (f"[e] {root.path}", f"state {root.counter}-{root.digest[:12]}", f"members {', '.join(root.members)}")
+            for root in state.roots
+        )
+        for lock in state.left_locks:
+            print(f"interrupted work in {printable(lock.path)}: candado unlock {printable(lock.path)}")
+        print(f"open issues: {state.open_issues}" + (": candado issues" if state.open_issues else ""))
+
+    run.emit(
+        "candado.status/1",
+        {
+            "user": state.user_id,
+            "url": state.server_url,
+            "device": state.device_name,
+            "keychain": state.keychain,
+            "has_keys": state.has_keys,
+            "folders": roots,
+            "interrupted": [lock.path for lock in state.left_locks],
+            "open_issues": state.open_issues,
+        },
+        text,
+    )

@@ -1,0 +1,216 @@
+"""``get``, ``put``, ``cat``: bodies in and out.
+
+Layer: ``apps``. ``-`` is stdin or stdout. What goes to a pipe was verified completely before its first byte leaves.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.config import Places
+from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
+from candado.apps.cli.output import human_size, printable
+from candado.apps.cli.progress import Meter, progress_of
+from candado.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from candado.adapters.disk import DiskTree
+    from candado.client.account import Account
+    from candado.client.edit import CopyReport, PutSource
+
+__all__ = ["cat", "conflict_option", "finish_copy", "get", "put"]
+
+Conflict = Literal["fail", "skip", "replace", "keep-both"]
+
+conflict_option = click.option(
+    "--conflict",
+    type=click.Choice(["fail", "skip", "replace", "keep-both"]),
+    default="fail",
+    show_default=True,
+    help="When a file of that name is there already.",
+)
+
+
+def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
+    """Print what a transfer did; its exit status. One file that fails alone gives that error's own status."""
+    document = {
+        "files": report.files,
+        "folders": report.folders,
+        "bytes": report.bytes,
+        "skipped": report.skipped,
+        "errors": [{**error_json(failure.error), "path": failure.path} for failure in report.failures],
+    }
+
+    def text() -> None:
+        for failure in report.failures:
+            error = failure.error
+            print(
+                f"{printable(failure.path)}: {printable(error.message)} [{error.code}]\n"
+                f"  safe:  {printable(error.safe)}\n  next:  {printable(error.advice)}",
+                file=sys.stderr,
+            )
+        for path in report.skipped:
+            run.say(f"skipped: {printable(path)}")
+        run.say(f"{verb} {report.files} files, {human_size(report.bytes)}")
+
+    run.emit("candado.copy/1", document, text)
+    if len(report.failures) == 1 and not report.files:
+        return exit_status(report.failures[0].error)
+    return EXIT_PARTLY if report.failures else 0
+
+
+@click.command(cls=Command)
+@click.argument("sources", metavar="LOCAL...", nargs=-1, required=True)
+@click.argument("remote")
+@click.option("-r", "--recursive", is_flag=True, help="Folders with all below them (they always are).")
+@click.option("--name", metavar="NAME", help="Remote name of what comes from stdin (LOCAL is -).")
+@conflict_option
+@pass_run
+def put(
+    run: Run, sources: tuple[str, ...], remote: str, name: str | None, conflict: Conflict, *, recursive: bool
+) -> int:
+    r"""Upload files and folders into an encrypted folder.
+
+    \b
+    Examples:
+      candado put passport.pdf Documents
+      candado put passport.pdf Documents/pass.pdf
+      tar c photos | candado put - Documents/photos.tar
+    """
+    del recursive
+    from candado.apps.wiring import transfers_of
+    from candado.client.edit import put as send
+
+    async def work(account: "Account", progress: Meter | None) -> "CopyReport":
+        with contextlib.ExitStack() as stack:
+            items = [_source(stack, source, name or remote.rpartition("/")[2]) for source in sources]
+            return await send(account, items, remote, conflict=conflict, transfers=transfers_of(run), progress=progress)
+
+    with progress_of(run, "upload") as progress:
+        report = with_account(run, lambda account: work(account, progress))
+    return finish_copy(run, report, "uploaded")
+
+
+def _source(stack: contextlib.ExitStack, source: str, stdin_name: str) -> "PutSource":
+    """One thing to upload; what was named on the command line is followed when it is a link."""
+    from candado.client.edit import PutSource
+
+    if source == "-":
+        folder = stack.enter_context(_private_folder())
+        with (folder / "stdin").open("xb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        return PutSource(stack.enter_context(_tree(folder)), "stdin", stdin_name)
+    path = Path(source)
+    real = path.resolve()
+    if real.is_dir():
+        return PutSource(stack.enter_context(_tree(real)), "", path.absolute().name or real.name)
+    if not real.exists():
+        raise NotFoundError("there is no such local file", path=source, advice="Check the path.")
+    return PutSource(stack.enter_context(_tree(real.parent)), real.name, path.absolute().name)
+
+
+@click.command(cls=Command)
+@click.argument("remote")
+@click.argument("local", default=".")
+@click.option("-r", "--recursive", is_flag=True, help="Folders with all below them (they always are).")
+@conflict_option
+@pass_run
+def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: bool) -> int:
+    r"""Download a file or a folder.
+
+    \b
+    Examples:
+      candado get Documents/passport.pdf .
+      candado get Documents ~/copy
+      candado get Documents/notes.txt -
+    """
+    del recursive
+    if local == "-":
+        with_account(run, lambda account: _print_file(account, remote))
+        return 0
+    from candado.apps.wiring import transfers_of
+    from candado.client.fetch import get as fetch
+
+    target = Path(local)
+    if target.is_dir():
+        target = target / (remote.rstrip("/").rpartition("/")[2] or "home")
+    target = target.absolute()
+    if not target.parent.is_dir():
+        raise NotFoundError("the local folder does not exist", path=str(target.parent), advice="Make it first.")
+
+    async def work(account: "Account", progress: Meter | None) -> "CopyReport":
+        with _tree(target.parent) as tree:
+            return await fetch(
+                account,
+                remote,
+                tree,
+                target.name,
+                conflict=conflict,
+                transfers=transfers_of(run),
+                progress=progress,
+            )
+
+    with progress_of(run, "download") as progress:
+        report = with_account(run, lambda account: work(account, progress))
+    return finish_copy(run, report, "downloaded")
+
+
+@click.command(cls=Command)
+@click.argument("remote")
+@pass_run
+def cat(run: Run, remote: str) -> None:
+    r"""Print a file.
+
+    \b
+    Examples:
+      candado cat Documents/notes.txt
+    """
+    with_account(run, lambda account: _print_file(account, remote))
+
+
+async def _print_file(account: "Account", remote: str) -> None:
+    """Write a file to stdout once all of it was verified; a big one waits in a private folder meanwhile."""
+    from candado.client.reader import FolderReader
+    from candado.client.transfer import SMALL_BYTES_MAX, download, read_bytes
+
+    found = await FolderReader(account).open_path(remote)
+    if found.entry is None:
+        raise UsageError("this is a folder", path=remote, advice="See `candado ls` and `candado get`.")
+    if found.entry.size_bytes <= SMALL_BYTES_MAX:
+        sys.stdout.buffer.write(await read_bytes(account, found.entry))
+    else:
+        with _private_folder() as folder, _tree(folder) as tree:
+            spool = await download(account, found.entry, tree)
+            (result,) = tree.publish([(spool, "body", 0.0, None)])
+            if isinstance(result, Exception):
+                raise result
+            with (folder / "body").open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
+    sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _tree(root: Path) -> "Iterator[DiskTree]":
+    from candado.apps.wiring import open_tree
+
+    tree = open_tree(root)
+    try:
+        yield tree
+    finally:
+        tree.close()
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder below the state of this device, gone afterwards."""
+    state = Places.of(os.environ).state
+    with tempfile.TemporaryDirectory(prefix="work-", dir=state) as folder:
+        yield Path(folder)

@@ -1,0 +1,183 @@
+"""``encrypt``, ``mkdir``, ``rm``, ``mv``, ``cp``, ``unlock``: changes on the server.
+
+Layer: ``apps``.
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from candado.apps.cli.cmd_transfer import Conflict, conflict_option, finish_copy
+from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.output import printable
+from candado.apps.cli.progress import progress_of
+from candado.errors import CandadoError, UsageError
+
+if TYPE_CHECKING:
+    from candado.client.account import Account
+    from candado.client.edit import RemoveReport
+
+__all__ = ["cp", "encrypt", "mkdir", "mv", "rm", "unlock"]
+
+
+@click.command(cls=Command)
+@click.argument("remote")
+@pass_run
+def encrypt(run: Run, remote: str) -> None:
+    r"""Make REMOTE an end-to-end encrypted folder; it is created when absent and must be empty otherwise.
+
+    \b
+    Examples:
+      candado encrypt Documents
+    """
+    from candado.client.edit import encrypt_folder
+
+    view = with_account(run, lambda account: encrypt_folder(account, remote))
+    run.emit(
+        "candado.encrypt/1",
+        {"path": view.path, "file_id": view.file_id},
+        f"{printable(view.path)} is end-to-end encrypted.",
+    )
+
+
+@click.command(cls=Command)
+@click.argument("remotes", metavar="REMOTE...", nargs=-1, required=True)
+@click.option("-p", "--parents", is_flag=True, help="Also what is missing above; an existing folder is fine.")
+@pass_run
+def mkdir(run: Run, remotes: tuple[str, ...], *, parents: bool) -> None:
+    r"""Make folders inside an encrypted folder.
+
+    \b
+    Examples:
+      candado mkdir Documents/2026
+      candado mkdir -p Documents/2026/taxes
+    """
+    from candado.client.edit import mkdir as make
+
+    async def work(account: "Account") -> None:
+        for remote in remotes:
+            await make(account, remote, parents=parents)
+
+    with_account(run, work)
+    run.emit("candado.mkdir/1", {"paths": list(remotes)}, "")
+
+
+@click.command(cls=Command)
+@click.argument("remotes", metavar="REMOTE...", nargs=-1, required=True)
+@click.option("-r", "--recursive", is_flag=True, help="Folders with all below them.")
+@pass_run
+def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
+    r"""Remove files or folders from the server, for all members.
+
+    \b
+    Examples:
+      candado rm Documents/old.txt
+      candado rm -r Documents/2019
+    """
+    from candado.client.edit import rm as remove
+    from candado.client.reader import FolderReader
+
+    removed: list[RemoveReport] = []
+
+    async def work(account: "Account") -> None:
+        for remote in remotes:
+            if recursive and (await FolderReader(account).open_path(remote)).kind == "root":
+                run.confirm(f"Remove the encrypted folder {printable(remote)} with everything in it, for all members?")
+            removed.append(await remove(account, remote, recursive=recursive))
+
+    with_account(run, work)
+    run.emit_list(
+        "candado.rm/1",
+        "removed",
+        [{"path": one.path, "is_folder": one.is_folder, "is_root": one.is_root} for one in removed],
+        lambda: None,
+    )
+
+
+@click.command(cls=Command)
+@click.argument("source")
+@click.argument("target")
+@pass_run
+def mv(run: Run, source: str, target: str) -> None:
+    r"""Move or rename inside encrypted folders; nothing is overwritten.
+
+    \b
+    Examples:
+      candado mv Documents/a.txt Documents/b.txt
+      candado mv Documents/a.txt Documents/2026
+    """
+    from candado.client.edit import mv as move
+
+    with progress_of(run, "move") as progress:
+        with_account(run, lambda account: move(account, source, target, progress=progress))
+    run.emit("candado.mv/1", {"source": source, "target": target}, "")
+
+
+@click.command(cls=Command)
+@click.argument("source")
+@click.argument("target")
+@click.option("-r", "--recursive", is_flag=True, help="Folders with all below them.")
+@conflict_option
+@pass_run
+def cp(run: Run, source: str, target: str, conflict: Conflict, *, recursive: bool) -> int:
+    r"""Copy on the server; the copy has keys of its own.
+
+    \b
+    Examples:
+      candado cp Documents/a.txt Documents/copy.txt
+    """
+    from candado.apps.wiring import transfers_of
+    from candado.client.edit import cp as copy
+
+    with progress_of(run, "copy") as progress:
+        report = with_account(
+            run,
+            lambda account: copy(
+                account,
+                source,
+                target,
+                recursive=recursive,
+                conflict=conflict,
+                transfers=transfers_of(run),
+                progress=progress,
+            ),
+        )
+    return finish_copy(run, report, "copied")
+
+
+@click.command(cls=Command)
+@click.argument("remote", required=False)
+@pass_run
+def unlock(run: Run, remote: str | None) -> None:
+    r"""Free the locks that an interrupted command of this device left behind.
+
+    A lock of another device is not touched: it expires by itself.
+
+    \b
+    Examples:
+      candado unlock
+      candado unlock Documents
+    """
+    from candado.client.lock import left_locks, recover_sessions
+    from candado.client.view import clear_path
+
+    async def work(account: "Account") -> list[str]:
+        left = left_locks(account)
+        if remote is not None and not any(_covers(clear_path(remote), row.path) for row in left):
+            return []
+        await recover_sessions(account)
+        return [row.path for row in left]
+
+    try:
+        freed = with_account(run, work)
+    except UsageError:
+        raise
+    except CandadoError:
+        run.say("The lock could not be given back now; the server frees it by itself after some minutes.")
+        raise
+    text = "\n".join(f"freed: {printable(path)}" for path in freed) or "This device holds no lock there."
+    run.emit("candado.unlock/1", {"freed": freed}, text)
+
+
+def _covers(asked: str, locked: str) -> bool:
+    return asked == locked or locked.startswith(asked.rstrip("/") + "/") or asked.startswith(locked.rstrip("/") + "/")
