@@ -1,6 +1,7 @@
 """A real ``candado-server`` process for tests, with users, on a free port of the loopback."""
 
 import base64
+import io
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 PASSWORD = "four random words suffice"
 COMMAND = [sys.executable, "-c", "from candado.apps.server_cli import main; main()"]
@@ -117,10 +120,15 @@ class Caller:
     async def send(self, method: str, path: str, *, body: Any = None, **headers: str) -> Answer:
         """One request; header names are given with underscores."""
         assert self._session is not None
-        from yarl import URL
-
         shown = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         target = URL(self.url + path, encoded=True)
+        if isinstance(body, dict):
+            body = urlencode(body).encode()
+            shown.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        if isinstance(body, str):
+            body = body.encode()
+        if isinstance(body, bytes):
+            body = io.BytesIO(body)
         async with self._session.request(method, target, data=body, headers=shown, allow_redirects=False) as answer:
             return Answer(answer.status, answer.headers, await answer.read())
 

@@ -1,0 +1,96 @@
+"""The ASGI application of the server.
+
+Layer: ``apps``. ``/remote.php`` goes to our own callable; all the rest, which is small, to Starlette. Spellings with
+``/index.php`` in front mean the same.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from candado.apps.dav_app import DavApp
+from candado.apps.dav_exchange import Receive, Send
+from candado.apps.ocs_core import core_routes, last_routes
+from candado.apps.ocs_e2ee import e2ee_routes
+from candado.apps.ocs_shares import share_routes
+from candado.apps.plain_routes import json_answer, plain_routes
+from candado.apps.server_login import login_routes
+from candado.apps.server_metrics import Metrics
+from candado.apps.server_wiring import Services
+
+__all__ = ["Application"]
+
+_LOG = logging.getLogger("candado.server")
+_SLASHES = re.compile("/{2,}")
+_Scope = MutableMapping[str, Any]
+
+
+class Application:
+    """The server as one ASGI callable, made for one worker process."""
+
+    def __init__(self, services: Services) -> None:
+        metrics = Metrics()
+        self._metrics = metrics
+        self._dav = DavApp(services, metrics)
+        self._rest = Starlette(
+            routes=[
+                *e2ee_routes(services),
+                *share_routes(services),
+                *core_routes(services),
+                *last_routes(),
+                *login_routes(services),
+                *plain_routes(services, metrics),
+            ],
+            exception_handlers={HTTPException: _http_error, Exception: _bug},
+        )
+
+    async def __call__(self, scope: _Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; there is no lifespan to follow and no websocket."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if "//" in path:
+                path = _SLASHES.sub("/", path)
+                scope = {**scope, "path": path}
+            if path.startswith(("/remote.php", "/index.php/remote.php")):
+                await self._dav(scope, receive, send)
+                return
+            if path.startswith("/index.php/"):
+                scope = {**scope, "path": path.removeprefix("/index.php"), "raw_path": None}
+            await self._counted(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _counted(self, scope: _Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        rest: Callable[[_Scope, Receive, Send], Awaitable[None]] = self._rest
+        try:
+            await rest(scope, receive, watched)
+        finally:
+            self._metrics.count("ocs" if scope["path"].startswith("/ocs/") else "plain", scope["method"], status)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, HTTPException)
+    answer = json_answer({"error": error.detail}, error.status_code)
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    _LOG.error("%s failed", request.method, exc_info=error)
+    return json_answer({"error": "internal error"}, 500)
