@@ -42,7 +42,7 @@ KNOWN = {
     "folders",
     "keyChecksums",
 }
-unknown = extras.filter(lambda extra: KNOWN.isdisjoint(extra))
+unknown = extras.filter(KNOWN.isdisjoint)
 mimetypes = texts.filter(lambda text: text not in {"", "httpd/unix-directory", "inode/directory"})
 entries = st.builds(metadata.Entry, clear_names, mimetypes, keys, nonces, tags, unknown)
 contents = st.builds(

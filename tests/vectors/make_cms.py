@@ -112,6 +112,14 @@ def good() -> Iterator[tuple[str, str, bytes]]:
     yield "without_time", "only the two attributes that must be there", replace(base, attributes=(TYPE, DIGEST)).build()
 
 
+def _with_signer(blob: bytes, parts: int) -> bytes:
+    """The blob with only the first ``parts`` elements of its SignerInfo."""
+    signed = der.read_der(blob).children[1].children[0].children
+    signer = der.sequence(*[part.raw for part in signed[-1].children[0].children[:parts]])
+    data = der.sequence(*[part.raw for part in signed[:-1]], der.tlv(der.SET, signer))
+    return der.sequence(SIGNED_DATA, der.tlv(0xA0, data))
+
+
 def refused(base: Shape) -> Iterator[tuple[str, str, bytes]]:
     """Blobs that are not the one allowed shape."""
     blob = base.build()
@@ -234,6 +242,8 @@ def refused(base: Shape) -> Iterator[tuple[str, str, bytes]]:
         "an attribute whose type is a number",
         replace(base, attributes=(TYPE, DIGEST, der.sequence(der.integer(1), der.tlv(0x31, NULL)))).build(),
     )
+    yield "signer_of_two_parts", "a signer with nothing but version and name", _with_signer(blob, 2)
+    yield "signer_of_five_parts", "a signer without signature", _with_signer(blob, 5)
     yield "nested_too_deeply", "thousands of levels", b"\x30\x80" * 5000
     yield "thousands_of_elements", "more elements than allowed", der.sequence(*[NULL] * 5000)
 

@@ -82,6 +82,12 @@ def test_the_highest_key_is_current_in_version_1_0() -> None:
     assert (folder.checksum, folder.metadata_key_text) == (None, "")
 
 
+def test_an_arrival_is_read_with_its_own_key() -> None:
+    folder = legacy.parse_legacy(document(filedrop={FILE: entry(encryptedKey=encode_b64(b"own"))}))
+    nonce = Nonce(bytes(16))
+    assert folder.drops == {FILE: legacy.LegacyDrop(b"sealed and its tag", nonce, nonce, Tag(b"t" * 16), b"own")}
+
+
 @pytest.mark.parametrize("files", [None, [], {}])
 def test_a_folder_can_be_empty(files: Any) -> None:
     assert legacy.parse_legacy(document(files=files)).files == {}
