@@ -1,6 +1,6 @@
 """Password hashes: argon2id in a thread, a bounded number at a time.
 
-Layer: ``adapters``; implements ``candado.server.accounts.PasswordHasher``. One hash takes 64 MiB and about a tenth of
+Layer: ``adapters``; implements ``candado.server.accounts.PasswordHasher``. One hash takes 32 MiB and about a tenth of
 a second of one core, so the number that run at once is bounded, and callers beyond a queue of ``WAITING_MAX`` are
 told to come back instead of piling up.
 """
@@ -32,7 +32,7 @@ class Argon2Passwords:
         memory_kib: memory of one hash.
     """
 
-    def __init__(self, *, parallel: int = 2, time_cost: int = 3, memory_kib: int = 65536) -> None:
+    def __init__(self, *, parallel: int = 2, time_cost: int = 4, memory_kib: int = 32768) -> None:
         # One lane: the answer must not depend on how many cores the machine has.
         self._hasher = Hasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
         self._slots = asyncio.Semaphore(parallel)

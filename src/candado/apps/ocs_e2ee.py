@@ -14,6 +14,7 @@ from candado.apps.ocs_call import DOCUMENT_BYTES_MAX, SMALL_BYTES_MAX, Answer, H
 from candado.apps.server_wiring import Services
 from candado.errors import BadRequestError, ForbiddenError, FormatError, NotFoundError
 from candado.formats.canonjson import JsonValue, load_json
+from candado.types import COUNTER_MAX
 
 __all__ = ["e2ee_routes"]
 
@@ -143,7 +144,11 @@ async def _lock(call: OcsCall) -> JsonValue:
     # The header is not read here: stock clients send a stale token in it, and the interface says parameter.
     resume = as_token(call.parameters.get("e2e-token"))
     text = call.header("x-nc-e2ee-counter")
-    counter = int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 16 else None
+    counter = None
+    if text is not None:
+        if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= COUNTER_MAX):
+            raise BadRequestError("X-NC-E2EE-COUNTER is not a number from 1 to 2^53 - 1")
+        counter = int(text)
     token = await call.services.sessions.lock(call.user, call.path_number("id"), counter=counter, token=resume)
     return {"e2e-token": token.reveal()}
 

@@ -1,0 +1,225 @@
+"""Sharing between users, and what each party may do, over a real server."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.server_process import Answer, Caller, ServerProcess, make_data, serving
+
+SHARES = "/apps/files_sharing/api/v1/shares"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with serving(make_data(tmp_path_factory.mktemp("shares"), "alice", "bob", "carol")) as running:
+        yield running
+
+
+@pytest.fixture
+async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
+    async with Caller(server.url, "alice") as caller:
+        yield caller
+
+
+@pytest.fixture
+async def bob(server: ServerProcess) -> AsyncIterator[Caller]:
+    async with Caller(server.url, "bob") as caller:
+        yield caller
+
+
+@pytest.fixture
+async def carol(server: ServerProcess) -> AsyncIterator[Caller]:
+    async with Caller(server.url, "carol") as caller:
+        yield caller
+
+
+@pytest.fixture
+async def folder(alice: Caller, request: pytest.FixtureRequest) -> str:
+    name = re.sub(r"[^a-z0-9]", "-", request.node.name.lower())[:100]
+    assert (await alice.dav("MKCOL", name)).status == 201
+    assert (await alice.dav("PUT", f"{name}/file", body=b"content")).status == 201
+    return name
+
+
+def data(answer: Answer) -> Any:
+    return json.loads(answer.body)["ocs"]["data"]
+
+
+async def share(caller: Caller, path: str, user: str, permissions: int, **more: str) -> Answer:
+    form = {"path": f"/{path}", "shareType": "0", "shareWith": user, "permissions": str(permissions), **more}
+    return await caller.ocs("POST", SHARES, body=form)
+
+
+async def etag(caller: Caller, path: str = "") -> str:
+    answer = await caller.dav("PROPFIND", path, Depth="0")
+    found = re.search(r"<d:getetag>([^<]*)</d:getetag>", answer.text)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_share_has_what_stock_parsers_read(alice: Caller, folder: str) -> None:
+    made = await share(alice, folder, "bob", 31)
+    shown = data(made)
+    needed = (
+        "id share_type uid_owner displayname_owner permissions stime parent expiration token uid_file_owner note label"
+        " displayname_file_owner path item_type mimetype has_preview storage item_source file_source file_target"
+        " share_with share_with_displayname mail_send hide_download attributes tags"
+    ).split()
+    assert made.status == 200
+    assert [name for name in needed if name not in shown] == []
+    assert {k: shown[k] for k in ("share_type", "uid_owner", "share_with", "permissions", "path", "item_type")} == {
+        "share_type": 0,
+        "uid_owner": "alice",
+        "share_with": "bob",
+        "permissions": 31,
+        "path": f"/{folder}",
+        "item_type": "folder",
+    }
+    assert data(await alice.ocs("GET", f"{SHARES}?path=/{folder}&reshares=true")) == [shown]
+    assert data(await alice.ocs("GET", f"{SHARES}/{shown['id']}")) == [shown]
+
+
+async def test_a_received_folder_is_a_mount_that_can_be_read_and_written(
+    alice: Caller, bob: Caller, folder: str
+) -> None:
+    before = await etag(bob)
+    await share(alice, folder, "bob", 31)
+    assert await etag(bob) != before
+    listed = await bob.dav("PROPFIND", folder, Depth="0")
+    letters = re.search(r"<oc:permissions>([A-Z]*)</oc:permissions>", listed.text)
+    assert letters is not None
+    assert {"S", "M"} <= set(letters[1])
+    assert (await bob.dav("GET", f"{folder}/file")).body == b"content"
+    seen = await etag(alice)
+    assert (await bob.dav("PUT", f"{folder}/more", body=b"by bob")).status == 201
+    assert (await alice.dav("GET", f"{folder}/more")).body == b"by bob"
+    assert await etag(alice) != seen
+    mine = data(await bob.ocs("GET", f"{SHARES}?shared_with_me=true"))
+    assert folder in [one["file_target"].lstrip("/") for one in mine]
+
+
+async def test_a_read_only_share_refuses_every_write(alice: Caller, bob: Caller, folder: str) -> None:
+    await share(alice, folder, "bob", 1)
+    assert (await bob.dav("GET", f"{folder}/file")).body == b"content"
+    there = f"/remote.php/dav/files/bob/{folder}/moved"
+    answers = {
+        "PUT new": await bob.dav("PUT", f"{folder}/new", body=b"x"),
+        "PUT old": await bob.dav("PUT", f"{folder}/file", body=b"x"),
+        "DELETE": await bob.dav("DELETE", f"{folder}/file"),
+        "MKCOL": await bob.dav("MKCOL", f"{folder}/sub"),
+        "MOVE": await bob.dav("MOVE", f"{folder}/file", Destination=there),
+        "COPY": await bob.dav("COPY", f"{folder}/file", Destination=there),
+        "PROPPATCH": await bob.dav(
+            "PROPPATCH",
+            f"{folder}/file",
+            body='<d:propertyupdate xmlns:d="DAV:"><d:set><d:prop><d:lastmodified>1</d:lastmodified></d:prop></d:set>'
+            "</d:propertyupdate>",
+        ),
+    }
+    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(answers, 403)
+    assert (await alice.dav("GET", f"{folder}/file")).body == b"content"
+
+
+async def test_a_guest_cannot_give_more_than_it_has(alice: Caller, bob: Caller, folder: str) -> None:
+    await share(alice, folder, "bob", 1 | 16)
+    assert (await share(bob, folder, "carol", 31)).status == 403
+    assert (await share(bob, folder, "carol", 1)).status == 200
+    assert (await share(bob, folder, "alice", 1)).status == 403
+
+
+async def test_without_the_right_to_share_nothing_can_be_shared(alice: Caller, bob: Caller, folder: str) -> None:
+    await share(alice, folder, "bob", 15)
+    assert (await share(bob, folder, "carol", 1)).status == 403
+
+
+async def test_a_share_ends_for_its_guest_at_once(alice: Caller, bob: Caller, folder: str) -> None:
+    number = data(await share(alice, folder, "bob", 31))["id"]
+    assert (await bob.dav("GET", f"{folder}/file")).status == 200
+    before = await etag(bob)
+    assert (await alice.ocs("DELETE", f"{SHARES}/{number}")).status == 200
+    assert (await bob.dav("GET", f"{folder}/file")).status == 404
+    assert await etag(bob) != before
+    assert (await alice.ocs("GET", f"{SHARES}/{number}")).status == 404
+    assert data(await alice.ocs("GET", f"{SHARES}?path=/{folder}")) == []
+
+
+async def test_a_guest_leaves_without_deleting_anything(alice: Caller, bob: Caller, folder: str) -> None:
+    await share(alice, folder, "bob", 31)
+    assert (await bob.dav("DELETE", folder)).status == 204
+    assert (await bob.dav("GET", f"{folder}/file")).status == 404
+    assert (await alice.dav("GET", f"{folder}/file")).body == b"content"
+    assert data(await alice.ocs("GET", f"{SHARES}?path=/{folder}")) == []
+
+
+async def test_rights_can_be_changed_by_the_owner_only(alice: Caller, bob: Caller, carol: Caller, folder: str) -> None:
+    number = data(await share(alice, folder, "bob", 31))["id"]
+    assert (await bob.ocs("PUT", f"{SHARES}/{number}", body={"permissions": "31"})).status == 403
+    assert (await carol.ocs("PUT", f"{SHARES}/{number}", body={"permissions": "31"})).status == 404
+    assert (await carol.ocs("DELETE", f"{SHARES}/{number}")).status == 404
+    assert (await carol.ocs("GET", f"{SHARES}/{number}")).status == 404
+    changed = await alice.ocs(
+        "PUT", f"{SHARES}/{number}", body=json.dumps({"permissions": 1}), Content_Type="application/json"
+    )
+    assert data(changed)["permissions"] == 1
+    assert (await bob.dav("PUT", f"{folder}/new", body=b"x")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"shareWith": "nobody"}, 404),
+        ({"shareWith": "alice"}, 403),
+        ({"shareWith": ""}, 400),
+        ({"path": "/not/there"}, 404),
+        ({"path": "/"}, 403),
+        ({"path": "/../bob"}, 400),
+        ({"permissions": "0"}, 400),
+        ({"permissions": "32"}, 400),
+        ({"permissions": "30"}, 400),
+        ({"permissions": "x"}, 400),
+        ({"shareType": "1"}, 403),
+        ({"shareType": "3"}, 403),
+        ({"expireDate": "2030-01-01"}, 400),
+    ],
+)
+async def test_what_cannot_be_shared_is_refused(alice: Caller, folder: str, form: dict[str, str], status: int) -> None:
+    whole = {"path": f"/{folder}", "shareType": "0", "shareWith": "bob", "permissions": "1", **form}
+    assert (await alice.ocs("POST", SHARES, body=whole)).status == status
+
+
+async def test_the_same_share_twice_is_refused(alice: Caller, folder: str) -> None:
+    assert [(await share(alice, folder, "bob", 1)).status for _ in range(2)] == [200, 403]
+
+
+async def test_two_folders_of_one_name_get_two_mounts(alice: Caller, carol: Caller, bob: Caller) -> None:
+    targets = []
+    for owner in (alice, carol):
+        await owner.dav("MKCOL", "same-name")
+        targets.append(data(await share(owner, "same-name", "bob", 1))["file_target"])
+    assert targets == ["/same-name", "/same-name (2)"]
+    assert (await bob.dav("PROPFIND", "same-name%20(2)", Depth="0")).status == 207
+
+
+async def test_below_an_encrypted_root_nothing_can_be_shared(alice: Caller) -> None:
+    root = (await alice.dav("MKCOL", "enc-root")).headers["OC-FileId"]
+    assert (await alice.e2ee("PUT", f"encrypted/{root}")).status == 200
+    token = data(await alice.e2ee("POST", f"lock/{root}", X_NC_E2EE_COUNTER="1"))["e2e-token"]
+    inner = (await alice.dav("MKCOL", "enc-root/inner", e2e_token=token)).headers["OC-FileId"]
+    await alice.e2ee("PUT", f"encrypted/{inner}", e2e_token=token)
+    await alice.e2ee("DELETE", f"lock/{root}", e2e_token=token)
+    assert (await share(alice, "enc-root/inner", "bob", 31)).status == 403
+    assert (await share(alice, "enc-root", "bob", 31)).status == 200
+
+
+async def test_people_are_found_by_name_but_not_oneself(alice: Caller) -> None:
+    path = "/apps/files_sharing/api/v1/sharees?itemType=file&search={}&page=1&perPage=50&lookup=false"
+    exact = data(await alice.ocs("GET", path.format("BOB")))
+    assert [(p["label"], p["value"]) for p in exact["exact"]["users"]] == [
+        ("bob", {"shareType": 0, "shareWith": "bob"})
+    ]
+    near = data(await alice.ocs("GET", path.format("o")))
+    assert [p["value"]["shareWith"] for p in near["users"]] == ["bob", "carol"]
+    assert data(await alice.ocs("GET", path.format("%25")))["users"] == []
