@@ -6,6 +6,7 @@ names it.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from candado.errors import AlreadyExistsError, CandadoError
 from candado.ports.server import Rows
@@ -27,6 +28,9 @@ from candado.server.tree import Node, View, check_name, locate_path
 from candado.types import LockToken
 
 __all__ = ["Files"]
+
+_LENGTH_SHORT: Final = 16 * 1024 * 1024
+"""A body up to this size arrives well within the time of a lock that was just found to hold."""
 
 
 class Files(Reading):
@@ -55,7 +59,7 @@ class Files(Reading):
             NotFoundError: the parent is missing. AlreadyExistsError: a folder is there.
             ForbiddenError, LockedError, LockLostError: permission, lock. PreconditionFailedError, QuotaExceededError.
         """
-        return await begin_store(
+        ticket = await begin_store(
             self._backend,
             principal,
             path,
@@ -64,9 +68,16 @@ class Files(Reading):
             if_match=if_match,
             if_none_match=if_none_match,
         )
+        if length is None or length > _LENGTH_SHORT:
+            await self.keep_alive(ticket)
+        return ticket
 
     async def keep_alive(self, ticket: PutTicket) -> None:
-        """Let the time of the ticket's lock run anew while a long body is received; LockedError when it is gone."""
+        """Let the time of the ticket's lock run anew; to be called every minute while a long body is received.
+
+        Nothing happens without a lock. Raises:
+            LockedError, LockLostError: the lock is gone.
+        """
         session = ticket.session
         if session is None:
             return

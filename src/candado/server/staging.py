@@ -2,10 +2,10 @@
 
 Layer: ``server``. Functions here run inside one unit of work.
 
-Theory of operation. A session is named by half the SHA-256 of its lock token. Its changes are rows of ``staged``: the state
-a node will have, or that it will be gone; ``nodes`` stays untouched. ``apply_session`` copies them in a fixed number
-of statements, ``drop_session`` only removes them. Because a lock covers its whole subtree and every other writer is
-refused there, what a session saw is what it changes: names it found free are free when it ends.
+Theory of operation. A session is named by half the SHA-256 of its lock token. Its changes are rows of ``staged``: the
+state a node will have, or that it will be gone; ``nodes`` stays untouched. ``apply_session`` copies them in a fixed
+number of statements, ``drop_session`` only removes them. Because a lock covers its whole subtree and every other writer
+is refused there, what a session saw is what it changes: names it found free are free when it ends.
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
