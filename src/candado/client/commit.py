@@ -228,7 +228,7 @@ async def read_back(
         try:
             nodes = await account.remote.list_folder(write.draft.remote_path, depth=1, with_metadata=True)
         except NotFoundError as error:
-            if write.draft.deleted:
+            if write.draft.removed:
                 return Shown.NEW, None, None
             return (Shown.OLD if write.draft.is_new else Shown.OTHER), None, error
         found = _compare(reader, write, nodes, root)
@@ -259,6 +259,8 @@ def _compare(
     if digest != sealed.digest:
         before = "" if draft.before is None else draft.before.digest
         return (Shown.OLD, None, None) if digest == before else None
+    if draft.removed:
+        return Shown.OTHER, None, _lie("A folder whose removal was acknowledged is still there.", draft.path)
     sizes = {child.path.rpartition("/")[2]: child.size_bytes for child in nodes[1:]}
     for name, size in draft.stored.items():
         if sizes.get(name) != sealed_size(size):

@@ -54,6 +54,7 @@ class Draft:
     reserved: set[str] = field(default_factory=set[str])
     changed: bool = False
     deleted: bool = False
+    removed: bool = False
     moved: bool = False
 
     @classmethod

@@ -85,8 +85,6 @@ class Drafts:
         view = await self._read(scope)
         if view.file_id != file_id:
             raise PreconditionFailedError("The folder was replaced by another one.", path=scope)
-        if view.deleted:
-            raise NotFoundError("The folder was deleted by a member.", path=scope)
         self._root = view.root
         self._top = Draft.of_view(view, None, self._account.book.folder(file_id))
 

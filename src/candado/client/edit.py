@@ -178,10 +178,11 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
 
 
 async def _remove_root(reader: FolderReader, root: FolderView) -> None:
-    if root.deleted:
-        raise NotFoundError("The folder was deleted by a member already.", path=root.path)
+    if not root.deleted:
+        async with WriteSession(reader, root.path) as session:
+            session.delete_root(remove=False)
     async with WriteSession(reader, root.path) as session:
-        session.delete_root()
+        session.delete_root(remove=True)
 
 
 async def mv(account: Account, source: str, target: str, *, progress: Progress | None = None) -> None:

@@ -137,7 +137,7 @@ class Filler:
                 self._reader, self._folder.path, transfers=self._transfers, progress=self._progress
             ) as session:
                 for path in sorted(self._folders.keys() - made, key=lambda item: (len(split(item)), item)):
-                    if not session.one_session and _parent(path) in fresh:
+                    if not session.one_session and _parent(path) in fresh | (self._folders.keys() - made):
                         continue
                     if await self._make(session, path):
                         fresh.add(path)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from candado.client.account import Account
+from candado.client.pins import Row
 from candado.errors import (
     CandadoError,
     CorruptStateError,
@@ -73,6 +74,11 @@ class Lock:
     def token(self) -> LockToken:
         """The token, once the lock was granted."""
         return self._edit.token
+
+    @property
+    def end_row(self) -> Row:
+        """The row that ends the journal of this lock; a confirmed session commits it together with its pins."""
+        return (_SPACE, str(self._file_id), None)
 
     @property
     def ended(self) -> bool:
@@ -139,7 +145,8 @@ class Lock:
             case edit.Journal(token, phase):
                 return self._journal(token, phase)
             case edit.Forget():
-                self._account.store.commit([(_SPACE, str(self._file_id), None)])
+                if self._account.store.load(_SPACE, str(self._file_id)) is not None:
+                    self._account.store.commit([self.end_row])
                 return None
             case edit.Reread() | edit.CommitMetadata() | edit.ReadBack():
                 return await self._step(command)

@@ -326,12 +326,17 @@ class WriteSession:
         top.changed = True
         await self._drafts.open_all()
 
-    def delete_root(self) -> None:
-        """Sign the deletion of the root: empty, marked as deleted. Removing it from the server is the next step."""
+    def delete_root(self, *, remove: bool) -> None:
+        """Sign the deletion of the root: empty, marked as deleted; with ``remove`` the folder itself goes too.
+
+        A deletion that is signed in one session and carried out in the next can be told from a theft by every device
+        that looks in between.
+        """
         top = self._drafts.top
         if top.kind != "root":
             raise MisuseError("Only a root is deleted this way.", path=self.scope)
         top.deleted = True
+        top.removed = remove
         top.changed = True
 
     async def _rotate_if_owed(self) -> None:
@@ -367,6 +372,8 @@ class WriteSession:
         """Seal and send every touched folder."""
         self._writes = commit.seal_all(self.account, self._drafts.all(), self._drafts.root, self._change)
         await commit.send_all(self.account, self._writes, token)
+        if self._drafts.top.removed:
+            await self.account.remote.delete(self._drafts.top.remote_path, token=token)
 
     async def check(self, *, acknowledged: bool) -> object:
         """Read every touched folder back; pins are committed here, with the end of the journal."""
@@ -383,7 +390,8 @@ class WriteSession:
                 self.account.record_refusal(outcome.error, path=outcome.error.path or self.scope)
             return edit.ShowsOther(outcome.error)
         self.views = outcome.views
-        self.account.store.commit([*commit.rows_of(self.account, self._writes), *self._moved_rows(), *self.rows])
+        rows = [*commit.rows_of(self.account, self._writes), *self._moved_rows(), *self.rows]
+        self.account.store.commit([*rows, self._lock.end_row])
         return edit.Confirmed()
 
     def _moved_rows(self) -> list[Row]:
