@@ -91,6 +91,8 @@ class Hostile:
         shown = []
         for node in nodes:
             if node.file_id in self._documents and self._documents[node.file_id] is None:
+                if node is nodes[0]:
+                    raise NotFoundError
                 continue
             twin = replace(node, is_encrypted=self._flags.get(node.file_id, node.is_encrypted))
             if node.metadata_text is not None:
@@ -98,8 +100,6 @@ class Hostile:
                 assert raw is not None
                 twin = replace(twin, metadata_text=raw.text, metadata_signature=raw.signature)
             shown.append(twin)
-        if not shown:
-            raise NotFoundError
         return shown
 
     def _answer(self, method: str, answer: Any, arguments: tuple[Any, ...]) -> Any:

@@ -27,6 +27,7 @@ from candado.client.view import (
 )
 from candado.errors import (
     CandadoError,
+    ContextError,
     CryptoError,
     DowngradeError,
     FormatError,
@@ -217,11 +218,8 @@ class FolderReader:
             if pin is not None or known is not None:
                 raise self._refuse(_flag_dropped(path), path, node.file_id)
             return FolderView(path, path, "plain", node, entries=self._sticky(plain_entries(path, nodes[1:])))
-        if known is not None and known.file_id != node.file_id and (pin is None or pin.kind != "root"):
-            error = UnsignedDeletionError(
-                "root.replaced", "Another encrypted folder stands where a known one was; nobody signed its deletion."
-            )
-            raise self._refuse(error, path, node.file_id)
+        if known is not None and known.file_id != node.file_id:
+            raise self._refuse(_replaced(pin), path, node.file_id)
         raw = await self._raw(node, path, pin)
         position = RootPosition(node.file_id, self.account.book.owns(node.file_id), pin, path)
         accepted = self.accept(position, raw, path=path)
@@ -387,6 +385,14 @@ def _fingerprint(position: Position, raw: RawText) -> bytes:
     if isinstance(position, NestedPosition):
         place = f"{position.parent.file_id} {position.sealed_name} {position.root.digest}"
     return sha256(f"{place}\0{raw.signature}\0{raw.text}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _replaced(pin: FolderPin | None) -> TamperError:
+    """What is put into one root must not become readable for the members of another one (A43)."""
+    if pin is None or pin.kind != "root":
+        return UnsignedDeletionError("root.replaced", "Another folder stands here; nobody signed the deletion of ours.")
+    advice = "If you renamed them yourself, open the moved folder under its new name first; see `candado ls /`."
+    return ContextError("ctx.root", "Another of your encrypted folders is shown in this place.", advice=advice)
 
 
 def _flag_dropped(path: str) -> DowngradeError:
