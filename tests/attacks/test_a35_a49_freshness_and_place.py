@@ -111,6 +111,12 @@ def test_a44_the_document_of_a_sibling_is_refused(scene: Scene, known: Accepted)
 def test_a45_a_known_folder_under_another_number_is_refused(scene: Scene, known: Accepted) -> None:
     raw = scene.nested(scene.content(9, "plan.txt"))
     first = scene.show(raw, at_nested(known.folder))
+    refused(scene, raw, at_nested(known.folder, first.pin, file_id=FileId(777)), ContextError, "ctx.fileid")
+    refused(scene, raw, at_nested(known.folder, file_id=ROOT), ContextError, "ctx.fileid")
+    own_parent = replace(known.folder, file_id=SECOND, kind="nested")
+    refused(scene, raw, at_nested(known.folder, parent=own_parent, file_id=SECOND), ContextError, "ctx.fileid")
+    next_root = scene.root(scene.content(6))
+    refused(scene, next_root, at_root(known.pin, file_id=FileId(777)), ContextError, "ctx.fileid")
     scene.pins = replace(scene.pins, places={(ROOT, NESTED_NAME): NESTED})
     assert naive_open(scene.who("alice"), raw.text, K1).counter == 9
     refused(scene, raw, at_nested(known.folder, file_id=FileId(777)), ContextError, "ctx.fileid")

@@ -1,6 +1,7 @@
 """The write session as a conversation: every line of its table, and what must hold on every way through it."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,6 +246,8 @@ def test_the_picture_names_every_line_of_the_table() -> None:
     picture = mermaid(TRANSITIONS, State.IDLE)
     assert picture.count("-->") == 1 + sum(len(step.targets) for step in TRANSITIONS.values()) + 2
     assert "    UNLOCKING --> VERIFYING: Unlocked\n" in picture
+    page = Path(__file__).resolve().parents[3] / "docs" / "spec" / "write-order.md"
+    assert picture in page.read_text()
 
 
 EXAMPLES: dict[type, Any] = {
