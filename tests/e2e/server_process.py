@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -109,7 +109,7 @@ class Caller:
             self.headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> "Caller":
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(auto_decompress=False)
         return self
 
@@ -136,10 +136,14 @@ class Caller:
         """A request on the user's own files."""
         return await self.send(method, f"/remote.php/dav/files/{self.user}/{path}", body=body, **headers)
 
-    async def ocs(self, method: str, path: str, *, body: Any = None, version: int = 2, **headers: str) -> Answer:
-        """A call of the OCS interface with a JSON answer."""
+    async def ocs(self, method: str, path: str, *, body: Any = None, **headers: str) -> Answer:
+        """A call of the OCS interface, version 2, with a JSON answer."""
         headers = {"OCS_APIRequest": "true", "Accept": "application/json", **headers}
-        return await self.send(method, f"/ocs/v{version}.php{path}", body=body, **headers)
+        return await self.send(method, f"/ocs/v2.php{path}", body=body, **headers)
+
+    async def ocs1(self, method: str, path: str) -> Answer:
+        """The same in version 1."""
+        return await self.send(method, f"/ocs/v1.php{path}", OCS_APIRequest="true", Accept="application/json")
 
     async def e2ee(self, method: str, path: str, *, body: Any = None, **headers: str) -> Answer:
         """A call of the end-to-end encryption interface, version 2."""

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.server_process import PASSWORD, Caller, ServerProcess, make_data, run_server, serving
 
 BIG = 150 * 1024 * 1024
@@ -105,7 +104,11 @@ async def test_a_download_nobody_reads_ends(server: ServerProcess, alice: Caller
 
 
 async def test_a_chunked_body_without_length_is_accepted(server: ServerProcess, alice: Caller) -> None:
-    head = b"PUT /remote.php/dav/files/alice/chunked HTTP/1.1\r\nHost: x\r\n" + AUTH + b"Transfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"PUT /remote.php/dav/files/alice/chunked HTTP/1.1\r\nHost: x\r\n"
+        + AUTH
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+    )
     answer = await raw(server, head, b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 201")
     assert (await alice.dav("GET", "chunked")).body == b"hello world"
@@ -114,7 +117,10 @@ async def test_a_chunked_body_without_length_is_accepted(server: ServerProcess, 
 async def test_a_refusal_comes_before_the_body_is_asked_for(server: ServerProcess) -> None:
     for path, status in ((b"no/such/folder/f", b"409"), (b"", b"405")):
         head = (
-            b"PUT /remote.php/dav/files/alice/" + path + b" HTTP/1.1\r\nHost: x\r\n" + AUTH
+            b"PUT /remote.php/dav/files/alice/"
+            + path
+            + b" HTTP/1.1\r\nHost: x\r\n"
+            + AUTH
             + b"Content-Length: 50000000\r\nExpect: 100-continue\r\n\r\n"
         )
         answer = await raw(server, head)

@@ -6,9 +6,9 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
 
 from candado.formats.dav import parse_multistatus
-from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
 
 D, OC, NC = "{DAV:}", "{http://owncloud.org/ns}", "{http://nextcloud.org/ns}"
 FIND = (

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
+from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
 
 from candado.crypto.rsa import PrivateKey, PublicKey
 from candado.crypto.x509 import check_certificate, make_csr, parse_certificate
 from candado.types import UserId
-from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
 
 SIGNATURE = "c2lnbmF0dXJl"
 TEXT = '{"metadata":{"ciphertext":"\\u00e4/ä + %41"},"version":"2.0"}'

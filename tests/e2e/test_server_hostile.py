@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-
 from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
 
 ENTITY_BOMB = (
@@ -70,7 +69,9 @@ async def test_a_name_that_looks_like_a_command_is_only_a_name(alice: Caller) ->
         assert answer.status in (400, 403)
 
 
-@pytest.mark.parametrize("body", [ENTITY_BOMB, EXTERNAL, "<a", "", "<d:propfind xmlns:d='DAV:'/>", "\x00", "[" * 100000])
+@pytest.mark.parametrize(
+    "body", [ENTITY_BOMB, EXTERNAL, "<a", "", "<d:propfind xmlns:d='DAV:'/>", "\x00", "[" * 100000]
+)
 @pytest.mark.parametrize("method", ["PROPFIND", "PROPPATCH"])
 async def test_hostile_xml_is_refused_and_reveals_nothing(alice: Caller, method: str, body: str) -> None:
     answer = await alice.dav(method, "", body=body, Depth="0")
@@ -107,7 +108,17 @@ async def test_hostile_parameters_are_refused(alice: Caller, body: str, kind: st
 
 @pytest.mark.parametrize(
     "authorization",
-    ["Basic", "Basic !!!", "Basic " + "A" * 9000, "Bearer", "Bearer x", "Digest x", "Basic YQ==", "Basic OmI=", "x" * 7000],
+    [
+        "Basic",
+        "Basic !!!",
+        "Basic " + "A" * 9000,
+        "Bearer",
+        "Bearer x",
+        "Digest x",
+        "Basic YQ==",
+        "Basic OmI=",
+        "x" * 7000,
+    ],
 )
 async def test_a_broken_authorization_is_401(server: ServerProcess, authorization: str) -> None:
     async with Caller(server.url, None) as caller:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
 
 
@@ -85,7 +84,7 @@ async def test_the_same_capabilities_are_not_sent_twice(alice: Caller) -> None:
 
 
 async def test_ocs_json_is_compact_and_version_1_says_100(alice: Caller) -> None:
-    one, two = await alice.ocs("GET", "/cloud/user", version=1), await alice.ocs("GET", "/cloud/user")
+    one, two = await alice.ocs1("GET", "/cloud/user"), await alice.ocs("GET", "/cloud/user")
     assert b'"statuscode":100,' in one.body
     assert b'"statuscode":200,' in two.body
 
@@ -100,7 +99,7 @@ async def test_ocs_answers_xml_unless_json_is_asked_for(alice: Caller) -> None:
 
 async def test_unknown_calls_are_404_in_an_ocs_body(nobody: Caller) -> None:
     two = await nobody.ocs("GET", "/apps/notifications/api/v2/notifications")
-    one = await nobody.ocs("POST", "/apps/activity/api/v2/activity", version=1)
+    one = await nobody.ocs1("POST", "/apps/activity/api/v2/activity")
     assert (two.status, json.loads(two.body)["ocs"]["meta"]["statuscode"]) == (404, 404)
     assert (one.status, json.loads(one.body)["ocs"]["meta"]["statuscode"]) == (404, 998)
 

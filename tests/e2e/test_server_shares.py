@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-
 from tests.e2e.server_process import Answer, Caller, ServerProcess, make_data, serving
 
 SHARES = "/apps/files_sharing/api/v1/shares"
@@ -63,11 +62,35 @@ async def etag(caller: Caller, path: str = "") -> str:
 async def test_a_share_has_what_stock_parsers_read(alice: Caller, folder: str) -> None:
     made = await share(alice, folder, "bob", 31)
     shown = data(made)
-    needed = (
-        "id share_type uid_owner displayname_owner permissions stime parent expiration token uid_file_owner note label"
-        " displayname_file_owner path item_type mimetype has_preview storage item_source file_source file_target"
-        " share_with share_with_displayname mail_send hide_download attributes tags"
-    ).split()
+    needed = [
+        "id",
+        "share_type",
+        "uid_owner",
+        "displayname_owner",
+        "permissions",
+        "stime",
+        "parent",
+        "expiration",
+        "token",
+        "uid_file_owner",
+        "note",
+        "label",
+        "displayname_file_owner",
+        "path",
+        "item_type",
+        "mimetype",
+        "has_preview",
+        "storage",
+        "item_source",
+        "file_source",
+        "file_target",
+        "share_with",
+        "share_with_displayname",
+        "mail_send",
+        "hide_download",
+        "attributes",
+        "tags",
+    ]
     assert made.status == 200
     assert [name for name in needed if name not in shown] == []
     assert {k: shown[k] for k in ("share_type", "uid_owner", "share_with", "permissions", "path", "item_type")} == {

@@ -5,9 +5,8 @@ Layer: ``apps``. ``/remote.php/dav/files/<user>/...`` and its alias ``/remote.ph
 for "100 Continue" never sends what will be refused.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
 from candado.apps.dav_bodies import announced_checksum, read_parts, receive_blob
@@ -37,6 +36,9 @@ from candado.errors import (
 from candado.formats.dav import format_multistatus, parse_propfind, parse_proppatch
 from candado.server.access import knows_e2ee
 from candado.server.model import NodeInfo, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ["DavFiles"]
 

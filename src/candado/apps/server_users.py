@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
+from candado.adapters.ambient import SystemClock
 from candado.adapters.passwords import Argon2Passwords
 from candado.apps.cli.output import human_size, rfc3339
 from candado.apps.server_common import Invocation, command_options, password_option, read_password
 from candado.apps.server_config import ServerConfig, parse_bytes
 from candado.apps.server_wiring import open_backend
+from candado.server.access import RECHECK_SECONDS
 from candado.server.accounts import Account, Accounts
 from candado.server.files import Files
 from candado.server.metadata import FolderMetadata
@@ -198,6 +200,8 @@ def _delete(invocation: Invocation, name: str, yes: bool) -> None:
         async with _accounts(config) as (accounts, files, metadata):
             account = await accounts.get(name)
             await accounts.set_enabled(account.user_id, enabled=False)
+            # Servers remember a good password this long; a request let in now could make the home anew.
+            await SystemClock().sleep(RECHECK_SECONDS + 0.5)
             principal = Principal(account.user_id)
             await metadata.delete_all_encrypted(account.user_id)
             _, children = await files.list_folder(principal, "")

@@ -17,6 +17,7 @@ from candado.crypto.x509 import (
     parse_certificate,
     parse_csr,
 )
+from candado.encoding import split_wrapped
 from candado.errors import (
     BadRequestError,
     BadSignatureError,
@@ -27,7 +28,6 @@ from candado.errors import (
     PeerWithoutKeysError,
     UntrustedCertificateError,
 )
-from candado.formats.keybundle import split_wrapped
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.model import Backend, Principal
 from candado.types import UserId

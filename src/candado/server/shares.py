@@ -25,8 +25,8 @@ __all__ = ["SHARE_TYPE_USER", "Share", "ShareChange", "Shares"]
 SHARE_TYPE_USER: Final = 0
 _NOTE_CHARS_MAX: Final = 1000
 _ATTEMPTS: Final = 1000
-_SELECT: Final = """SELECT s.id, s.share_type, s.owner_id, s.initiator_id, s.share_with, s.permissions, s.target, s.node_id,
-    s.created, s.note, s.label, n.is_folder, o.display_name, w.display_name
+_SELECT: Final = """SELECT s.id, s.share_type, s.owner_id, s.initiator_id, s.share_with, s.permissions, s.target,
+    s.node_id, s.created, s.note, s.label, n.is_folder, o.display_name, w.display_name
     FROM shares s JOIN nodes n ON n.id = s.node_id
     LEFT JOIN users o ON o.id = s.initiator_id LEFT JOIN users w ON w.id = s.share_with"""
 _BY_NODE: Final = _SELECT + " WHERE s.node_id = $1 ORDER BY s.id"
@@ -81,7 +81,8 @@ class Shares:
 
         Raises:
             NotFoundError: no such path or user. BadRequestError: permissions without READ or beyond 31, long texts.
-            ForbiddenError: no right to share, more rights than the own ones, the home, below an encrypted root, the owner.
+            ForbiddenError: no right to share, more rights than the own ones, the home itself, below an encrypted
+                root, or the owner as recipient.
             AlreadyExistsError: shared with this user already.
         """
         node = await self._files.stat(principal, path)
@@ -225,11 +226,10 @@ def _check_shareable(node: NodeInfo, permissions: int) -> None:
 async def _free_target(rows: Rows, user_id: str, name: str) -> str:
     """A name for the mount that is free at the top of the user's home: ``name``, ``name (2)``, ..."""
     stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
     for number in range(1, _ATTEMPTS):
-        if number == 1:
-            target = name
-        else:
-            target = f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
+        target = name if number == 1 else f"{stem} ({number}){dot}{suffix}"
         taken = await rows.one(
             "SELECT 1 FROM shares WHERE share_with = $1 AND target = $2 AND share_type = 0"
             " UNION ALL SELECT 1 FROM nodes h JOIN nodes c ON c.parent_id = h.id WHERE h.owner = $1 AND c.name = $2",

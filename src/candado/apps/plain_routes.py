@@ -1,0 +1,124 @@
+"""Routes that are neither DAV nor OCS: status, health, numbers, connectivity, sign-in pages.
+
+Layer: ``apps``.
+"""
+
+import asyncio
+import hmac
+import logging
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from candado.apps.server_metrics import Metrics
+from candado.apps.server_wiring import Services
+from candado.errors import CandadoError
+from candado.ports.server import Rows
+from candado.server.capabilities import status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["json_answer", "plain_routes"]
+
+_LOG = logging.getLogger("candado.server")
+_READY_SECONDS: Final = 5.0
+
+
+def json_answer(document: object, code: int = 200) -> Response:
+    """A JSON answer that nobody stores."""
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(orjson.dumps(document), code, headers, "application/json")
+
+
+def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
+    """All routes of this module."""
+
+    async def show_status(request: Request) -> Response:
+        del request
+        return json_answer(status())
+
+    async def no_content(request: Request) -> Response:
+        del request
+        return Response(status_code=204)
+
+    async def healthz(request: Request) -> Response:
+        del request
+        return json_answer({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        del request
+        return await _readiness(services)
+
+    async def numbers(request: Request) -> Response:
+        return await _metrics(services, metrics, request)
+
+    async def no_wipe(request: Request) -> Response:
+        del request
+        return json_answer([], 404)
+
+    return [
+        Route("/status.php", show_status, methods=["GET"]),
+        Route("/204", no_content, methods=["GET"]),
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/metrics", numbers, methods=["GET"]),
+        Route("/core/wipe/check", no_wipe, methods=["POST"]),
+        Route("/", _front, methods=["GET"]),
+    ]
+
+
+async def _front(request: Request) -> Response:
+    del request
+    text = "candado: a server for end-to-end encrypted folders. Connect a client to this address.\n"
+    return Response(text, 200, {"X-Content-Type-Options": "nosniff"}, "text/plain; charset=utf-8")
+
+
+async def _readiness(services: Services) -> Response:
+    """Database, blobs and signer, each tried for real."""
+    backend = services.backend
+
+    async def database() -> None:
+        async def work(rows: Rows) -> None:
+            await rows.one("SELECT 1 FROM settings")
+
+        await backend.database.read(work)
+
+    async def storage() -> None:
+        blob_id = await backend.objects.put(b"ready?")
+        await backend.objects.delete([blob_id])
+
+    checks: dict[str, Callable[[], Awaitable[None]]] = {
+        "database": database,
+        "storage": storage,
+        "signer": services.pki.check_signer,
+    }
+    results: dict[str, str] = {}
+    for name, check in checks.items():
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await check()
+        except CandadoError as error:
+            _LOG.warning("not ready: %s: %s %s", name, error.code, error.message)
+            results[name] = error.code
+        except TimeoutError:
+            _LOG.warning("not ready: %s took longer than %s s", name, _READY_SECONDS)
+            results[name] = "TIMEOUT"
+        else:
+            results[name] = "ok"
+    ready = all(result == "ok" for result in results.values())
+    return json_answer({"status": "ok" if ready else "failing", "checks": results}, 200 if ready else 503)
+
+
+async def _metrics(services: Services, metrics: Metrics, request: Request) -> Response:
+    config = services.config
+    given = request.headers.get("authorization", "").encode("latin-1")
+    wanted = f"Bearer {config.metrics_token}".encode()
+    allowed = config.metrics or (bool(config.metrics_token) and hmac.compare_digest(given, wanted))
+    if not allowed:
+        return json_answer({"error": "metrics are off; see docs/ops/server.md"}, 403 if given else 404)
+    body, kind = await metrics.render(services)
+    return Response(body, 200, {"Content-Type": kind})

@@ -1,0 +1,393 @@
+"""``candado-server`` as an administrator uses it: exit statuses, backup, restore, workers, a clean stop."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.server_process import PASSWORD, Caller, make_data, run_server, serving
+
+from candado.apps.server_cli import run
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with alice; tests copy it."""
+    return make_data(tmp_path_factory.mktemp("template"), "alice")
+
+
+@pytest.fixture
+def data(template: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    shutil.copytree(template, tmp_path / "data")
+    (tmp_path / "password").write_text(PASSWORD)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def password(data: Path) -> str:
+    return str(data.parent / "password")
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """Run a command in this process with --json; its status and document."""
+    capsys.readouterr()
+    status = run([*arguments, "--json"])
+    text = capsys.readouterr().out
+    return status, json.loads(text) if text.strip() else None
+
+
+@pytest.fixture(autouse=True)
+def quiet_loop() -> Iterator[None]:
+    yield
+    asyncio.set_event_loop_policy(None)
+
+
+def test_every_command_speaks_json_with_a_schema(data: Path, password: str, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--data", str(data))
+    calls: list[tuple[str, ...]] = [
+        ("group", "add", "staff"),
+        ("user", "add", "bob", "--display-name", "Bob B", "--email", "b@x", "--group", "staff", "--quota", "10G"),
+        ("user", "list"),
+        ("user", "show", "bob"),
+        ("user", "passwd", "bob"),
+        ("user", "disable", "bob"),
+        ("user", "enable", "bob"),
+        ("app-password", "bob", "--label", "phone"),
+        ("group", "list"),
+        ("group", "leave", "staff", "bob"),
+        ("group", "join", "staff", "bob"),
+        ("group", "delete", "staff"),
+        ("user", "delete", "bob", "--yes"),
+        ("check",),
+        ("check", "--read-data"),
+        ("ca", "status"),
+    ]
+    seen = {}
+    for call in calls:
+        extra = ("--password-file", password) if call[:2] in (("user", "add"), ("user", "passwd")) else ()
+        status, document = command(capsys, *call, *extra, *where)
+        assert (call, status) == (call, 0)
+        seen[" ".join(call[:2])] = document
+        assert document["schema"].startswith("candado.server.")
+    assert seen["user show"]["quota_bytes"] == 10**10
+    assert seen["user show"]["groups"] == ["staff"]
+    assert len(seen["app-password bob"]["app_password"]) == 72
+    assert seen["group list"]["groups"] == [{"group": "staff", "members": ["bob"]}]
+    assert seen["check"] == {"schema": "candado.server.check/1", "findings": [], "sound": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (("user", "add", "alice", "--password-file", "{password}"), 1, "ALREADY_EXISTS"),
+        (("user", "add", "ALICE", "--password-file", "{password}"), 1, "ALREADY_EXISTS"),
+        (("user", "add", "../evil", "--password-file", "{password}"), 16, "MALFORMED"),
+        (("user", "add", "b b", "--password-file", "{password}"), 16, "BAD_REQUEST"),
+        (("user", "add", "bob", "--password-file", "{short}"), 16, "BAD_REQUEST"),
+        (("user", "add", "bob"), 12, "SECRET_NEEDED"),
+        (("user", "add", "bob", "--quota", "lots", "--password-file", "{password}"), 2, "USAGE"),
+        (("user", "add", "bob", "--group", "none", "--password-file", "{password}"), 4, "NOT_FOUND"),
+        (("user", "show", "nobody"), 4, "NOT_FOUND"),
+        (("user", "delete", "nobody", "--yes"), 4, "NOT_FOUND"),
+        (("group", "delete", "nobody"), 4, "NOT_FOUND"),
+        (("app-password", "nobody", "--label", "x"), 4, "NOT_FOUND"),
+        (("check", "--database", "postgresql://host/db"), 2, "USAGE"),
+        (("check", "--storage", "s3://bucket"), 2, "USAGE"),
+        (("serve", "--listen", "nonsense"), 2, "USAGE"),
+        (("serve", "--listen", "192.0.2.1:1"), 1, "LOCAL_STORAGE"),
+        (
+            (
+                "restore",
+                "{empty}",
+            ),
+            4,
+            "NOT_FOUND",
+        ),
+        (("user", "frobnicate"), 2, "USAGE"),
+        (("check", "--red-data"), 2, "USAGE"),
+        (("init",), 1, "ALREADY_EXISTS"),
+    ],
+)
+def test_errors_have_their_status_and_four_facts(
+    data: Path, password: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, code: str
+) -> None:
+    (data.parent / "short").write_text("short")
+    (data.parent / "empty").mkdir()
+    words = [
+        word.format(password=password, short=data.parent / "short", empty=data.parent / "empty") for word in arguments
+    ]
+    found, document = command(capsys, *words, "--data", str(data))
+    assert (found, document["error"]["code"]) == (status, code)
+    assert all(document["error"][fact] for fact in ("message", "hint", "safe"))
+
+
+def test_a_directory_that_is_no_data_directory_is_said_to_be_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(capsys, "check", "--data", str(tmp_path))[0] == 4
+
+
+def test_an_unknown_setting_is_an_error_with_a_suggestion(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (data / "config.toml").open("a") as file:
+        file.write("lock_second = 5\n")
+    status, document = command(capsys, "check", "--data", str(data))
+    assert (status, document["error"]["hint"]) == (2, "Did you mean 'lock_seconds'?")
+
+
+@pytest.mark.parametrize("line", ["workers = 0", 'workers = "2"', "workers = ", "metrics = 1"])
+def test_a_setting_of_the_wrong_kind_is_an_error(data: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with (data / "config.toml").open("a") as file:
+        file.write(line + "\n")
+    assert command(capsys, "check", "--data", str(data))[0] == 2
+
+
+def test_a_readable_data_directory_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data.chmod(0o755)
+    assert command(capsys, "check", "--data", str(data))[0] == 13
+    data.chmod(0o700)
+    (data / "authority.pem").chmod(0o644)
+    assert command(capsys, "ca", "status", "--data", str(data))[0] == 13
+
+
+def test_check_finds_a_lost_body_and_a_stray_one(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def fill(url: str) -> None:
+        async with Caller(url, "alice") as alice:
+            assert (await alice.dav("PUT", "f", body=b"content")).status == 201
+
+    with serving(data) as server:
+        asyncio.run(fill(server.url))
+        assert server.stop() == 0
+    body = next(path for path in (data / "blobs").rglob("*") if path.is_file())
+    stray = body.rename(body.with_name("0" * 32))
+    os.utime(stray, (0, 0))
+    status, document = command(capsys, "check", "--data", str(data))
+    assert status == 8
+    assert [finding["code"] for finding in document["findings"]] == ["blob.missing", "blob.orphan"]
+
+
+async def _fill(url: str, count: int, prefix: str = "f") -> None:
+    async with Caller(url, "alice") as alice:
+        for n in range(count):
+            assert (await alice.dav("PUT", f"{prefix}{n}", body=f"body {n}".encode() * 100)).status == 201
+        await alice.dav("COPY", f"{prefix}0", Destination=f"/remote.php/dav/files/alice/{prefix}-copy")
+        base = "/remote.php/dav/uploads/alice/joined"
+        await alice.send("MKCOL", base)
+        for n in (1, 2):
+            await alice.send("PUT", f"{base}/{n}", body=b"part" * n)
+        target = f"/remote.php/dav/files/alice/{prefix}-joined"
+        assert (await alice.send("MOVE", f"{base}/.file", Destination=target)).status in (201, 204)
+
+
+def test_a_backup_taken_while_serving_restores_to_the_same_tree(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup, restored = tmp_path / "backup", tmp_path / "restored"
+
+    async def compare(url: str) -> None:
+        async with Caller(url, "alice") as alice:
+            for n in range(5):
+                assert (await alice.dav("GET", f"f{n}")).body == f"body {n}".encode() * 100
+            assert (await alice.dav("GET", "f-copy")).body == b"body 0" * 100
+            assert (await alice.dav("GET", "f-joined")).body == b"partpartpart"
+
+    with serving(data) as server:
+        asyncio.run(_fill(server.url, 5))
+        first = command(capsys, "backup", str(backup), "--data", str(data))
+        asyncio.run(_fill(server.url, 2, "g"))
+        second = command(capsys, "backup", str(backup), "--data", str(data))
+    assert (first[0], first[1]["blobs"], first[1]["copied"]) == (0, 7, 7)
+    assert (second[0], second[1]["blobs"], second[1]["copied"]) == (0, 11, 4)
+    status, document = command(capsys, "restore", str(backup), "--verify", "--data", str(restored))
+    assert (status, document["problems"], document["blobs"]) == (0, [], 11)
+    with serving(restored) as server:
+        asyncio.run(compare(server.url))
+
+
+def test_an_altered_backup_is_not_restored(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(data) as server:
+        asyncio.run(_fill(server.url, 1))
+    for what in ("body", "database", "list"):
+        backup, restored = tmp_path / f"backup-{what}", tmp_path / f"restored-{what}"
+        assert command(capsys, "backup", str(backup), "--data", str(data))[0] == 0
+        if what == "body":
+            victim = next(path for path in (backup / "blobs").rglob("*") if path.is_file())
+        else:
+            victim = backup / ("candado.db" if what == "database" else "bodies.txt")
+        content = bytearray(victim.read_bytes())
+        content[-1] ^= 1
+        victim.write_bytes(content)
+        status, document = command(capsys, "restore", str(backup), "--data", str(restored))
+        assert (what, status, document["error"]["code"]) == (what, 14, "CORRUPT_STATE")
+        assert not (restored / "config.toml").exists()
+
+
+def test_a_backup_never_overwrites_something_else(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "thesis.txt").write_text("years")
+    assert command(capsys, "backup", str(tmp_path / "documents"), "--data", str(data))[0] == 1
+    assert command(capsys, "restore", str(tmp_path / "documents"), "--data", str(data))[0] == 4
+    assert (tmp_path / "documents" / "thesis.txt").read_text() == "years"
+
+
+def test_deleting_a_user_leaves_nothing_of_it(data: Path, password: str, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ("--data", str(data))
+    assert run(["user", "add", "bob", "--password-file", password, *where]) == 0
+
+    async def fill(url: str) -> None:
+        async with Caller(url, "bob") as bob:
+            await bob.dav("PUT", "f", body=b"f")
+            made = await bob.dav("MKCOL", "secret")
+            await bob.e2ee("PUT", f"encrypted/{made.headers['OC-FileId']}")
+            form = {"path": "/f", "shareWith": "alice", "permissions": "1"}
+            assert (await bob.ocs("POST", "/apps/files_sharing/api/v1/shares", body=form)).status == 200
+
+    async def gone(url: str) -> None:
+        async with Caller(url, "bob") as bob, Caller(url, "alice") as alice:
+            assert (await bob.dav("PROPFIND", "", Depth="0")).status == 401
+            assert (await alice.dav("GET", "f")).status == 404
+
+    with serving(data) as server:
+        asyncio.run(fill(server.url))
+        assert run(["user", "delete", "bob", "--yes", *where]) == 0
+        asyncio.run(gone(server.url))
+    with sqlite3.connect(data / "candado.db") as database:
+        counts = {
+            table: database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+            for table in ("users", "shares", "app_passwords", "user_keys", "nodes")
+        }
+    database.close()
+    assert counts == {"users": 1, "shares": 0, "app_passwords": 0, "user_keys": 0, "nodes": 1}
+    assert command(capsys, "check", *where)[0] in (0, 8)
+
+
+def test_a_disabled_user_and_a_changed_password_are_out_within_seconds(
+    data: Path, password: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = data.parent / "other"
+    other.write_text("another good password")
+
+    async def until(url: str, secret: str, status: int) -> int:
+        async with Caller(url, "alice", secret) as alice:
+            for _ in range(50):
+                found = (await alice.dav("PROPFIND", "", Depth="0")).status
+                if found == status:
+                    break
+                await asyncio.sleep(0.1)
+            return found
+
+    where = ("--data", str(data))
+    with serving(data) as server:
+        assert asyncio.run(until(server.url, PASSWORD, 207)) == 207
+        assert run(["user", "passwd", "alice", "--password-file", str(other), *where]) == 0
+        assert asyncio.run(until(server.url, PASSWORD, 401)) == 401
+        assert asyncio.run(until(server.url, "another good password", 207)) == 207
+        assert run(["user", "disable", "alice", *where]) == 0
+        assert asyncio.run(until(server.url, "another good password", 401)) == 401
+
+
+def test_two_workers_serve_one_tree_and_a_dead_one_is_replaced(data: Path) -> None:
+    with (data / "config.toml").open("a") as file:
+        file.write("metrics = true\n")
+
+    def children(pid: int) -> list[int]:
+        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def workers(pid: int) -> list[int]:
+        return [n for n in children(pid) if "spawn_main" in Path(f"/proc/{n}/cmdline").read_text()]
+
+    async def spread(url: str) -> None:
+        # Each caller has connections of its own, which land on either worker.
+        for n in range(12):
+            async with Caller(url, "alice") as alice:
+                assert (await alice.dav("PUT", f"w{n}", body=b"x")).status == 201
+            async with Caller(url, "alice") as alice:
+                assert (await alice.dav("GET", f"w{n}")).body == b"x"
+                lock = (await alice.dav("MKCOL", f"d{n}")).headers["OC-FileId"]
+            async with Caller(url, "alice") as alice:
+                assert (await alice.e2ee("PUT", f"encrypted/{lock}")).status == 200
+                numbers = await alice.send("GET", "/metrics")
+        assert 'candado_requests_total{method="PUT",part="dav",status="2xx"} 12.0' in numbers.text
+
+    with serving(data, "--workers", "2") as server:
+        pid = server.process.pid
+        asyncio.run(spread(server.url))
+        before = workers(pid)
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and (before[0] in workers(pid) or len(workers(pid)) < 2):
+            time.sleep(0.05)
+        after = workers(pid)
+        assert (len(after), before[1] in after, before[0] in after) == (2, True, False)
+        assert server.stop() == 0
+        assert [n for n in after if Path(f"/proc/{n}").exists()] == []
+
+
+def test_workers_do_not_outlive_a_killed_parent(data: Path) -> None:
+    with serving(data, "--workers", "2") as server:
+        pid = server.process.pid
+        pids = [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        server.process.kill()
+        server.process.wait()
+        until = time.monotonic() + 20
+        while time.monotonic() < until and any(_alive(n) for n in pids):
+            time.sleep(0.05)
+        assert [n for n in pids if _alive(n)] == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_stop_lets_a_running_upload_finish(data: Path) -> None:
+    async def upload(url: str, pid: int) -> int:
+        async def slowly() -> Any:
+            yield b"a" * 100_000
+            os.kill(pid, signal.SIGTERM)
+            for _ in range(5):
+                await asyncio.sleep(0.1)
+                yield b"b" * 100_000
+
+        async with Caller(url, "alice") as alice:
+            await alice.dav("PROPFIND", "", Depth="0")
+            return (await alice.dav("PUT", "slow", body=slowly())).status
+
+    with serving(data) as server:
+        assert asyncio.run(upload(server.url, server.process.pid)) == 201
+        assert server.process.wait(30) == 0
+
+
+def test_a_missing_blob_directory_makes_the_server_unready(data: Path) -> None:
+    async def ready(url: str) -> tuple[int, Any]:
+        async with Caller(url, None) as nobody:
+            answer = await nobody.send("GET", "/readyz")
+            return answer.status, json.loads(answer.body)["checks"]["storage"]
+
+    with serving(data) as server:
+        assert asyncio.run(ready(server.url)) == (200, "ok")
+        (data / "blobs").rename(data / "gone")
+        (data / "blobs").write_text("a file where the directory was")
+        assert asyncio.run(ready(server.url)) == (503, "LOCAL_STORAGE")
+
+
+def test_init_makes_an_administrator_and_refuses_a_used_directory(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    words = ("--admin", "root", "--admin-password-file", str(tmp_path / "password"))
+    assert run_server("init", "--data", str(tmp_path / "d"), *words).returncode == 0
+    shown = json.loads(run_server("user", "show", "root", "--data", str(tmp_path / "d"), "--json").stdout)
+    assert (shown["admin"], shown["enabled"]) == (True, True)
+    again = run_server("init", "--data", str(tmp_path / "d"), check=False)
+    assert (again.returncode, "not empty" in again.stderr) == (1, True)
