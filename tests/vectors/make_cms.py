@@ -50,6 +50,7 @@ class Shape:
     signers: int = 1
     signature: bytes | None = None
     attributes_tag: int = 0xA0
+    signature_tag: int = der.OCTET_STRING
 
     def build(self) -> bytes:
         certificate = issue("alice", "alice")
@@ -62,7 +63,7 @@ class Shape:
             self.digest,
             der.tlv(self.attributes_tag, *self.attributes) if self.attributes else b"",
             self.algorithm,
-            der.tlv(der.OCTET_STRING, signature),
+            der.tlv(self.signature_tag, signature),
             self.unsigned,
         )
         embedded = der.tlv(0xA0, certificate) if self.certificates is None else self.certificates
@@ -231,6 +232,11 @@ def refused(base: Shape) -> Iterator[tuple[str, str, bytes]]:
         replace(base, algorithm=der.sequence(RSA, der.integer(1))).build(),
     )
     yield "attributes_as_set", "attributes under their signed tag", replace(base, attributes_tag=0x31).build()
+    yield (
+        "signature_as_text",
+        "the signature is not an octet string",
+        replace(base, signature_tag=der.UTF8_STRING).build(),
+    )
     yield "long_length", "a length not in its shortest form", b"\x30\x83\x00" + blob[2:]
     yield (
         "attribute_as_set",

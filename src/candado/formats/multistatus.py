@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 from candado.errors import MalformedError
 from candado.formats.hrefs import below_root, unquote_href
-from candado.formats.xmltext import escape_text, parse_xml
+from candado.formats.xmltext import escape_text, is_plain, parse_xml
 
 __all__ = ["DavNode", "DavResponse", "DavValue", "RawXml", "format_multistatus", "parse_multistatus"]
 
@@ -153,22 +153,25 @@ def format_multistatus(responses: Iterable[DavResponse]) -> bytes:
     Namespaces beyond DAV, oc and nc are declared on the root as ns0, ns1 and so on.
     """
     tags = _Tags()
+    empties: dict[tuple[str, ...], str] = {}
     parts: list[str] = []
     push = parts.append
     for response in responses:
         push(f"<d:response><d:href>{escape_text(response.href)}</d:href>")
         if response.found or not response.missing:
             push("<d:propstat><d:prop>")
+            plain = is_plain("".join([value for _, value in response.found if type(value) is str]))
             for name, value in response.found:
                 tag = tags[name]
-                if type(value) is not str:
-                    text = value if isinstance(value, str) else _empty_elements(value, tags)
+                if type(value) is str:
+                    text = value if plain else escape_text(value)
                 else:
-                    text = value if value.isalnum() else escape_text(value)
+                    text = value if isinstance(value, str) else _empty_elements(value, tags)
                 push(f"<{tag}>{text}</{tag}>" if text else f"<{tag}/>")
             push("</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>")
         if response.missing:
-            empty = _empty_elements(response.missing, tags)
+            missing = tuple(response.missing)
+            empty = empties.get(missing) or empties.setdefault(missing, _empty_elements(missing, tags))
             push(f"<d:propstat><d:prop>{empty}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>")
         push("</d:response>")
     push("</d:multistatus>\n")

@@ -11,19 +11,23 @@ from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from candado.errors import LimitExceededError, MalformedError
 
-__all__ = ["escape_text", "parse_xml"]
+__all__ = ["escape_text", "is_plain", "parse_xml"]
 
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
+def is_plain(text: str) -> bool:
+    """Return True when ``text`` is XML character data as it stands."""
+    return text.isprintable() and not ("&" in text or "<" in text or ">" in text)
+
+
 def escape_text(text: str) -> str:
     """Return ``text`` as XML character data; characters that XML cannot hold become U+FFFD."""
-    if "&" in text or "<" in text or ">" in text:
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    if not text.isprintable():
-        text = _NOT_XML.sub(_REPLACEMENT, text).replace("\r", "&#13;")
-    return text
+    if is_plain(text):
+        return text
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _NOT_XML.sub(_REPLACEMENT, text).replace("\r", "&#13;")
 
 
 def parse_xml(body: bytes, *, root: str, bytes_max: int, elements_max: int) -> Element:

@@ -154,6 +154,21 @@ def test_a_signature_holds_whatever_the_order_of_members_and_fails_when_one_chan
         cms.verify_detached(signature, signed, {UserId("x"): [PrivateKey.generate().public]})
 
 
+def test_a_signature_fails_when_cut_or_moved_and_holds_when_an_arrival_is_added() -> None:
+    root, nested = load("metadata-web-root-v2.0"), load("metadata-web-nested-v2.0")
+    members = candidates([user["certificate"] for user in root["document"]["users"]])
+    for case, other in ((root, nested), (nested, root)):
+        document, signature = case["document"], b64(case["signature_base64_der"])
+        with_arrival = canonjson.signed_bytes({**document, "filedrop": {"x": {}}})
+        assert cms.verify_detached(signature, with_arrival, members) == "admin"
+        for size in (0, 1, 100, len(signature) - 1):
+            with pytest.raises(MalformedError):
+                cms.verify_detached(signature[:size], with_arrival, members)
+        for changed in ({**document, "version": "1.0"}, other["document"]):
+            with pytest.raises(BadSignatureError):
+                cms.verify_detached(signature, canonjson.signed_bytes(changed), members)
+
+
 def test_a_signature_by_a_twin_certificate_is_not_taken_for_the_victims() -> None:
     case = load("signature-forged-same-issuer-serial")
     victim = x509.parse_certificate(case["victim_certificate_pem"])

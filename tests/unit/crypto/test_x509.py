@@ -5,8 +5,6 @@ import subprocess
 import warnings
 from pathlib import Path
 
-import asn1crypto.csr
-import asn1crypto.pem
 import asn1crypto.x509
 import pytest
 from cryptography import x509 as library
