@@ -18,7 +18,7 @@ from candado.client.edit import encrypt_folder
 from candado.client.reader import FolderReader
 from candado.client.session import recover_sessions
 from candado.client.sync_compare import compare, stored_tag
-from candado.client.sync_local import LocalHalf, LocalStep, row_of
+from candado.client.sync_local import LocalHalf, LocalStep, row_of, settled
 from candado.client.sync_observe import (
     LocalSight,
     RemoteSight,
@@ -145,13 +145,13 @@ class _Run:
         if self._options.dry_run:
             self._report.take_plan(plan)
             return False
-        return await self._carry_out(plan, there)
+        return await self._carry_out(plan, here, there)
 
     # --- looking ------------------------------------------------------------------------------------------
 
     async def _look(self) -> tuple[LocalSight, RemoteSight | None]:
         """Both sides; no remote side when a dry run stops before the folder exists."""
-        scan = asyncio.create_task(look_at_local(self._tree))
+        scan = asyncio.create_task(look_at_local(self._tree, now=self._account.clock.now()))
         try:
             unchanged = await is_top_unchanged(self._account, self._state)
             here = await scan
@@ -263,7 +263,7 @@ class _Run:
 
     # --- doing ----------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, plan: Plan, there: RemoteSight) -> bool:
+    async def _carry_out(self, plan: Plan, here: LocalSight, there: RemoteSight) -> bool:
         operations = plan.operations
         downloads = _of(operations, Download)
         uploads = _of(operations, Upload)
@@ -281,6 +281,7 @@ class _Run:
             self._report,
             top_path=self._top_path,
             local=local,
+            seen_ns=here.seen_ns,
         )
         await local.arrange(early)
         if not any(isinstance(op, MoveRemote) and not op.conflict for op in steps):
@@ -293,7 +294,7 @@ class _Run:
             await remote.carry_out(steps)
         local.move_rows()
         await local.arrange(late)
-        self._remember(operations)
+        self._remember(operations, here.seen_ns)
         prefix = self._top_path.rstrip("/") + "/"
         views = there.views | {
             "" if path == self._top_path else path.removeprefix(prefix): view for path, view in remote.views.items()
@@ -304,13 +305,13 @@ class _Run:
             raise fatal
         return remote.stale
 
-    def _remember(self, operations: tuple[Operation, ...]) -> None:
+    def _remember(self, operations: tuple[Operation, ...], seen_ns: int) -> None:
         """Rows for what needed no change: it is equal on both sides, or gone from both."""
         for op in operations:
             match op:
                 case Adopt():
                     row = row_of(op.local, file_id=op.remote.file_id, content_id=op.remote.content_id)
-                    self._state.set(op.path, row)
+                    self._state.set(op.path, settled(row, seen_ns))
                 case Forget():
                     self._state.drop(op.path)
                 case _:

@@ -37,10 +37,17 @@ if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.ports.client import LocalTree, Spool
 
-__all__ = ["FATAL", "LocalHalf", "LocalStep", "row_of"]
+__all__ = ["FATAL", "LocalHalf", "LocalStep", "row_of", "settled"]
 
 FATAL: Final = (TransportError, AuthRequiredError, DiskFullError, TamperError)
 """Errors that would meet every further file too, or after which nothing may go on."""
+
+_SECOND_NS: Final = 10**9
+_STEP_NS: Final = 50 * 10**6
+"""Longer than the steps of file systems that keep fractions of a second."""
+
+_COARSE_STEP_NS: Final = 2 * _SECOND_NS
+"""The step of file systems that do not."""
 
 _BATCH_FILES: Final = 256
 _BATCH_BYTES: Final = 256 << 20
@@ -228,6 +235,16 @@ class LocalHalf:
 def row_of(here: LocalFacts, *, file_id: int, content_id: str) -> AgreedNode:
     """The row of a node that is equal on both sides now."""
     return AgreedNode(here.is_folder, here.size_bytes, here.mtime_ns, here.inode, here.ctime_ns, file_id, content_id)
+
+
+def settled(row: AgreedNode, seen_ns: int) -> AgreedNode:
+    """The row, or one that makes the next run compare the bytes, when the file was written to just before it was seen.
+
+    Clocks of file systems tick in steps: a file that is changed twice within one step, with a look between, keeps its
+    time. ``seen_ns`` is a time before the bytes were read, in nanoseconds since the epoch.
+    """
+    step = _STEP_NS if row.mtime_ns % _SECOND_NS else _COARSE_STEP_NS
+    return replace(row, ctime_ns=0) if row.mtime_ns > seen_ns - step and not row.is_folder else row
 
 
 def _is_row(here: LocalFacts, row: AgreedNode) -> bool:

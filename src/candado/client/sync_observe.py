@@ -34,10 +34,14 @@ _UNREADABLE = "\0unreadable"
 
 @dataclass(frozen=True, slots=True)
 class LocalSight:
-    """The scan: ``blocked`` are paths that are there but were left out."""
+    """The scan: ``blocked`` are paths that are there but were left out.
+
+    ``seen_ns`` is the time before it, in nanoseconds since the epoch.
+    """
 
     nodes: "dict[str, LocalStat]"
     blocked: frozenset[str]
+    seen_ns: int
 
 
 @dataclass(slots=True)
@@ -65,12 +69,12 @@ class RemoteSight:
         return path
 
 
-async def look_at_local(tree: "LocalTree") -> LocalSight:
-    """Scan the local tree, in a thread."""
+async def look_at_local(tree: "LocalTree", *, now: float) -> LocalSight:
+    """Scan the local tree, in a thread; ``now`` is the time in seconds since the epoch."""
 
     def scan() -> LocalSight:
         nodes = tree.scan()
-        return LocalSight(nodes, frozenset(path for path, _ in tree.skipped()))
+        return LocalSight(nodes, frozenset(path for path, _ in tree.skipped()), round(now * 1e9))
 
     return await asyncio.to_thread(scan)
 
@@ -103,7 +107,11 @@ async def look_at_remote(
     for path, view in walked.folders.items():
         below = "" if path == top.path else path.removeprefix(prefix)
         inside = below + "/" if below else ""
-        blocked.update(inside + name for name in view.missing)
+        # An unfinished folder holds nothing, and is set up anew when the local side has one of its name.
+        unfinished = {problem.path for problem in view.problems if problem.code == "folder.unfinished"}
+        for name in view.missing:
+            if join(view.path, name) not in unfinished or inside + name in state.nodes:
+                blocked.add(inside + name)
         if view.folder is not None and (view.folder.content.skipped or view.folder.drops):
             blocked.add(inside + _UNREADABLE)
         views[below] = view

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from candado.client.session import PER_FILE_ERRORS, UploadItem, WriteSession, Written
-from candado.client.sync_local import LocalHalf, row_of
+from candado.client.sync_local import LocalHalf, row_of, settled
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
 from candado.client.transfer import TreeSource
@@ -60,6 +60,7 @@ class RemoteHalf:
         *,
         top_path: str,
         local: LocalHalf,
+        seen_ns: int,
     ) -> None:
         self._reader = reader
         self._account: Account = reader.account
@@ -69,6 +70,7 @@ class RemoteHalf:
         self._report = report
         self._top_path = top_path
         self._local = local
+        self._seen_ns = seen_ns
         self._moved: set[str] = set()
         self._done: list[tuple[RemoteStep, Written | None]] = []
         self.stale = False
@@ -271,7 +273,7 @@ class RemoteHalf:
         if (here.size_bytes, here.mtime_ns) != (written.size_bytes, written.mtime_ns):
             # Written to between the scan and the upload: the next run compares the bytes once.
             row = replace(row, size_bytes=written.size_bytes, mtime_ns=written.mtime_ns, ctime_ns=0)
-        self._state.set(step.path, row)
+        self._state.set(step.path, settled(row, self._seen_ns))
 
     def _file_id(self, session: WriteSession, path: str) -> int:
         """The server's number of a node of the session; 0 when it did not say."""

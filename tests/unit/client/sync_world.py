@@ -1,6 +1,7 @@
 """Devices of one person around a simulated server: real disk trees, state in memory."""
 
 from pathlib import Path
+from typing import cast
 
 from candado.adapters.disk import DiskTree
 from candado.client.account import Account
@@ -9,6 +10,7 @@ from candado.errors import CandadoError
 from candado.ports.client import Remote
 from candado.types import SecretBytes, SecretText, UserId
 from tests.sim import World
+from tests.unit.client.sync_cut import Power, Wired
 
 FOLDER = "/Secret"
 
@@ -68,11 +70,11 @@ class Device:
             world.identity(user), SecretText("words"), world.server.authority.public
         )
 
-    def start(self) -> Account:
+    def start(self, power: Power | None = None) -> Account:
         """A new process on this device: only the state and the disk remain."""
         self.account = Account(
-            remote=self.remote,
-            store=self.state,
+            remote=self.remote if power is None else cast("Remote", Wired(self.remote, power)),
+            store=self.state if power is None else cast("MemoryState", Wired(self.state, power)),
             keychain=NoKeychain(),
             clock=self.world.clock,
             random=self.world.random,
@@ -91,6 +93,17 @@ class Device:
             given = {"local_root": str(self.root), "transfers": 4} | options
             return await sync(self.start(), tree, folder, SyncOptions(**given))  # type: ignore[arg-type]
         finally:
+            tree.close()
+
+    async def sync_until(self, power: Power, **options: object) -> SyncReport:
+        """Sync with every port on this power; afterwards the device is off until the next ``sync``."""
+        tree = self.tree()
+        account = self.start(power)
+        given = {"local_root": str(self.root), "transfers": 4} | options
+        try:
+            return await sync(account, Wired(tree, power), FOLDER, SyncOptions(**given))  # type: ignore[arg-type]
+        finally:
+            power.is_out = True
             tree.close()
 
     async def try_sync(self, **options: object) -> CandadoError | None:
