@@ -88,9 +88,9 @@ async def put(
         try:
             check_clear_name(name)
         except LocalNameError as error:
-            filler.failures.append(ItemFailure(join(folder.path, source.name), error))
+            filler.failures.append(ItemFailure(join(folder, source.name), error))
             continue
-        filler.add_local(source.tree, source.path, join(folder.path, name))
+        filler.add_local(source.tree, source.path, join(folder, name))
     return _report(await filler.run())
 
 
@@ -113,7 +113,7 @@ async def cp(
     found = await reader.open_path(source)
     folder, rename = await _target(reader, target, single=True)
     filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
-    place = join(folder.path, rename or split(source)[-1])
+    place = join(folder, rename or split(source)[-1])
     await _add_remote(reader, filler, found, place, recursive=recursive)
     return _report(await filler.run())
 
@@ -143,7 +143,7 @@ async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
     _need_encrypted(folder)
     for name in missing:
         check_clear_name(name)
-    filler = Filler(reader, folder, conflict="fail")
+    filler = Filler(reader, folder.path, conflict="fail")
     place = folder.path
     for name in missing:
         place = join(place, name)
@@ -201,12 +201,12 @@ async def mv(account: Account, source: str, target: str, *, progress: Progress |
     if found.kind in {"plain", "root"} or not found.view.is_encrypted:
         raise UsageError("only files and folders inside an encrypted folder can be moved")
     folder, rename = await _target(reader, target, single=True)
-    place = join(folder.path, rename or split(source)[-1])
+    place = join(folder, rename or split(source)[-1])
     if place == source:
         return
     if place.startswith(f"{source}/"):
         raise UsageError("a folder cannot be moved into itself")
-    if _root_id(folder) == _root_id(found.view):
+    if await _root_id(reader, folder) == found.view.root_id:
         common = _common(source, place)
         async with WriteSession(reader, common) as session:
             await session.move(source, place)
@@ -281,9 +281,14 @@ async def _listed(account: Account, path: str, file_id: FileId) -> list[RemoteNo
     return nodes
 
 
-async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[FolderView, str | None]:
-    """The folder to write into, and the new name when ``target`` names a thing that is not there yet."""
+async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[str, str | None]:
+    """The folder to write into, and the new name when ``target`` names a thing that is not there yet.
+
+    A folder that this device knows is not read here: the session reads it under its lock.
+    """
     parts = split(target)
+    if reader.account.book.hinted(clear_path(target)) is not None:
+        return clear_path(target), None
     try:
         found = await reader.open_path(target)
     except NotFoundError:
@@ -291,13 +296,13 @@ async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[F
             raise
         folder = await reader.open_folder("/" + "/".join(parts[:-1]))
         _need_encrypted(folder)
-        return folder, parts[-1]
+        return folder.path, parts[-1]
     _need_encrypted(found.view)
     if found.kind == "file":
         if not single:
             raise UsageError(f"{clear_path(target)} is a file, not a folder")
-        return found.view, parts[-1]
-    return found.view, None
+        return found.view.path, parts[-1]
+    return found.view.path, None
 
 
 async def _add_remote(reader: FolderReader, filler: Filler, found: Located, place: str, *, recursive: bool) -> None:
@@ -336,8 +341,9 @@ def _need_plain(view: FolderView) -> None:
         raise UsageError(f"{view.path} is inside an encrypted folder; everything in it is encrypted already")
 
 
-def _root_id(view: FolderView) -> FileId | None:
-    return None if view.root is None else view.root.file_id
+async def _root_id(reader: FolderReader, path: str) -> FileId | None:
+    pin = reader.account.book.hinted(path)
+    return pin.root_id if pin is not None else (await reader.open_folder(path)).root_id
 
 
 def _common(first: str, second: str) -> str:

@@ -12,7 +12,7 @@ from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress, TreeSource
-from candado.client.view import FolderView, RemoteEntry, join, split
+from candado.client.view import RemoteEntry, join, split
 from candado.errors import AlreadyExistsError, CandadoError, LocalNameError
 from candado.folder.names import check_clear_name, collision_key, unique_name
 from candado.ports.client import LocalTree
@@ -57,14 +57,14 @@ class Filler:
 
     Args:
         reader: of the account.
-        folder: an encrypted folder that exists; everything goes below it.
+        folder: clear path of an encrypted folder that exists; everything goes below it.
         conflict: what happens to a file whose name is taken.
     """
 
     def __init__(
         self,
         reader: FolderReader,
-        folder: FolderView,
+        folder: str,
         *,
         conflict: Conflict,
         transfers: int = 16,
@@ -134,7 +134,7 @@ class Filler:
             fresh: set[str] = set()
             rest: list[_File] = []
             async with WriteSession(
-                self._reader, self._folder.path, transfers=self._transfers, progress=self._progress
+                self._reader, self._folder, transfers=self._transfers, progress=self._progress
             ) as session:
                 for path in sorted(self._folders.keys() - made, key=lambda item: (len(split(item)), item)):
                     if not session.one_session and _parent(path) in fresh | (self._folders.keys() - made):

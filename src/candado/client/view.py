@@ -125,6 +125,11 @@ class FolderView:
         return self.node.file_id
 
     @property
+    def root_id(self) -> FileId | None:
+        """The server's number of the root above, or of this folder when it is the root; None for a plain folder."""
+        return None if self.root is None else self.root.file_id
+
+    @property
     def etag(self) -> str:
         """Changes when anything below changes; empty for a deleted root."""
         return "" if self.node is None else self.node.etag

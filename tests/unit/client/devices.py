@@ -163,7 +163,7 @@ class MemoryTree:
     def remove_folder(self, path: str) -> bool:
         raise NotImplementedError
 
-    def quarantine(self, spool: "MemorySpool", name: str, reason: str) -> str:
+    def quarantine(self, spool: Any, name: str, reason: str) -> str:
         self.quarantined.append((name, bytes(spool.data), reason))
         spool.discarded = True
         return name
@@ -199,7 +199,7 @@ class Device:
 
     def start(self, power: Power | None = None) -> Account:
         self.state.power = power or Power()
-        remote: Remote = self.remote if power is None else PoweredRemote(self.remote, power)  # type: ignore[assignment]
+        remote: Remote = self.remote if power is None else PoweredRemote(self.remote, power)
         self.account = Account(
             remote=remote,
             store=self.state,
@@ -219,9 +219,7 @@ class Device:
         """Upload files by relative path into ``target``."""
         tree = MemoryTree(files)
         tops = sorted({path.split("/")[0] for path in files})
-        return await edit.put(
-            self.account, [edit.PutSource(tree, top, top) for top in tops], target, **options
-        )
+        return await edit.put(self.account, [edit.PutSource(tree, top, top) for top in tops], target, **options)
 
     async def tree(self, path: str = "/Secret") -> dict[str, bytes | None]:
         """Everything below a folder as this device reads it: content by relative path, None for folders."""

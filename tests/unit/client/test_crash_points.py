@@ -159,7 +159,8 @@ async def test_an_interrupted_encrypt_can_be_run_again(kind: str) -> None:
 
 async def test_an_interrupted_set_up_of_keys_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     # Making an RSA key takes seconds on a busy machine; the keys are real, only not fresh for every cut.
-    monkeypatch.setattr(PrivateKey, "generate", lambda: rsa_key("carol"))
+    key, _authority = rsa_key("carol"), rsa_key("authority")
+    monkeypatch.setattr(PrivateKey, "generate", lambda: key)
     world = World("carol")
     world.server.users["carol"].certificate = None
     device = Device(world, "carol", enrolled=False)
