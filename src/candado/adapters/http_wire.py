@@ -16,8 +16,10 @@ Layer: ``adapters``. What holds for every request:
 
 import base64
 import contextlib
+import importlib
 import logging
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -39,6 +41,8 @@ from candado.ports.ambient import Clock, Random
 from candado.types import SecretText
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import aiohttp
 
 __all__ = ["Answer", "HttpWire", "basic"]
@@ -272,8 +276,7 @@ class HttpWire:
         return target
 
     def _connect(self) -> "aiohttp.ClientSession":
-        import aiohttp  # noqa: PLC0415 -- 0.2 s that commands without a server need not pay
-
+        aiohttp = _import_aiohttp()
         settings = self.settings
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -334,6 +337,23 @@ class HttpWire:
             raise MalformedError("the server's answer is not HTTP as it should be", path=place) from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise TransportError("the connection broke", path=place) from exc
+
+
+def _import_aiohttp() -> "ModuleType":
+    """The package, imported when the first request is made: commands without a server need not pay for it.
+
+    While it is imported it makes a TLS context with all authorities of the system, which costs more than the rest and
+    is of no use here: ``_tls`` makes our own for every https origin. During the import it gets an empty context
+    instead, which trusts nobody.
+    """
+    if "aiohttp" not in sys.modules:
+        make = ssl.create_default_context
+        ssl.create_default_context = lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            importlib.import_module("aiohttp")
+        finally:
+            ssl.create_default_context = make
+    return sys.modules["aiohttp"]
 
 
 def basic(login: str, password: SecretText) -> str:

@@ -72,9 +72,9 @@ def _first(run: Run, password_file: Path | None, *, reset: bool) -> SecretText:
     from candado.client import enrol
 
     password = _login_password(run, password_file) if reset else None
-    run.say("Making the keys of the account ...")
 
     async def work(account: Any) -> SecretText:
+        run.say("Making the keys of the account ...")
         if password is not None:
             return await enrol.reset(account, password)
         return await enrol.init_first(account)

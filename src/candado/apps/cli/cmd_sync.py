@@ -85,7 +85,7 @@ def sync(
             lambda account: _sync(
                 run,
                 account,
-                local,
+                root,
                 remote,
                 progress,
                 mode=mode,
@@ -119,11 +119,6 @@ async def _sync(
     from candado.client.sync import sync as bring
     from candado.protocol.plan_model import Mode
 
-    root = local.absolute()
-    if dry_run and not root.is_dir():
-        raise NotFoundError(
-            "the local folder does not exist", path=str(root), advice="Make it, or leave out --dry-run."
-        )
     tree = open_tree(root)
     try:
         options = SyncOptions(

@@ -59,7 +59,8 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
             )
         for path in report.skipped:
             run.say(f"skipped: {printable(path)}")
-        run.say(f"{verb} {report.files} files, {human_size(report.bytes)}")
+        noun = "file" if report.files == 1 else "files"
+        run.say(f"{verb} {report.files} {noun}, {human_size(report.bytes)}")
 
     run.emit("candado.copy/1", document, text)
     if len(report.failures) == 1 and not report.files:
