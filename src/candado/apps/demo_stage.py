@@ -90,12 +90,15 @@ class Device:
         """Run ``candado`` on this device; another exit status than ``expect`` ends the demo."""
         arguments = [str(word) for word in words]
         if show:
-            print(f"  [{self.name}] $ candado {shlex.join(_short(arguments))}", flush=True)
+            print(f"  [{self.name}] $ candado {shlex.join(_short(arguments))}", end="", flush=True)
         before = time.monotonic()
         done = subprocess.run(  # noqa: S603 - our own program with our own words
             [*CLIENT, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=600
         )
-        self.story.product_seconds += time.monotonic() - before
+        seconds = time.monotonic() - before
+        self.story.product_seconds += seconds
+        if show:
+            print(f"    ({seconds:.1f} s)", flush=True)
         if expect is not None and done.returncode != expect:
             raise DemoFailedError(
                 f"candado {shlex.join(arguments)} on {self.name} ended with {done.returncode}, not {expect}:\n"
