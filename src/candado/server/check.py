@@ -116,7 +116,11 @@ _BLOBS: Final[tuple[tuple[int | str, str], ...]] = (
         "SELECT id, content, size FROM nodes WHERE part_count = 1 AND content IS NOT NULL AND id > $1"
         " ORDER BY id LIMIT $2",
     ),
-    ("", "SELECT blob_id, blob_id, size FROM parts WHERE blob_id > $1 ORDER BY blob_id LIMIT $2"),
+    (
+        "",
+        "SELECT blob_id, blob_id, size FROM parts p WHERE blob_id > $1"
+        " AND EXISTS (SELECT 1 FROM nodes n WHERE n.content = p.content) ORDER BY blob_id LIMIT $2",
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from tests.unit.server.world import ALICE, BOB, World
 
 from candado.errors import (
     AlreadyExistsError,
@@ -14,7 +15,6 @@ from candado.errors import (
 )
 from candado.server.sweep import sweep
 from candado.types import FileId, LockToken
-from tests.unit.server.world import ALICE, BOB, World
 
 WRONG = LockToken("x" * 64)
 
@@ -335,7 +335,8 @@ async def test_an_expired_lock_is_rolled_back_at_any_access_under_its_token(worl
     token = await world.lock(root, 2)
     await world.put("Secret/a", b"lost", token=token)
     world.clock.time += 901
-    with pytest.raises(CandadoError) as caught:
+
+    async def attempt() -> None:
         if access == "put":
             await world.put("Secret/b", b"x", token=token)
         elif access == "folder":
@@ -346,6 +347,9 @@ async def test_an_expired_lock_is_rolled_back_at_any_access_under_its_token(worl
             await world.sessions.unlock(ALICE, root.file_id, token=token)
         else:
             await world.metadata.update(ALICE, root.file_id, text="t", signature="s", token=token)
+
+    with pytest.raises(CandadoError) as caught:
+        await attempt()
     assert caught.value.code == {"unlock": "NOT_FOUND", "metadata": "PRECONDITION_FAILED"}.get(access, "LOCK_LOST")
     assert await world.tree() == {"Secret": (True, 0)}
     assert await world.rows("SELECT session FROM locks UNION SELECT session FROM staged") == []

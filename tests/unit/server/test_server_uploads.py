@@ -1,4 +1,5 @@
 import pytest
+from tests.unit.server.world import ALICE, BOB, World
 
 from candado.errors import (
     AlreadyExistsError,
@@ -11,7 +12,6 @@ from candado.errors import (
 from candado.server.model import ChunkInfo
 from candado.server.sweep import sweep
 from candado.types import LockToken
-from tests.unit.server.world import ALICE, BOB, World
 
 
 async def chunk(world: World, name: str, data: bytes, transfer: str = "t1") -> None:
