@@ -31,14 +31,21 @@ class Metrics:
             ["part", "method", "status"],
             registry=self._registry,
         )
+        self._children: dict[tuple[str, str, int], Counter] = {}
         self._own = CollectorRegistry()
         self._locks = Gauge("candado_locks", "Locks held now.", registry=self._own)
         self._oldest = Gauge("candado_oldest_lock_seconds", "Age of the oldest lock.", registry=self._own)
 
     def count(self, part: str, method: str, status: int) -> None:
         """Count one answered request."""
-        shown = method if method in _METHODS else "other"
-        self._requests.labels(part, shown, f"{status // 100}xx").inc()
+        key = (part, method, status // 100)
+        counter = self._children.get(key)
+        if counter is None:
+            shown = method if method in _METHODS else "other"
+            counter = self._requests.labels(part, shown, f"{status // 100}xx")
+            if shown == method:
+                self._children[key] = counter
+        counter.inc()
 
     async def render(self, services: Services) -> tuple[bytes, str]:
         """The text and its content type."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.adapters.objects import DirectoryObjects
 from candado.adapters.passwords import Argon2Passwords
+from candado.adapters.pooled import PooledRandom
 from candado.adapters.signers import SoftwareSigner
 from candado.adapters.sqlite import SqliteDatabase
 from candado.apps.server_config import ServerConfig
@@ -62,7 +63,7 @@ class Services:
 @asynccontextmanager
 async def open_backend(config: ServerConfig) -> AsyncIterator[Backend]:
     """Database and blobs of a data directory; the schema is brought up to date."""
-    clock, random = SystemClock(), SystemRandom()
+    clock, random = SystemClock(), PooledRandom(SystemRandom())
     database = await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS)
     try:
         objects = DirectoryObjects(config.storage_path, random)

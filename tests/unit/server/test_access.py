@@ -12,7 +12,6 @@ from candado.errors import (
     AlreadyExistsError,
     AuthRequiredError,
     BadRequestError,
-    BusyError,
     CandadoError,
     CorruptStateError,
     ForbiddenError,
@@ -304,10 +303,6 @@ async def test_idle_rows_are_swept(stage: Stage) -> None:
     assert await stage.limiter.sweep(idle_seconds=100) == 0
     stage.clock.time += 101
     assert await stage.limiter.sweep(idle_seconds=100) == 1
-
-
-def test_a_lost_race_is_tried_again_by_the_caller() -> None:
-    assert BusyError().retry is True
 
 
 @pytest.mark.parametrize(
