@@ -356,9 +356,16 @@ class WriteSession:
         return (await self._drafts.folder(path)).view
 
     async def names(self, path: str) -> dict[str, bool]:
-        """Clear names that a folder will have after the session; True for folders."""
+        """Clear names that a folder will have after the session; True for folders.
+
+        A file whose body the server does not have is left out: its name can be used as if it were free.
+        """
         draft = await self._drafts.folder(path)
-        return {name: sealed in draft.folders for name, sealed in draft.names.items()}
+        return {
+            name: sealed in draft.folders
+            for name, sealed in draft.names.items()
+            if sealed in draft.folders or not draft.is_missing(name)
+        }
 
     # --- steps of the lock (LockSteps) --------------------------------------------------------------------------
 
