@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tests.sim import World, stock
 from tests.unit.client.sync_cut import Power, PowerCutError
 from tests.unit.client.sync_world import Device

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.sim import World, stock
 from tests.unit.client.sync_cut import Power, PowerCutError
 from tests.unit.client.sync_world import Device
@@ -139,7 +138,11 @@ async def live(script: list[tuple[Any, ...]], *, is_stock: bool) -> None:
 
 
 @pytest.mark.parametrize("is_stock", [False, True])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(script=steps)
-def test_two_devices_converge_through_power_cuts_and_lose_nothing(is_stock: bool, script: list[tuple[Any, ...]]) -> None:
+def test_two_devices_converge_through_power_cuts_and_lose_nothing(
+    is_stock: bool, script: list[tuple[Any, ...]]
+) -> None:
     asyncio.run(live(script, is_stock=is_stock))

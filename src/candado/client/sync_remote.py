@@ -8,9 +8,10 @@ before its successor is there.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from candado.client.session import PER_FILE_ERRORS, UploadItem, WriteSession, Written
+from candado.client.commit import bounded
+from candado.client.session import PER_FILE_ERRORS, WriteSession, Written
 from candado.client.sync_local import LocalHalf, row_of, settled
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
@@ -38,9 +39,6 @@ __all__ = ["RemoteHalf", "RemoteStep"]
 
 RemoteStep = MoveRemote | DeleteRemote | RemoveFolderRemote | MakeFolderRemote | Upload
 """Operations that change only the remote tree."""
-
-_GROUP_FILES: Final = 512
-"""So many uploads are handed over at once: results of finished groups survive a full quota."""
 
 
 class RemoteHalf:
@@ -143,19 +141,15 @@ class RemoteHalf:
 
     async def _write(self, session: WriteSession, batch: list[RemoteStep]) -> None:
         uploads: list[Upload] = []
-        try:
-            for step in batch:
-                if isinstance(step, Upload):
-                    uploads.append(step)
-                    continue
-                if uploads:
-                    await self._upload(session, uploads)
-                    uploads = []
-                await self._guarded(session, step)
-            await self._upload(session, uploads)
-        except QuotaExceededError as error:
-            # What fitted in is kept; the session ends as usual.
-            self.fatal = error
+        for step in batch:
+            if isinstance(step, Upload):
+                uploads.append(step)
+                continue
+            if uploads:
+                await self._upload(session, uploads)
+                uploads = []
+            await self._guarded(session, step)
+        await self._upload(session, uploads)
 
     async def _guarded(self, session: WriteSession, step: RemoteStep) -> None:
         path = step.target if isinstance(step, MoveRemote) else step.path
@@ -195,17 +189,21 @@ class RemoteHalf:
                 self._fail(step.path, error)
             else:
                 ready.append(step)
-        for start in range(0, len(ready), _GROUP_FILES):
-            group = ready[start : start + _GROUP_FILES]
-            items = [
-                UploadItem(self._at(step.path), TreeSource(self._tree, step.path), replace=step.expected is not None)
-                for step in group
-            ]
-            for step, result in zip(group, await session.put_files(items), strict=True):
-                if isinstance(result, Written):
-                    self._done.append((step, result))
-                else:
-                    self._fail(step.path, result)
+        await bounded(lambda step: self._upload_one(session, step), ready, self._options.transfers)
+
+    async def _upload_one(self, session: WriteSession, step: Upload) -> None:
+        if self.fatal is not None:
+            return
+        source = TreeSource(self._tree, step.path)
+        try:
+            written = await session.put_file(self._at(step.path), source, replace=step.expected is not None)
+        except PER_FILE_ERRORS as error:
+            self._fail(step.path, error)
+        except QuotaExceededError as error:
+            # The uploads under way come to their end and the session is kept: what fitted in is not lost.
+            self.fatal = error
+        else:
+            self._done.append((step, written))
 
     # --- checks under the lock --------------------------------------------------------------------------------
 

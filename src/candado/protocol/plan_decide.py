@@ -2,10 +2,10 @@
 
 Layer: ``protocol``. Works on a ``Draft`` after its renames. Paths come children before parents, so that a folder
 knows whether anything in it survives: a folder that was removed on one side comes back for the sake of a child that
-is new or changed on the other.
+is new or changed on the other. A folder with something blocked in it is not removed, nor is it made anew for its sake.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from candado.protocol.plan_model import (
@@ -59,8 +59,7 @@ class Decisions:
         self._downloads: list[Download] = []
         self._uploads: list[Upload] = []
         self._memory: list[Adopt | Forget] = []
-        for path in draft.blocked_local | draft.blocked_remote:
-            self._need_folders_of(path)
+        self._occupied = {folder for path in draft.blocked_local | draft.blocked_remote for folder in _folders_of(path)}
 
     def decide(self, paths: Sequence[str]) -> None:
         """Decide all paths; children come before their parents."""
@@ -148,7 +147,8 @@ class Decisions:
             if not isinstance(here, PlannedFolder) and not isinstance(there, PlannedFolder):
                 self._memory.append(Adopt(path, here, there))
         elif agreed is not None and agreed.is_folder and path not in self._needed:
-            self._remove_folder(path, here, there)
+            if path not in self._occupied:
+                self._remove_folder(path, here, there)
         else:
             self._need_folders_of(path)
             self._make_folder(path, here, there)
@@ -158,7 +158,7 @@ class Decisions:
         local_file = there.is_folder
         self._need_folders_of(path)
         self._cleared.add(path)
-        if agreed is not None and agreed.is_folder and path not in self._needed:
+        if agreed is not None and agreed.is_folder and path not in self._needed | self._occupied:
             self._remove_folder(path, None if local_file else here, there if local_file else None)
             if local_file:
                 self._upload(path, here, None)
@@ -225,10 +225,10 @@ class Decisions:
 
     def _need_folders_of(self, path: str) -> None:
         """Keep the folders above a path that survives."""
-        folder = parent_of(path)
-        while folder and folder not in self._needed:
+        for folder in _folders_of(path):
+            if folder in self._needed:
+                return
             self._needed.add(folder)
-            folder = parent_of(folder)
 
     def _copy_path(self, path: str) -> str:
         folder, options = parent_of(path), self._draft.options
@@ -242,6 +242,14 @@ class Decisions:
         copy = join(folder, name)
         self._taken.add(copy)
         return copy
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """The folders above a path, the nearest first."""
+    folder = parent_of(path)
+    while folder:
+        yield folder
+        folder = parent_of(folder)
 
 
 def is_same_local(here: LocalFacts, agreed: AgreedNode) -> bool:

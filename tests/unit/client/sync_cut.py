@@ -3,7 +3,9 @@
 import inspect
 from typing import Any
 
-_FREE = frozenset({"requests", "kind", "close", "discard", "skipped", "load", "load_all", "scan", "stat", "capabilities"})
+_FREE = frozenset(
+    {"requests", "kind", "close", "discard", "skipped", "load", "load_all", "scan", "stat", "capabilities"}
+)
 
 
 class PowerCutError(BaseException):

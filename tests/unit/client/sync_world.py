@@ -1,7 +1,10 @@
 """Devices of one person around a simulated server: real disk trees, state in memory."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from tests.sim import Hostile, World, stock
+from tests.unit.client.sync_cut import Power, Wired
 
 from candado.adapters.disk import DiskTree
 from candado.client.account import Account
@@ -9,8 +12,6 @@ from candado.client.sync import SyncOptions, SyncReport, sync
 from candado.errors import CandadoError
 from candado.ports.client import Remote
 from candado.types import SecretBytes, SecretText, UserId
-from tests.sim import World
-from tests.unit.client.sync_cut import Power, Wired
 
 FOLDER = "/Secret"
 
@@ -57,7 +58,9 @@ class NoKeychain:
 class Device:
     """One device of a user: an account, a folder on disk, and what a person does with them."""
 
-    def __init__(self, world: World, base: Path, name: str, *, user: str = "alice", remote: Remote | None = None) -> None:
+    def __init__(
+        self, world: World, base: Path, name: str, *, user: str = "alice", remote: Remote | None = None
+    ) -> None:
         self.world = world
         self.name = name
         self.root = base / name
@@ -66,9 +69,7 @@ class Device:
         self.state = MemoryState()
         self.remote: Remote = remote if remote is not None else world.remote(user)
         self.account = self.start()
-        self.account.commit_identity(
-            world.identity(user), SecretText("words"), world.server.authority.public
-        )
+        self.account.commit_identity(world.identity(user), SecretText("words"), world.server.authority.public)
 
     def start(self, power: Power | None = None) -> Account:
         """A new process on this device: only the state and the disk remain."""
@@ -134,3 +135,34 @@ class Device:
     def trash(self) -> set[bytes]:
         room = self.root / ".candado-trash"
         return {place.read_bytes() for place in room.rglob("*") if place.is_file()} if room.exists() else set()
+
+
+class Pair:
+    """Two devices of alice that have one small tree in common."""
+
+    def __init__(self, base: Path, *, is_stock: bool = False) -> None:
+        self.world = World("alice")
+        if is_stock:
+            self.world.server.capabilities = stock()
+        self.hostile: Hostile = self.world.hostile("alice")
+        self.laptop = Device(self.world, base, "laptop", remote=self.hostile)  # type: ignore[arg-type]
+        self.phone = Device(self.world, base, "phone")
+
+    async def start(self, *paths: str) -> None:
+        for path in paths or ("a", "d/b", "d/e/c"):
+            self.laptop.write(path, f"content of {path}")
+        await self.laptop.sync(encrypt=True)
+        await self.phone.sync()
+        await self.laptop.sync()
+
+    def calls(self) -> list[str]:
+        """Methods that the server was asked for since the last call."""
+        log = [request.method for request in self.world.server.log]
+        self.world.server.log.clear()
+        return log
+
+
+def numbers(report: Any) -> dict[str, int]:
+    """What a report says was done, without zeros."""
+    names = ("uploaded", "downloaded", "deleted", "renamed", "conflicts")
+    return {name: getattr(report, name) for name in names if getattr(report, name)}

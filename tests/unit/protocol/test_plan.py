@@ -385,9 +385,22 @@ def test_blocked_paths_and_what_is_below_are_left_alone_and_keep_their_folders()
     assert [Upload("a", L(inode=5), None), DeleteRemote("d/y", R("v2"))] == made
 
 
+def test_a_folder_that_went_there_stays_here_unchanged_for_what_is_blocked_in_it() -> None:
+    made = ops(
+        {"a": L(), "d": ldir(), "d/f": L()}, {"a": R()}, {"a": SAME, "d": DIR, "d/f": SAME}, blocked_local={"d/.litter"}
+    )
+    assert [DeleteLocal("d/f", L())] == made
+
+
+def test_a_folder_with_something_blocked_in_it_is_not_cleared_for_a_file() -> None:
+    made = ops({"d": ldir()}, {"d": R()}, {"d": DIR}, blocked_local={"d/.litter"})
+    copy = "d (conflicted copy laptop 2026-11-23 153000)"
+    assert [Download(copy, R(), None), MoveRemote("d", copy, conflict=True), MakeFolderRemote("d", ldir())] == made
+
+
 def test_a_folder_with_something_unreadable_in_it_is_not_removed() -> None:
     made = ops({"a": L()}, {"d": rdir(), "a": R()}, {"d": DIR, "a": SAME}, blocked_remote={"d/\0unreadable"})
-    assert [MakeFolderLocal("d", rdir())] == made
+    assert made == []
 
 
 def test_what_cannot_be_read_stays_blocked_when_its_folder_is_renamed() -> None:

@@ -1,0 +1,292 @@
+"""Sync on bad days: what is not there is not deleted, what fails is told, and the next run finishes the work."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.unit.client.sync_world import FOLDER, Device, Pair, numbers
+
+from candado.client import edit
+from candado.errors import (
+    CandadoError,
+    DiskFullError,
+    LockedError,
+    QuotaExceededError,
+    SafetyLimitError,
+    TransportError,
+    UnsignedDeletionError,
+)
+from candado.ports.client import Remote
+from candado.protocol.plan_model import DeleteLimit, Mode
+from candado.types import Counter
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> Pair:
+    made = Pair(tmp_path)
+    await made.start()
+    made.calls()
+    return made
+
+
+# --- what is not there is not deleted ---------------------------------------------------------------------------
+
+
+async def test_an_empty_disk_deletes_nothing_and_pull_brings_it_back(pair: Pair) -> None:
+    whole = pair.laptop.files()
+    shutil.rmtree(pair.laptop.root)
+    with pytest.raises(SafetyLimitError):
+        await pair.laptop.sync(max_delete=DeleteLimit(percent=100.0))
+    assert not {"lock", "delete"} & set(pair.calls())
+    assert numbers(await pair.laptop.sync(mode=Mode.PULL)) == {"downloaded": 3}
+    assert pair.laptop.files() == whole
+    assert numbers(await pair.laptop.sync()) == {}
+
+
+@pytest.mark.parametrize("side", ["laptop", "phone"])
+async def test_too_many_deletions_stop_the_run_before_anything_happens(tmp_path: Path, side: str) -> None:
+    pair = Pair(tmp_path)
+    await pair.start(*(f"d/{n}" for n in range(20)), "keep")
+    deleting: Device = getattr(pair, side)
+    shutil.rmtree(deleting.root / "d")
+    if side == "phone":
+        await pair.phone.sync(max_delete=DeleteLimit(count=20))
+    before = pair.laptop.files()
+    with pytest.raises(SafetyLimitError) as caught:
+        await pair.laptop.sync()
+    assert ("--max-delete 20" in caught.value.advice, pair.laptop.files()) == (True, before)
+    await pair.laptop.sync(max_delete=DeleteLimit(percent=96.0))
+    await pair.phone.sync(max_delete=DeleteLimit(percent=96.0))
+    assert pair.laptop.files() == pair.phone.files() == {"keep": b"content of keep"}
+    if side == "phone":
+        assert len(pair.laptop.trash()) == 20
+
+
+async def test_a_root_that_vanished_without_a_signature_deletes_nothing(pair: Pair) -> None:
+    before = pair.laptop.files()
+    root = (await pair.phone.remote.list_folder(FOLDER, depth=0))[0]
+    pair.hostile.vanish(root.file_id)
+    with pytest.raises(UnsignedDeletionError):
+        await pair.laptop.sync()
+    assert pair.laptop.files() == before
+
+
+async def test_a_file_replaced_by_a_link_or_ignored_is_not_taken_for_deleted(pair: Pair) -> None:
+    (pair.laptop.root / "a").unlink()
+    (pair.laptop.root / "a").symlink_to("/etc/hostname")
+    pair.laptop.write(".candadoignore", "b\n")
+    await pair.laptop.sync()
+    await pair.phone.sync()
+    assert {"a", "d/b"} <= pair.phone.files().keys()
+
+
+async def test_a_folder_removed_there_stays_here_when_something_ignored_is_in_it(pair: Pair) -> None:
+    pair.laptop.write("d/e/.DS_Store", "litter")
+    shutil.rmtree(pair.phone.root / "d/e")
+    await pair.phone.sync()
+    await pair.laptop.sync()
+    await pair.phone.sync()
+    assert ("d/e" in pair.phone.files(), pair.laptop.files()["d/e/.DS_Store"]) == (False, b"litter")
+
+
+# --- bad days -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_altered_body_is_reported_and_the_good_copy_and_the_others_are_kept(pair: Pair) -> None:
+    before = pair.laptop.files()
+    pair.phone.write("a", "new content of a")
+    pair.phone.write("other", "fine")
+    await pair.phone.sync()
+    pair.hostile.replace("get_bytes", lambda body: body[:-1] + bytes([body[-1] ^ 1]) if len(body) == 32 else body)
+    report = await pair.laptop.sync()
+    assert [(problem.path, problem.code) for problem in report.errors] == [("a", "OPEN_FAILED")]
+    assert pair.laptop.files() == before | {"other": b"fine"}
+    pair.hostile.honest()
+    assert numbers(await pair.laptop.sync()) == {"downloaded": 1}
+    assert pair.laptop.files() == pair.phone.files()
+
+
+async def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_run(pair: Pair) -> None:
+    pair.laptop.write("busy", "one")
+    pair.laptop.write("calm", "two")
+    tree = pair.laptop.tree()
+    original = tree.open_read
+
+    def open_read(path: str) -> Any:
+        file = original(path)
+        if path == "busy":
+            pair.laptop.write("busy", "more and more")
+        return file
+
+    tree.open_read = open_read  # type: ignore[method-assign]
+    pair.laptop.tree = lambda: tree  # type: ignore[method-assign]
+    report = await pair.laptop.sync()
+    del pair.laptop.tree
+    assert [(p.path, p.code, p.retry) for p in report.errors] == [("busy", "FILE_CHANGED", True)]
+    assert numbers(report) == {"uploaded": 1}
+    assert numbers(await pair.laptop.sync()) == {"uploaded": 1}
+
+
+async def test_a_full_quota_ends_the_run_with_what_fitted_in(pair: Pair) -> None:
+    pair.phone.write("theirs", "t")
+    await pair.phone.sync()
+    for number in range(6):
+        pair.laptop.write(f"n{number}", "x" * 5000)
+    put, room = pair.hostile.put_bytes, [1, 2, 3]
+
+    async def put_bytes(*args: Any, **kwargs: Any) -> Any:
+        if not room:
+            raise QuotaExceededError
+        room.pop()
+        return await put(*args, **kwargs)
+
+    vars(pair.hostile)["put_bytes"] = put_bytes
+    with pytest.raises(QuotaExceededError):
+        await pair.laptop.sync()
+    del vars(pair.hostile)["put_bytes"]
+    assert pair.laptop.files()["theirs"] == b"t"
+    report = await pair.laptop.sync()
+    assert (numbers(report), report.errors) == ({"uploaded": 3}, [])
+    await pair.phone.sync()
+    assert pair.laptop.files() == pair.phone.files()
+
+
+async def test_a_full_disk_ends_the_run_and_keeps_what_was_finished(pair: Pair) -> None:
+    for number in range(8):
+        pair.phone.write(f"n{number}", "x" * number)
+    await pair.phone.sync()
+    tree = pair.laptop.tree()
+    original = tree.open_spool
+    opened: list[int] = []
+
+    def open_spool() -> Any:
+        opened.append(1)
+        if len(opened) > 3:
+            raise DiskFullError
+        return original()
+
+    tree.open_spool = open_spool  # type: ignore[method-assign]
+    pair.laptop.tree = lambda: tree  # type: ignore[method-assign]
+    with pytest.raises(DiskFullError):
+        await pair.laptop.sync()
+    del pair.laptop.tree
+    assert sum(path.startswith("n") for path in pair.laptop.files()) == 3
+    assert numbers(await pair.laptop.sync()) == {"downloaded": 5}
+    assert pair.laptop.files() == pair.phone.files()
+
+
+@pytest.mark.parametrize("method", ["list_folder", "put_bytes", "update_metadata", "unlock"])
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_lost_server_ends_the_run_and_the_next_one_finishes_it(pair: Pair, method: str, after: bool) -> None:
+    pair.laptop.write("n/new", "1")
+    pair.laptop.write("a", "changed a")
+    failed = await _lose(pair, method, after=after)
+    pair.hostile.honest()
+    pair.world.clock.advance(pair.world.server.lock_seconds + 1)
+    assert failed is None or isinstance(failed, TransportError)
+    assert (await pair.laptop.sync()).errors == []
+    await pair.phone.sync()
+    assert pair.laptop.files() == pair.phone.files()
+    assert set(pair.laptop.files()) == {"a", "d", "d/b", "d/e", "d/e/c", "n", "n/new"}
+
+
+async def _lose(pair: Pair, method: str, *, after: bool) -> CandadoError | None:
+    pair.hostile.cut(method, after=after)
+    return await pair.laptop.try_sync()
+
+
+async def test_a_lock_held_by_somebody_else_is_waited_for_and_then_reported(pair: Pair) -> None:
+    root = (await pair.phone.remote.list_folder(FOLDER, depth=0))[0]
+    await pair.phone.remote.lock(root.file_id, Counter(10_000))
+    pair.world.server.lock_seconds = 10**6
+    pair.laptop.write("new", "1")
+    with pytest.raises(LockedError):
+        await pair.laptop.sync()
+
+
+async def meanwhile(pair: Pair, happens: Callable[[], Any]) -> None:
+    """Let something happen between the plan of the laptop and its lock."""
+    inner = pair.laptop.remote
+    original = inner.lock
+    done: list[int] = []
+
+    async def lock(*args: Any, **kwargs: Any) -> Any:
+        if not done:
+            done.append(1)
+            await happens()
+        return await original(*args, **kwargs)
+
+    class Late:
+        def __getattr__(self, name: str) -> Any:
+            return lock if name == "lock" else getattr(inner, name)
+
+    pair.laptop.remote = cast("Remote", Late())
+    report = await pair.laptop.sync()
+    assert report.errors == []
+    pair.laptop.remote = inner
+    await pair.phone.sync()
+    await pair.laptop.sync()
+    assert pair.laptop.files() == pair.phone.files()
+
+
+async def test_what_another_device_changes_after_the_look_is_planned_anew(pair: Pair) -> None:
+    async def phone_edits() -> None:
+        pair.phone.write("a", "phone's a, quick")
+        pair.phone.write("new", "phone's new")
+        await pair.phone.sync()
+
+    pair.laptop.write("a", "laptop's a")
+    pair.laptop.write("new", "laptop's new")
+    await meanwhile(pair, phone_edits)
+    assert {b"phone's a, quick", b"laptop's a", b"phone's new", b"laptop's new"} <= set(pair.laptop.files().values())
+
+
+async def test_a_folder_that_got_something_new_after_the_look_is_not_removed(pair: Pair) -> None:
+    async def phone_adds() -> None:
+        pair.phone.write("d/e/late", "late")
+        await pair.phone.sync()
+
+    shutil.rmtree(pair.laptop.root / "d")
+    await meanwhile(pair, phone_adds)
+    assert pair.laptop.files() == {"a": b"content of a", "d": None, "d/e": None, "d/e/late": b"late"}
+
+
+async def test_a_file_edited_after_the_look_is_not_deleted(pair: Pair) -> None:
+    async def phone_edits() -> None:
+        pair.phone.write("a", "still needed")
+        await pair.phone.sync()
+
+    (pair.laptop.root / "a").unlink()
+    await meanwhile(pair, phone_edits)
+    assert pair.laptop.files()["a"] == b"still needed"
+
+
+async def test_a_signed_deletion_of_the_root_moves_synced_files_to_the_trash_and_leaves_the_rest(pair: Pair) -> None:
+    pair.laptop.write("mine", "never synced")
+    pair.laptop.write("a", "edited here, not synced")
+    async for _ in _signed_deletion(pair):
+        report = await pair.laptop.sync()
+    assert [problem.code for problem in report.warnings] == ["ROOT_DELETED"]
+    assert {path for path, content in pair.laptop.files().items() if content is not None} == {"a", "mine"}
+    assert pair.laptop.trash() == {b"content of d/b", b"content of d/e/c"}
+
+
+async def _signed_deletion(pair: Pair) -> AsyncIterator[None]:
+    """The phone signs the deletion; the server still shows the signed document while the body runs."""
+    from candado.client.reader import FolderReader
+    from candado.client.session import WriteSession
+
+    async with WriteSession(FolderReader(pair.phone.start()), FOLDER) as session:
+        session.delete_root(remove=False)
+    yield
+    await edit.rm(pair.phone.account, FOLDER, recursive=True)
+
+
+async def test_names_that_cannot_be_stored_are_reported_and_the_others_go_on(pair: Pair) -> None:
+    pair.laptop.write("bad\\name", "1")
+    pair.laptop.write("good name", "2")
+    report = await pair.laptop.sync()
+    assert [(problem.path, problem.code) for problem in report.errors] == [("bad\\name", "NAME_UNSAFE")]
+    assert numbers(report) == {"uploaded": 1}
