@@ -117,16 +117,10 @@ def seal_root(
     if previous is not None:
         _check_step(content, checksum, names, previous)
         former = {**previous.former, **previous.members}
-    users = tuple(
-        SealedUser(
-            user_id=member.user_id,
-            certificate_pem=member.certificate.pem,
-            wrapped_key=wrap_key(member.certificate.public_key, metadata_key.reveal()),
-        )
-        for member in members
-    )
     version = _written_version(version, members)
-    text, document = format_sealed(version, _seal(content, metadata_key, nonce), users, drops_raw)
+    text, document = format_sealed(
+        version, _seal(content, metadata_key, nonce), _wrapped(members, metadata_key), drops_raw
+    )
     pin = FolderPin(
         file_id=file_id,
         kind="root",
@@ -201,6 +195,17 @@ def _check_step(content: FolderContent, checksum: str, names: Mapping[UserId, st
     removed = any(names.get(user) != fingerprint for user, fingerprint in previous.members.items())
     if (removed or previous.must_rotate) and checksum == previous.current_checksum:
         raise MisuseError("a member was removed, so a new metadata key is needed")
+
+
+def _wrapped(members: Sequence[Member], metadata_key: MetadataKey) -> tuple[SealedUser, ...]:
+    return tuple(
+        SealedUser(
+            user_id=member.user_id,
+            certificate_pem=member.certificate.pem,
+            wrapped_key=wrap_key(member.certificate.public_key, metadata_key.reveal()),
+        )
+        for member in members
+    )
 
 
 def _written_version(version: str, members: Sequence[Member]) -> str:
