@@ -11,6 +11,7 @@ import pytest
 from candado.adapters.sqlite import SqliteDatabase
 from candado.errors import (
     AlreadyExistsError,
+    BadRequestError,
     BusyError,
     CorruptStateError,
     LocalStorageError,
@@ -99,6 +100,26 @@ async def test_a_unit_may_wait_for_nothing_but_its_rows(database: Database) -> N
     with pytest.raises(MisuseError):
         await database.read(sleeping_reader)
     assert await texts(database) == []
+
+
+async def test_values_that_no_database_can_hold_are_refused(database: Database) -> None:
+    for value in (2**63, "\ud800"):
+
+        async def work(rows: Rows, value: int | str = value) -> None:
+            await rows.run("INSERT INTO t (text) VALUES ($1)", value)
+
+        with pytest.raises(BadRequestError):
+            await database.write(work)
+    assert await texts(database) == []
+
+
+async def test_workers_that_start_together_all_open_the_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "together.sqlite"
+    opened = await asyncio.gather(*[SqliteDatabase.open(path, migrations=STEPS) for _ in range(6)])
+    await asyncio.gather(*[database.write(insert(str(n))) for n, database in enumerate(opened)])
+    assert sorted(map(str, await texts(opened[0]))) == ["0", "1", "2", "3", "4", "5"]
+    for database in opened:
+        await database.close()
 
 
 async def test_a_read_cannot_write(database: Database) -> None:

@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar, cast
 
 from candado.errors import (
     AlreadyExistsError,
+    BadRequestError,
     BusyError,
     CandadoError,
     CorruptStateError,
@@ -110,6 +111,8 @@ def _drive(work: Callable[[Rows], Awaitable[Any]], rows: _SqliteRows) -> Any:
         return done.value
     except sqlite3.Error as exc:
         raise _translated_error(exc) from exc
+    except (OverflowError, UnicodeEncodeError) as exc:
+        raise BadRequestError("a value cannot be stored: a number too large, or text with half a character") from exc
     with contextlib.suppress(RuntimeError):
         cast("Any", steps).close()
     raise MisuseError("a unit of work may await nothing but its rows")
@@ -242,7 +245,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=_BUSY_MILLISECONDS / 1000
     )
-    connection.execute("PRAGMA journal_mode=WAL").close()
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").close()
+    except sqlite3.Error:
+        connection.close()
+        raise
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}").close()
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIBIBYTES}").close()
     connection.execute("PRAGMA temp_store=MEMORY").close()
@@ -300,21 +307,21 @@ class SqliteDatabase:
 
     @classmethod
     def _open(cls, path: Path, migrations: Sequence[Migration]) -> "SqliteDatabase":
-        writer: sqlite3.Connection | None = None
+        opened: list[sqlite3.Connection] = []
         try:
-            writer = _connect(path)
-            _migrate(writer, migrations)
-            reader = _connect(path)
-            reader.execute("PRAGMA query_only=1").close()
+            opened.append(_connect(path))
+            _migrate(opened[0], migrations)
+            opened.append(_connect(path))
+            opened[1].execute("PRAGMA query_only=1").close()
         except BaseException as exc:
-            if writer is not None:
-                writer.close()
+            for connection in opened:
+                connection.close()
             if isinstance(exc, sqlite3.Error):
                 error = _translated_error(exc)
                 error.path = str(path)
                 raise error from exc
             raise
-        return cls(path, writer, reader)
+        return cls(path, *opened)
 
     async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
         """Run ``work`` in a transaction of its own; see ``Database``."""

@@ -5,10 +5,11 @@ other write is durable and visible when it returns. Blob first, row second: a bo
 names it.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
-from candado.errors import AlreadyExistsError, CandadoError
+from candado.errors import AlreadyExistsError, BadRequestError, FormatError, RemoteError
 from candado.ports.server import Rows
 from candado.server.guard import guarded_change, guarded_write
 from candado.server.model import (
@@ -92,15 +93,16 @@ class Files(Reading):
     ) -> tuple[NodeInfo, bool]:
         """Make the finished (not yet persisted) blob the content of the ticket's place; (node, created).
 
-        Everything is checked again. On a refusal the blob is removed; when the caller is cancelled it may stay as an
-        orphan, because the write may have happened. Errors as ``begin_put``.
+        Everything is checked again. On a refusal the blob is removed; when the caller is cancelled or the storage fails
+        it may stay as an orphan, because the write may have happened. Errors as ``begin_put``.
         """
         new = NewContent(blob_id, (Part(blob_id, size_bytes),), mtime, checksum)
         try:
             if ticket.session is None:
                 await self._backend.objects.persist([blob_id])
             return await store_content(self._backend, ticket, new)
-        except CandadoError:
+        except (RemoteError, FormatError):
+            # Refusals only: after a failure of the storage itself the row may be found there later.
             await self._backend.objects.delete([blob_id])
             raise
 
@@ -196,6 +198,8 @@ class Files(Reading):
                         value,
                     )
             if mtime is not None:
+                if not math.isfinite(mtime):
+                    raise BadRequestError("a time of change is a finite number", path=found.path)
                 found.require(PERMISSION_UPDATE)
                 await spread_one(rows, node.id, 0, tag=tag, now=rule.now)
                 await rows.run("UPDATE nodes SET mtime = $2 WHERE id = $1", node.id, mtime)

@@ -194,7 +194,7 @@ class FolderMetadata:
             BadRequestError: not a JSON object. ForbiddenError: unknown id, no right to create.
             PreconditionFailedError: locked. NotFoundError: no metadata.
         """
-        if len(drops.encode("utf-8", "surrogatepass")) > self._backend.settings.filedrop_bytes_max:
+        if len(drops) > self._backend.settings.filedrop_bytes_max:
             raise LimitExceededError("the file drop is too large")
         new, tag = _json_object(drops, "filedrop"), self._backend.tag()
 
@@ -223,7 +223,11 @@ class FolderMetadata:
     def _check_document(self, text: str, signature: str) -> None:
         if not text or not signature:
             raise BadRequestError("metaData or X-NC-E2EE-SIGNATURE is missing")
-        if len(text.encode("utf-8", "surrogatepass")) > self._backend.settings.metadata_bytes_max:
+        try:
+            size = len(text.encode()) + len(signature.encode())
+        except UnicodeEncodeError as exc:
+            raise BadRequestError("the metadata or its signature is not text") from exc
+        if size > self._backend.settings.metadata_bytes_max:
             raise LimitExceededError("the metadata is too large")
 
     async def _replace(

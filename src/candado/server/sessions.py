@@ -35,7 +35,7 @@ from candado.server.staging import (
     touch_session,
 )
 from candado.server.tree import Located, View, locate_id
-from candado.types import LockToken
+from candado.types import COUNTER_MAX, LockToken
 
 __all__ = ["Sessions"]
 
@@ -82,12 +82,12 @@ class Sessions:
                     raise LockedError("somebody else is writing into this folder")
             if own is not None:
                 await touch_session(rows, own.session, rule, staged_bytes=0)
-                if own.node_id != node.id and counter:
+                if own.node_id != node.id and counter and 0 < counter <= COUNTER_MAX:
                     await _note_counter(rows, own.session, node.id, counter)
                 return True
             await release_below(rows, found.home_id, node, session=None, rule=rule)
-            if not counter or counter < 1:
-                raise BadRequestError("X-NC-E2EE-COUNTER is missing or not a positive number")
+            if not counter or not 0 < counter <= COUNTER_MAX:
+                raise BadRequestError("X-NC-E2EE-COUNTER is missing or not a number from 1 to 2^53 - 1")
             await rows.run(
                 "INSERT INTO locks (session, node_id, home_id, user_id, created, refreshed, epoch)"
                 " VALUES ($1, $2, $3, $4, $5, $5, $6)",

@@ -3,11 +3,12 @@
 Layer: ``server``. Used by plain uploads and by uploads in chunks.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from candado.errors import AlreadyExistsError, NotFoundError, PreconditionFailedError
+from candado.errors import AlreadyExistsError, BadRequestError, NotFoundError, PreconditionFailedError
 from candado.ports.server import Rows
 from candado.server.guard import guarded_read, guarded_write, refuse_growth, space_of
 from candado.server.model import (
@@ -165,6 +166,8 @@ async def store_content(backend: Backend, ticket: PutTicket, new: NewContent) ->
 
 
 async def _store(backend: Backend, ticket: PutTicket, new: NewContent) -> tuple[NodeInfo, bool]:
+    if new.mtime is not None and not math.isfinite(new.mtime):
+        raise BadRequestError("a time of change is a finite number", path=ticket.path)
     fresh_id, tag = await backend.ids.take(backend.database), backend.tag()
 
     async def work(rows: Rows, rule: LockRule) -> tuple[NodeInfo, bool]:

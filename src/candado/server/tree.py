@@ -33,6 +33,7 @@ __all__ = [
 
 _NAME_BYTES_MAX: Final = 250
 _DEPTH_MAX: Final = 100
+_ID_MAX: Final = 2**63 - 1
 _ENDINGS_RESERVED: Final = (".e2e-to-save", ".e2e-to-delete")
 _FOLDER_TYPE: Final = "httpd/unix-directory"
 _BINARY_TYPE: Final = "application/octet-stream"
@@ -306,7 +307,7 @@ async def locate_id(view: View, principal: Principal, node_id: int, now: float) 
     Raises:
         NotFoundError: no such node, or not the caller's to see.
     """
-    node = await view.by_id(node_id)
+    node = await view.by_id(node_id) if 0 < node_id <= _ID_MAX else None
     if node is None:
         raise NotFoundError("no such file or folder", path=str(node_id))
     above = await view.ancestors(node)

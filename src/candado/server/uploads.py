@@ -11,9 +11,10 @@ from typing import Final, cast
 from candado.errors import (
     AlreadyExistsError,
     BadRequestError,
-    CandadoError,
+    FormatError,
     LimitExceededError,
     NotFoundError,
+    RemoteError,
 )
 from candado.ports.server import Rows
 from candado.server.guard import ensure_home, guarded_write, refuse_growth, space_of
@@ -143,7 +144,7 @@ class Uploads:
 
         try:
             await guarded_write(self._backend, principal, work, durable=False)
-        except CandadoError:
+        except (RemoteError, FormatError):
             await self._backend.objects.delete([blob_id])
             raise
 

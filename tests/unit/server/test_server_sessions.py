@@ -1,4 +1,8 @@
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from tests.unit.server.world import ALICE, BOB, World
@@ -13,10 +17,52 @@ from candado.errors import (
     LockLostError,
     NotFoundError,
 )
+from candado.ports.server import Database, Rows, SqlValue
+from candado.server.sessions import Sessions
 from candado.server.sweep import sweep
 from candado.types import FileId, LockToken
 
 WRONG = LockToken("x" * 64)
+T = TypeVar("T")
+
+
+class CountingDatabase:
+    """Counts statements."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.statements = 0
+
+    def _counted(self, rows: Rows) -> Rows:
+        outer = self
+
+        class Counted:
+            async def one(self, sql: str, *values: SqlValue) -> tuple[SqlValue, ...] | None:
+                outer.statements += 1
+                return await rows.one(sql, *values)
+
+            async def all(self, sql: str, *values: SqlValue) -> list[tuple[SqlValue, ...]]:
+                outer.statements += 1
+                return await rows.all(sql, *values)
+
+            async def run(self, sql: str, *values: SqlValue) -> int:
+                outer.statements += 1
+                return await rows.run(sql, *values)
+
+            async def many(self, sql: str, rows_: Sequence[Sequence[SqlValue]]) -> None:
+                outer.statements += len(rows_)
+                await rows.many(sql, rows_)
+
+        return Counted()
+
+    async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
+        return await self._database.write(lambda rows: work(self._counted(rows)), durable=durable)
+
+    async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
+        return await self._database.read(lambda rows: work(self._counted(rows)))
+
+    async def close(self) -> None:
+        await self._database.close()
 
 
 async def test_what_a_session_writes_is_invisible_until_its_unlock_and_then_all_there(world: World) -> None:
@@ -433,6 +479,81 @@ async def test_a_sharee_writes_under_the_same_rules_and_only_with_the_right(worl
     await world.database.write(lambda rows: rows.run("UPDATE shares SET permissions = 1"))
     with pytest.raises(ForbiddenError):
         await world.lock(root, 3, who=BOB)
+
+
+async def test_two_processes_carry_one_session(world: World, tmp_path: Path) -> None:
+    root = await world.encrypted_root()
+    other = await World.open(tmp_path, seed=8)
+    token = await world.lock(root, 2)
+    await asyncio.gather(*[(other if n % 2 else world).put(f"Secret/{n}", b"x", token=token) for n in range(30)])
+    made = await world.files.make_folder(ALICE, "Secret/d", token=token)
+    await world.metadata.mark_encrypted(ALICE, made.file_id, token=token)
+    await other.put("Secret/d/f", b"y", token=token)
+    await world.files.move(ALICE, "Secret/d", "Secret/e", token=token, overwrite=False)
+    with pytest.raises(NotFoundError):
+        await other.put("Secret/d/g", b"z", token=token)
+    again = await other.files.make_folder(ALICE, "Secret/d", token=token)
+    await world.put("Secret/d/h", b"w", token=token)
+    await other.sessions.unlock(ALICE, root.file_id, token=token)
+    tree = await world.tree("Secret")
+    assert {p: v for p, v in tree.items() if "/" in p[7:] or isinstance(v, tuple)} == {
+        "Secret/d": (False, 1),
+        "Secret/d/h": b"w",
+        "Secret/e": (True, 1),
+        "Secret/e/f": b"y",
+    }
+    assert (len(tree), again.file_id != made.file_id) == (34, True)
+    await other.close()
+
+
+async def test_a_put_that_comes_during_the_unlock_is_in_it_or_refused(world: World) -> None:
+    root = await world.encrypted_root()
+    for round_number in range(2, 7):
+        token = await world.lock(root, round_number)
+        puts = [world.put(f"Secret/{round_number}-{n}", b"x", token=token) for n in range(10)]
+        unlock = world.sessions.unlock(ALICE, root.file_id, token=token)
+        *answers, ended = await asyncio.gather(*puts[:5], unlock, *puts[5:], return_exceptions=True)
+        accepted = sum(isinstance(answer, tuple) for answer in [*answers, ended])
+        refused = [a for a in [*answers, ended] if isinstance(a, BaseException)]
+        assert all(isinstance(answer, LockedError) for answer in refused)
+        tree = await world.tree("Secret")
+        assert accepted == len([path for path in tree if path.startswith(f"Secret/{round_number}-")])
+
+
+async def test_the_number_of_statements_of_an_unlock_does_not_grow_with_the_session(world: World) -> None:
+    root = await world.encrypted_root()
+    counts: list[int] = []
+    for counter, size in ((2, 3), (3, 300)):
+        token = await world.lock(root, counter)
+        for number in range(size):
+            await world.put(f"Secret/{counter}-{number}", b"x", token=token)
+        traced = CountingDatabase(world.database)
+        await Sessions(replace(world.backend, database=traced)).unlock(ALICE, root.file_id, token=token)
+        counts.append(traced.statements)
+    assert counts[0] == counts[1] < 60
+
+
+@pytest.mark.parametrize("file_id", [0, -1, 2**63, 10**30])
+async def test_ids_that_cannot_be_are_unknown(world: World, file_id: int) -> None:
+    with pytest.raises(NotFoundError):
+        await world.files.stat_id(ALICE, file_id)
+    with pytest.raises(ForbiddenError):
+        await world.sessions.lock(ALICE, file_id, counter=1)
+
+
+async def test_values_from_headers_and_bodies_that_cannot_be_stored_are_bad_requests(world: World) -> None:
+    root = await world.encrypted_root()
+    with pytest.raises(BadRequestError):
+        await world.lock(root, 2**53)
+    token = await world.lock(root, 2)
+    for text, signature in (("\ud800", "s"), ("t", "\ud800"), ("", "s"), ("t", "")):
+        with pytest.raises(BadRequestError):
+            await world.metadata.update(ALICE, root.file_id, text=text, signature=signature, token=token)
+    for mtime in (float("nan"), float("inf")):
+        ticket = await world.files.begin_put(ALICE, "Secret/f", token=token, length=1)
+        blob_id = await world.objects.put(b"x")
+        with pytest.raises(BadRequestError):
+            await world.files.commit_put(ticket, blob_id=blob_id, size_bytes=1, mtime=mtime)
 
 
 async def test_metadata_rules_of_one_session(world: World) -> None:

@@ -137,12 +137,18 @@ class World:
     """The use cases on one store, and short words for what tests do."""
 
     def __init__(
-        self, database: Database, objects: ObjectStore, clock: HandClock, settings: ServerSettings | None = None
+        self,
+        database: Database,
+        objects: ObjectStore,
+        clock: HandClock,
+        settings: ServerSettings | None = None,
+        *,
+        seed: int = 7,
     ) -> None:
         self.database = database
         self.objects = objects
         self.clock = clock
-        self.backend = Backend(database, objects, clock, SeededRandom(), settings or ServerSettings())
+        self.backend = Backend(database, objects, clock, SeededRandom(seed), settings or ServerSettings())
         self.files = Files(self.backend)
         self.sessions = Sessions(self.backend)
         self.metadata = FolderMetadata(self.backend)
@@ -150,11 +156,11 @@ class World:
 
     @classmethod
     async def open(
-        cls, folder: Path, *, objects: ObjectStore | None = None, settings: ServerSettings | None = None
+        cls, folder: Path, *, objects: ObjectStore | None = None, settings: ServerSettings | None = None, seed: int = 7
     ) -> "World":
         database = await SqliteDatabase.open(folder / "rows.sqlite", migrations=MIGRATIONS)
-        store = objects if objects is not None else DirectoryObjects(folder / "blobs", SeededRandom(3))
-        return cls(database, store, HandClock(), settings)
+        store = objects if objects is not None else DirectoryObjects(folder / "blobs", SeededRandom(seed))
+        return cls(database, store, HandClock(), settings, seed=seed)
 
     async def put(
         self,
