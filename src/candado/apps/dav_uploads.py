@@ -100,7 +100,9 @@ class DavUploads:
             checksum=checksum,
             clock=self._services.backend.clock,
         )
-        await self._uploads.put_chunk(exchange.principal, transfer, name, blob_id=blob_id, size_bytes=size)
+        await self._uploads.put_chunk(
+            exchange.principal, transfer, name, blob_id=blob_id, size_bytes=size, token=exchange.token
+        )
         await exchange.reply(201)
 
     async def _assemble(self, exchange: Exchange, transfer: str) -> None:
