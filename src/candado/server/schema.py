@@ -4,7 +4,7 @@ Layer: ``server``. The database adapter applies ``MIGRATIONS`` in order when it 
 version than the last step is refused. The text below is SQLite's dialect; the statements of the use cases are those
 SQLite and PostgreSQL share. A released step is never edited; a change is a new step that the release before tolerates.
 
-Rules that hold at any instant (``docs/spec/server-storage.md``):
+Rules that hold at any instant (see also ``docs/spec/write-order.md``):
 
 * ``nodes`` is what everybody sees. A session's changes live in ``staged`` and ``staged_metadata`` until its unlock
   copies them in one transaction; removing those rows is the whole roll back.
