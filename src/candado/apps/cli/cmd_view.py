@@ -17,7 +17,7 @@ __all__ = ["server_view"]
 def server_view(run: Run, remote: str) -> None:
     r"""Show what an administrator of the server can read of an encrypted folder.
 
-    Sealed names, sizes, times and members can be read. A clear name inside would be found: that is a failure, 14.
+    Sealed names, sizes, times and members can be read. A clear name inside would be found and ends with status 14.
 
     \b
     Examples:

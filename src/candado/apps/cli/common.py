@@ -18,12 +18,16 @@ from candado.errors import UsageError
 if TYPE_CHECKING:
     from candado.client.account import Account
 
-__all__ = ["Command", "Group", "Run", "SizeType", "global_options", "pass_run", "with_account"]
+__all__ = ["Command", "Group", "ReaderGoneError", "Run", "SizeType", "global_options", "pass_run", "with_account"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our output does not any more; the command ends quietly."""
 
 
 @dataclass
@@ -189,7 +193,16 @@ def pass_run(function: F) -> F:
     """Hand the run to a command as its first argument."""
 
     def inner(*args: Any, **kwargs: Any) -> Any:
-        return function(click.get_current_context().find_root().ensure_object(Run), *args, **kwargs)
+        run = click.get_current_context().find_root().ensure_object(Run)
+        if run.log_file is not None or run.verbose >= 2:
+            from candado.apps.cli.log import start_log
+
+            start_log(run.log_file, run.log_format)
+        try:
+            return function(run, *args, **kwargs)
+        except BrokenPipeError as exc:
+            # click would end the process with status 1 before we could.
+            raise ReaderGoneError from exc
 
     inner.__name__, inner.__doc__ = function.__name__, function.__doc__
     inner.__dict__.update(function.__dict__)

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from candado.apps.cli.common import Group, Run, global_options
+from candado.apps.cli.common import Group, ReaderGoneError, Run, global_options
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.errors import CandadoError, InterruptedByUserError, UsageError
 
@@ -139,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
         return report(InterruptedByUserError(), as_json=as_json, verbose=0)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         # The reader went away: Python must not complain when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
