@@ -185,3 +185,37 @@ def test_the_data_directory_is_private(server: ServerProcess) -> None:
     modes = {p.name: p.stat().st_mode & 0o777 for p in [server.data, server.data / "authority.pem"]}
     assert modes == {"data": 0o700, "authority.pem": 0o600}
     assert Path(server.data / "config.toml").stat().st_mode & 0o077 == 0
+
+
+async def test_numbers_are_given_to_who_has_the_token(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    with (data / "config.toml").open("a") as file:
+        file.write('metrics_token = "a secret"\nlog_format = "json"\n')
+    with serving(data) as server:
+        async with Caller(server.url, None) as nobody:
+            answers = [
+                await nobody.send("GET", "/metrics"),
+                await nobody.send("GET", "/metrics", Authorization="Bearer wrong"),
+                await nobody.send("GET", "/metrics", Authorization="Bearer a secret"),
+            ]
+    assert [answer.status for answer in answers] == [404, 403, 200]
+    assert "candado_locks 0.0" in answers[2].text
+    log = (tmp_path / "server.log").read_text().splitlines()
+    assert [sorted(json.loads(line)) for line in log] == [["level", "logger", "message", "time"]] * len(log)
+
+
+async def test_clients_can_be_asked_whether_they_know_encryption(tmp_path: Path) -> None:
+    data = make_data(tmp_path, "alice")
+    with (data / "config.toml").open("a") as file:
+        file.write("require_e2ee_header = true\n")
+    with serving(data) as server:
+        async with Caller(server.url, "alice") as old, Caller(server.url, "alice") as new:
+            new.headers["X-E2EE-SUPPORTED"] = "true"
+            made = await old.dav("MKCOL", "Secret")
+            flag = f"encrypted/{made.headers['OC-FileId']}"
+            assert [(await caller.e2ee("PUT", flag)).status for caller in (old, new)] == [403, 200]
+            assert [(await c.dav("PROPFIND", "Secret", Depth="0")).status for c in (old, new)] == [403, 207]
+            listed = [(await c.dav("PROPFIND", "", Depth="1")).text for c in (old, new)]
+            assert ["<oc:permissions/>" in text for text in listed] == [True, False]
+            assert (await old.dav("PUT", "plain", body=b"x")).status == 201
+            assert (await old.dav("PUT", "Secret/x", body=b"x", e2e_token="t" * 64)).status == 403

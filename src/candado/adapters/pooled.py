@@ -1,7 +1,8 @@
 """Unpredictable bytes taken from the operating system in bulk.
 
 Layer: ``adapters``; implements ``ports.ambient.Random``. Every call into the system lets another thread run first,
-which costs a busy server more than the bytes. The pool is not shared with child processes: workers are spawned, not forked.
+which costs a busy server more than the bytes. The pool is not shared with child processes: workers are spawned, not
+forked.
 """
 
 import threading

@@ -5,6 +5,7 @@ Layer: ``apps``. ``/remote.php/dav/files/<user>/...`` and its alias ``/remote.ph
 for "100 Continue" never sends what will be refused.
 """
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["DavFiles"]
 
 _ALLOW: Final = b"OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH"
+_INLINE_NODES: Final = 256
 _ONE_PIECE_BYTES: Final = 1 << 16
 _QUOTA_NAMES: Final = frozenset({f"{DAV}quota-available-bytes"})
 _TIME_NAMES: Final = frozenset({f"{DAV}lastmodified", f"{DAV}getlastmodified"})
@@ -74,6 +76,8 @@ class DavFiles:
             known = exchange.method in ("REPORT", "SEARCH", "LOCK", "UNLOCK")
             await exchange.reply(501 if known else 405, [(b"allow", _ALLOW)])
             return
+        if exchange.token is not None and not self._shows_encrypted(exchange):
+            raise ForbiddenError("this client is not known to support end-to-end encrypted folders")
         await method(exchange, place)
 
     async def _options(self, exchange: Exchange, place: Place) -> None:
@@ -102,7 +106,7 @@ class DavFiles:
         )
         dead = {name for n in (node, *children) for name in n.properties} if wanted.names is None else set()
         listed = (*names, *sorted(dead - asked))
-        body = format_multistatus(
+        responses = (
             response_of(
                 place.href(one.path, is_folder=one.is_folder),
                 one,
@@ -113,6 +117,10 @@ class DavFiles:
             )
             for one in (node, *children)
         )
+        if len(children) > _INLINE_NODES:
+            body = await asyncio.to_thread(format_multistatus, responses)
+        else:
+            body = format_multistatus(responses)
         await exchange.reply(207, [XML, (b"dav", b"1, 3")], body)
 
     async def _list(

@@ -47,7 +47,7 @@ __all__ = [
     "read_parameters",
 ]
 
-DOCUMENT_BYTES_MAX: Final = 48 * 1024 * 1024
+DOCUMENT_BYTES_MAX: Final = 32 * 1024 * 1024
 SMALL_BYTES_MAX: Final = 256 * 1024
 _FIELDS_MAX: Final = 1000
 _TOKEN_CHARS_MAX: Final = 128
@@ -153,13 +153,13 @@ async def read_parameters(request: Request, *, bytes_max: int) -> dict[str, str]
     parse = _parse_json if kind == "application/json" else _parse_form
     try:
         if len(body) > SMALL_BYTES_MAX:
-            return found | await asyncio.to_thread(parse, bytes(body), bytes_max)
-        return found | parse(bytes(body), bytes_max)
+            return found | await asyncio.to_thread(parse, body, bytes_max)
+        return found | parse(body, bytes_max)
     except (ValueError, FormatError) as exc:
         raise BadRequestError("the request body cannot be decoded") from exc
 
 
-def _parse_form(body: bytes, bytes_max: int) -> dict[str, str]:
+def _parse_form(body: bytearray, bytes_max: int) -> dict[str, str]:
     del bytes_max
     if body.strip() == b"{}":
         return {}
@@ -167,8 +167,8 @@ def _parse_form(body: bytes, bytes_max: int) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"))
 
 
-def _parse_json(body: bytes, bytes_max: int) -> dict[str, str]:
-    document = load_json(body, bytes_max=bytes_max, floats=True)
+def _parse_json(body: bytearray, bytes_max: int) -> dict[str, str]:
+    document = load_json(bytes(body), bytes_max=bytes_max, floats=True)
     if document == []:
         return {}
     if not isinstance(document, dict):

@@ -26,6 +26,7 @@ __all__ = ["json_answer", "plain_routes"]
 
 _LOG = logging.getLogger("candado.server")
 _READY_SECONDS: Final = 5.0
+_READY_CACHED_SECONDS: Final = 0.5
 
 
 def json_answer(document: object, code: int = 200) -> Response:
@@ -49,9 +50,15 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         del request
         return json_answer({"status": "ok"})
 
+    known: list[tuple[float, Response]] = []
+
     async def readyz(request: Request) -> Response:
         del request
-        return await _readiness(services)
+        # It writes and signs, and anybody may ask: a flood of questions shares one answer.
+        now = services.backend.clock.monotonic()
+        if not known or now - known[0][0] > _READY_CACHED_SECONDS:
+            known[:] = [(now, await _readiness(services))]
+        return known[0][1]
 
     async def numbers(request: Request) -> Response:
         return await _metrics(services, metrics, request)

@@ -3,7 +3,6 @@
 Layer: ``apps``. Errors say four things and end with the documented exit statuses, as those of ``candado`` do.
 """
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from candado.apps.cli.errors import EXIT_USAGE, report
-from candado.apps.server_common import Invocation, command_options, read_password
+from candado.apps.server_common import Invocation, command_options, read_password, start_log
 from candado.apps.server_config import CONFIG_NAME, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.errors import AlreadyExistsError, CandadoError, LocalPermissionError, UsageError
@@ -86,8 +85,9 @@ def _init(invocation: Invocation, url: str, admin: str | None, admin_password_fi
 @cli.command("serve")
 @click.option("--listen", help="HOST:PORT; port 0 is any free one. Default 127.0.0.1:8080.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve. Default 1.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr. Default text.")
 @command_options
-def _serve(invocation: Invocation, listen: str | None, workers: int | None) -> int:
+def _serve(invocation: Invocation, listen: str | None, workers: int | None, log_format: str | None) -> int:
     r"""Serve until SIGTERM; prints one line when ready.
 
     \b
@@ -95,8 +95,8 @@ def _serve(invocation: Invocation, listen: str | None, workers: int | None) -> i
     """
     from candado.apps.server_serve import serve
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    config = invocation.config(listen=listen, workers=workers)
+    config = invocation.config(listen=listen, workers=workers, log_format=log_format)
+    start_log(config.log_format)
     return serve(config, lambda url: invocation.show("serve", {"listening": url}, f"listening on {url}"))
 
 

@@ -49,6 +49,8 @@ class ServerConfig:
     """Idle time after which a lock and everything written under it is rolled back."""
     default_quota: int = -3
     """Bytes for new accounts; -3 is unlimited."""
+    log_format: str = "text"
+    """``text`` or ``json``."""
     metrics: bool = False
     """Serve ``/metrics`` without a token."""
     metrics_token: str = ""
@@ -140,6 +142,8 @@ def _checked(key: str, value: object, default: object, path: Path) -> object:
         return parse_bytes(value)
     if type(value) is not type(default):
         raise UsageError(f"{key} must be a {type(default).__name__}", path=str(path))
+    if key == "log_format" and value not in ("text", "json"):
+        raise UsageError("log_format is text or json", path=str(path))
     if key in ("workers", "lock_seconds") and isinstance(value, int) and value < 1:
         raise UsageError(f"{key} must be at least 1", path=str(path))
     return value

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final, NoReturn
 
+from candado.apps.server_common import start_log
 from candado.apps.server_config import ServerConfig
 from candado.apps.server_metrics import MULTIPROCESS_VARIABLE
 from candado.errors import CandadoError, LocalStorageError, UsageError
@@ -141,7 +142,7 @@ def _stop_with_parent(parent: Connection, server: object) -> None:
 
 def _worker_main(config: ServerConfig, sock: socket.socket, pipe: Connection) -> NoReturn:
     """Entry of a worker process."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    start_log(config.log_format)
     try:
         status = _run_worker(config, sock, lambda: pipe.send("ready"), pipe)
     except CandadoError as error:

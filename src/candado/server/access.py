@@ -23,6 +23,7 @@ __all__ = ["RECHECK_SECONDS", "Authenticator", "Credentials", "knows_e2ee", "par
 
 RECHECK_SECONDS: Final = 1.0
 _REMEMBER_SECONDS: Final = 3600.0
+_USER_CHARS_MAX: Final = 64
 _ENTRIES_MAX: Final = 8192
 _HEADER_BYTES_MAX: Final = 4096
 _LAST_USED_STEP_SECONDS: Final = 3600.0
@@ -214,8 +215,8 @@ class Authenticator:
 
     async def _by_password(self, login: UserId, password: SecretText, address: str) -> tuple[Principal, int]:
         limits = (
-            Limit("login.user", login.lower(), *_PER_USER),
             Limit("login.address", address_bucket(address), *_PER_ADDRESS),
+            Limit("login.user", login.lower()[:_USER_CHARS_MAX], *_PER_USER),
         )
         await self._limiter.take(*limits)
 

@@ -33,7 +33,9 @@ class RateLimiter:
         self._clock = backend.clock
 
     async def take(self, *limits: Limit) -> None:
-        """Count one attempt against every limit.
+        """Count one attempt against every limit, in order, up to the first that is used up.
+
+        Put the limit first whose subjects are few: an attempt it stops leaves no row for the others.
 
         Raises:
             RateLimitedError: a bucket is empty; ``after_seconds`` says when its next token comes.
@@ -41,7 +43,11 @@ class RateLimiter:
         now = self._clock.now()
 
         async def work(rows: Rows) -> float:
-            return max([await _take(rows, limit, now) for limit in limits], default=0.0)
+            for limit in limits:
+                wait = await _take(rows, limit, now)
+                if wait > 0:
+                    return wait
+            return 0.0
 
         wait = await self._database.write(work, durable=False)
         if wait > 0:
