@@ -99,6 +99,13 @@ def good() -> Iterator[tuple[str, str, bytes, str]]:
     yield "utf_8", "a user id beyond ASCII", issue("alice", "zoë"), "zo\\u00eb"
     yield "after_2049", "GeneralizedTime for the end", issue("alice", "alice", end=der.time(2_600_000_000)), "alice"
     yield "no_extensions", "no extensions at all", issue("alice", "alice", fields=b""), "alice"
+    note = extension(99, NULL)
+    yield (
+        "unknown_not_critical",
+        "an unknown extension that is not critical",
+        issue("alice", "alice", fields=der.tlv(0xA3, der.sequence(CA, note))),
+        "alice",
+    )
     yield "large_key", "a key of 8,192 bits", issue("alice", "alice", spki=spki(number(8192))), "alice"
 
 

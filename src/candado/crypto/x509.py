@@ -281,8 +281,6 @@ def _check_extensions(rest: list[der.Node]) -> None:
     """Refuse duplicates and critical extensions that are not understood (RFC 5280, 4.2)."""
     seen: set[bytes] = set()
     for field_node in rest:
-        if field_node.tag != 0xA3:
-            raise MalformedError("a certificate has unknown fields")
         (extensions,) = der.children(field_node, 0xA3, 1, 1)
         for extension in der.children(extensions, der.SEQUENCE, 1, 64):
             kind, *flags, _ = der.children(extension, der.SEQUENCE, 2, 3)
