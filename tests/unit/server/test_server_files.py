@@ -286,3 +286,18 @@ async def test_a_drop_is_merged_into_the_metadata_and_keeps_its_signature(world:
     await world.lock(root, 2)
     with pytest.raises(PreconditionFailedError):
         await world.metadata.add_drops(ALICE, root.file_id, "{}")
+
+
+async def test_properties_belong_to_one_user_and_a_time_needs_the_right_to_write(world: World) -> None:
+    folder = await world.files.make_folder(ALICE, "Docs", token=None)
+    node, _ = await world.put("Docs/f", b"x")
+    await world.share(folder, BOB.user_id, permissions=1)
+    await world.files.patch_properties(ALICE, "Docs/f", {"{x}a": "1", "{x}b": "2"}, mtime=77.0)
+    await world.files.patch_properties(ALICE, "Docs/f", {"{x}a": None, "{x}b": "3"})
+    await world.files.patch_properties(BOB, "Docs/f", {"{x}a": "bob's"})
+    with pytest.raises(ForbiddenError):
+        await world.files.patch_properties(BOB, "Docs/f", {}, mtime=78.0)
+    shown = await world.files.stat(ALICE, "Docs/f")
+    assert (dict(shown.properties), shown.mtime, shown.etag != node.etag) == ({"{x}b": "3"}, 77.0, True)
+    _, [listed] = await world.files.list_folder(BOB, "Docs", with_properties=True)
+    assert dict(listed.properties) == {"{x}a": "bob's"}

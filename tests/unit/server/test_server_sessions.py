@@ -15,9 +15,12 @@ from candado.errors import (
     ForbiddenError,
     LockedError,
     LockLostError,
+    NotEncryptedError,
     NotFoundError,
+    PreconditionFailedError,
 )
 from candado.ports.server import Database, Rows, SqlValue
+from candado.server.files import Files
 from candado.server.sessions import Sessions
 from candado.server.sweep import sweep
 from candado.types import FileId, LockToken
@@ -554,6 +557,119 @@ async def test_values_from_headers_and_bodies_that_cannot_be_stored_are_bad_requ
         blob_id = await world.objects.put(b"x")
         with pytest.raises(BadRequestError):
             await world.files.commit_put(ticket, blob_id=blob_id, size_bytes=1, mtime=mtime)
+
+
+async def test_a_place_remembered_by_one_process_is_found_again_when_another_replaced_the_folder(
+    world: World, tmp_path: Path
+) -> None:
+    root = await world.encrypted_root()
+    other = await World.open(tmp_path, seed=8)
+    token = await world.lock(root, 2)
+    await world.files.make_folder(ALICE, "Secret/d", token=token)
+    await other.put("Secret/d/old", b"1", token=token)
+    await world.files.move(ALICE, "Secret/d", "Secret/e", token=token, overwrite=False)
+    await world.files.make_folder(ALICE, "Secret/d", token=token)
+    await other.put("Secret/d/new", b"2", token=token)
+    await world.sessions.unlock(ALICE, root.file_id, token=token)
+    assert await world.tree("Secret") == {
+        "Secret/d": (False, 1),
+        "Secret/d/new": b"2",
+        "Secret/e": (False, 1),
+        "Secret/e/old": b"1",
+    }
+    await other.close()
+
+
+async def test_an_unlock_that_misses_a_body_undoes_the_session(world: World) -> None:
+    root = await world.encrypted_root()
+    token = await world.lock(root, 2)
+    await world.put("Secret/a", b"x", token=token)
+    await world.objects.delete([blob async for blob, _, _ in world.objects.scan()])
+    with pytest.raises(NotFoundError):
+        await world.sessions.unlock(ALICE, root.file_id, token=token)
+    assert (await world.tree(), await world.rows("SELECT session FROM locks")) == ({"Secret": (True, 0)}, [])
+
+
+async def test_a_change_outside_encrypted_folders_is_durable_whatever_token_comes_along(world: World) -> None:
+    written: list[bool] = []
+    inner = world.database
+
+    class Recorded(CountingDatabase):
+        async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
+            written.append(durable)
+            return await inner.write(work, durable=durable)
+
+    files = Files(replace(world.backend, database=Recorded(inner)))
+    await world.files.ensure_home(ALICE.user_id)
+    for token in (None, WRONG):
+        for work in (
+            files.make_folder(ALICE, "d", token=token),
+            files.copy(ALICE, "d", "e", token=token, overwrite=False),
+            files.move(ALICE, "e", "f", token=token, overwrite=False),
+            files.delete(ALICE, "f", token=token),
+            files.delete(ALICE, "d", token=token),
+        ):
+            written.clear()
+            await work
+            assert written[-1]
+
+
+async def test_metadata_needs_the_flag_the_right_and_the_lock_of_its_folder(world: World) -> None:
+    root = await world.encrypted_root()
+    other = await world.encrypted_root("Other")
+    await world.share(root, BOB.user_id, permissions=1)
+    token = await world.lock(root, 2)
+    plain = await world.files.make_folder(ALICE, "Secret/plain", token=token)
+    flagged = await world.files.make_folder(ALICE, "Secret/flagged", token=token)
+    await world.metadata.mark_encrypted(ALICE, flagged.file_id, token=token)
+    create, update = world.metadata.create, world.metadata.update
+    for call, who, file_id, given, error in (
+        (create, ALICE, flagged.file_id, None, BadRequestError),
+        (create, ALICE, flagged.file_id, WRONG, ForbiddenError),
+        (create, ALICE, plain.file_id, token, NotEncryptedError),
+        (create, BOB, flagged.file_id, token, ForbiddenError),
+        (create, ALICE, 99_999, token, ForbiddenError),
+        (update, ALICE, root.file_id, None, BadRequestError),
+        (update, ALICE, root.file_id, WRONG, PreconditionFailedError),
+        (update, ALICE, other.file_id, token, PreconditionFailedError),
+        (update, ALICE, flagged.file_id, token, NotFoundError),
+        (update, BOB, root.file_id, token, ForbiddenError),
+    ):
+        with pytest.raises(error):
+            await call(who, file_id, text="t", signature="s", token=given)
+    with pytest.raises(PreconditionFailedError):
+        await world.metadata.delete(ALICE, root.file_id, token=WRONG)
+    assert (await world.metadata.get(BOB, root.file_id)).text == "{}"
+
+
+async def test_the_last_of_several_metadata_writes_counts_and_a_removal_is_one(world: World) -> None:
+    root = await world.encrypted_root()
+    token = await world.lock(root, 2)
+    for text in ("one", "two"):
+        await world.metadata.update(ALICE, root.file_id, text=text, signature=text, token=token)
+    assert (await world.metadata.get(ALICE, root.file_id)).text == "{}"
+    await world.sessions.unlock(ALICE, root.file_id, token=token)
+    assert (await world.metadata.get(ALICE, root.file_id)).text == "two"
+    token = await world.lock(root, 3)
+    await world.metadata.delete(ALICE, root.file_id, token=token)
+    await world.sessions.unlock(ALICE, root.file_id, token=token)
+    with pytest.raises(NotFoundError):
+        await world.metadata.get(ALICE, root.file_id)
+    await world.metadata.unmark(ALICE, root.file_id)
+
+
+async def test_a_locked_folder_keeps_its_flag(world: World) -> None:
+    root = await world.encrypted_root()
+    await world.share(root, BOB.user_id)
+    token = await world.lock(root, 2)
+    with pytest.raises(LockedError):
+        await world.metadata.unmark(ALICE, root.file_id)
+    with pytest.raises(LockedError):
+        await world.metadata.mark_encrypted(BOB, root.file_id)
+    await world.metadata.mark_encrypted(ALICE, root.file_id)
+    await world.put("Secret/f", b"x", token=token)
+    with pytest.raises(NotFoundError):
+        await world.metadata.unmark(ALICE, root.file_id)
 
 
 async def test_metadata_rules_of_one_session(world: World) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from tests.unit.server.world import ALICE, BOB, World
 
@@ -6,10 +8,11 @@ from candado.errors import (
     BadRequestError,
     CandadoError,
     ForbiddenError,
+    LimitExceededError,
     NotFoundError,
     QuotaExceededError,
 )
-from candado.server.model import ChunkInfo
+from candado.server.model import ChunkInfo, ServerSettings
 from candado.server.sweep import sweep
 from candado.types import LockToken
 
@@ -118,3 +121,26 @@ async def test_aborted_stale_and_lost_uploads_are_collected(world: World) -> Non
     world.clock.time += 3601
     assert (await sweep(world.backend))["blobs"] == 1
     assert [blob async for blob in world.objects.scan()] == []
+
+
+async def test_an_upload_has_a_largest_number_of_chunks(tmp_path: Path) -> None:
+    world = await World.open(tmp_path, settings=ServerSettings(chunks_max=2))
+    await world.uploads.begin(ALICE, "t1")
+    for name in "12":
+        await chunk(world, name, b"x")
+    with pytest.raises(LimitExceededError):
+        await world.uploads.check_chunk(ALICE, "t1", "3", length=1)
+    await world.close()
+
+
+async def test_chunks_renew_the_lock_they_are_sent_with(world: World) -> None:
+    root = await world.encrypted_root()
+    token = await world.lock(root, 2)
+    await world.uploads.begin(ALICE, "t1")
+    for name in "123":
+        world.clock.time += 800
+        blob_id = await world.objects.put(b"x")
+        await world.uploads.put_chunk(ALICE, "t1", name, blob_id=blob_id, size_bytes=1, token=token)
+    await finish(world, "Secret/f", token=token)
+    await world.sessions.unlock(ALICE, root.file_id, token=token)
+    assert await world.get("Secret/f") == b"xxx"
