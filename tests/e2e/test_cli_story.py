@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.cli_world import PASSWORD, Cloud, Device, running_cloud
 
 from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.adapters.http import HttpRemote
 from candado.adapters.http_settings import HttpSettings
 from candado.types import SecretText, UserId
-from tests.e2e.cli_world import PASSWORD, Cloud, Device, running_cloud
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,7 @@ def test_names_are_found_listed_measured_moved_copied_and_removed(cloud: Cloud, 
 def test_big_files_and_pipes_pass_through_unharmed(cloud: Cloud, tmp_path: Path) -> None:
     device = cloud.ready("carla")
     device.run("encrypt", "Big")
-    big = os.urandom(3_000_001)
+    big = bytes(range(256)) * 11_719 + b"end"
     sent = subprocess.run(
         device.command("put", "-", "Big/dump.bin"),
         env=device.environment,

@@ -31,8 +31,8 @@ def server_view(run: Run, remote: str) -> None:
     def text() -> None:
         print(f"{printable(view.path)}: owner {printable(view.owner_id)}, members {printable(', '.join(view.members))}")
         print(
-            f"{len(view.lines)} things stored, {human_size(stored)}; none of {view.clear_names} clear names was found in "
-            "what the server stores"
+            f"{len(view.lines)} things stored, {human_size(stored)}; none of {view.clear_names} clear names was found "
+            "in what the server stores"
         )
         table(
             (

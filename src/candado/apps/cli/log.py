@@ -1,7 +1,7 @@
 """The log of one command: to a file with ``--log-file``, to stderr with ``-vv``.
 
-Layer: ``apps``. What is logged is made without secrets: requests by method, path and status, see ``adapters.http_wire``.
-Errors from below the program are shown in full only with ``-vv``.
+Layer: ``apps``. What is logged is made without secrets: requests by method, path and status, see
+``adapters.http_wire``.
 """
 
 import logging
