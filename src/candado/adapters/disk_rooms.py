@@ -107,15 +107,13 @@ class Trash:
         fd = os.dup(self._root_fd)
         try:
             for part in parts:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, 0o700, dir_fd=fd)
-                below = os.open(part, _FOLDER_FLAGS, dir_fd=fd)
+                below = _entered(fd, part)
                 os.close(fd)
                 fd = below
             kept, number = path.rpartition("/")[2], 1
             while not _renamed(folder_fd, name, fd, kept):
                 number += 1
-                kept = f"{number} {path.rpartition('/')[2]}"[:200]
+                kept = _numbered(path.rpartition("/")[2], number)
         except BaseException:
             os.close(fd)
             raise
@@ -170,6 +168,26 @@ class Quarantine:
         except OSError as exc:
             raise translated(exc, str(self._folder)) from exc
         return str(self._folder / kept)
+
+
+def _entered(fd: int, name: str) -> int:
+    """The open folder of this name, made when absent; another name when a file has this one already."""
+    number, free = 1, name
+    while True:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(free, 0o700, dir_fd=fd)
+        try:
+            return os.open(free, _FOLDER_FLAGS, dir_fd=fd)
+        except OSError as exc:
+            if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+        number += 1
+        free = _numbered(name, number)
+
+
+def _numbered(name: str, number: int) -> str:
+    """The name with a number before it, at most 255 bytes long."""
+    return f"{number} {name}".encode()[:255].decode("utf-8", "ignore")
 
 
 def _renamed(source_fd: int, source: str, target_fd: int, target: str) -> bool:
