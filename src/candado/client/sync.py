@@ -140,6 +140,13 @@ class _Run:
             return False
         plan, here = await self._plan(here, there)
         self._take_problems(plan)
+        for view in there.views.values():
+            self._report.warnings += [
+                SyncProblem(problem.path, problem.code, problem.message, problem.advice, "Local copies are kept.")
+                for problem in view.problems
+                # Without a name it is nothing of ours; `candado issues` has it.
+                if problem.code != "file.unlisted"
+            ]
         if there.top is not None and there.top.deleted:
             self._report.warnings.append(_deleted(self._top_path))
         if self._options.dry_run:

@@ -5,7 +5,7 @@ A row of the agreed tree is written after the step it tells of.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +73,9 @@ class LocalHalf:
         self._state = state
         self._options = options
         self._report = report
+        self._fetched: list[_Fetched] = []
+        self._fetched_bytes = 0
+        self._publishing: asyncio.Task[None] | None = None
         self.moved: dict[str, LocalStat] = {}
         self._row_moves: list[tuple[str, str, LocalStat | None, LocalStat | None]] = []
         self.fatal: CandadoError | None = None
@@ -154,38 +157,40 @@ class LocalHalf:
     async def fetch(self, work: Sequence[Download]) -> None:
         """Download in parallel and publish in batches. Stops early, with what arrived published, on a fatal error."""
         turns = iter(work)
-        fetched: list[_Fetched] = []
-        waiting_bytes = 0
-        publishing: asyncio.Task[None] | None = None
-
-        async def worker() -> None:
-            nonlocal fetched, waiting_bytes, publishing
-            for op in turns:
-                if self.fatal is not None:
-                    return
-                spool = await self._fetch_one(op)
-                if spool is None:
-                    continue
-                fetched.append((spool, op))
-                waiting_bytes += op.remote.size_bytes
-                if len(fetched) >= _BATCH_FILES or waiting_bytes >= _BATCH_BYTES:
-                    batch, fetched, waiting_bytes = fetched, [], 0
-                    if publishing is not None:
-                        await publishing
-                    publishing = asyncio.create_task(self._publish(batch))
-
-        workers = [asyncio.create_task(worker()) for _ in range(min(self._options.transfers, len(work)))]
+        workers = [asyncio.create_task(self._worker(turns)) for _ in range(min(self._options.transfers, len(work)))]
         try:
             await asyncio.gather(*workers)
+            if self._publishing is not None:
+                await self._publishing
         finally:
             for task in workers:
                 task.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            if publishing is not None:
-                await asyncio.gather(publishing, return_exceptions=True)
+            if self._publishing is not None:
+                await asyncio.wait([self._publishing])
             # Verified files are put in place even when the run was interrupted.
-            if fetched:
-                await asyncio.shield(self._publish(fetched))
+            if self._fetched:
+                await asyncio.shield(self._publish(self._fetched))
+
+    async def _worker(self, turns: Iterator[Download]) -> None:
+        for op in turns:
+            if self.fatal is not None:
+                return
+            spool = await self._fetch_one(op)
+            if spool is None:
+                continue
+            self._fetched.append((spool, op))
+            self._fetched_bytes += op.remote.size_bytes
+            if len(self._fetched) >= _BATCH_FILES or self._fetched_bytes >= _BATCH_BYTES:
+                batch, self._fetched, self._fetched_bytes = self._fetched, [], 0
+                self._publishing = asyncio.create_task(self._publish_after(self._publishing, batch))
+                # Only this worker waits: the others fetch on while the disk works.
+                await asyncio.wait([self._publishing])
+
+    async def _publish_after(self, previous: "asyncio.Task[None] | None", batch: list[_Fetched]) -> None:
+        if previous is not None:
+            await previous
+        await self._publish(batch)
 
     async def _fetch_one(self, op: Download) -> "Spool | None":
         entry = op.remote

@@ -1,5 +1,6 @@
 """Devices of one person around a simulated server: real disk trees, state in memory."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,12 @@ from candado.ports.client import Remote
 from candado.types import SecretBytes, SecretText, UserId
 
 FOLDER = "/Secret"
+
+
+def copy_of(name: str, device: "Device") -> str:
+    """The name of a conflict copy that this device makes now."""
+    now = datetime.fromtimestamp(device.world.clock.now(), UTC).astimezone()
+    return f"{name} (conflicted copy {device.name} {now.strftime('%Y-%m-%d %H%M%S')})"
 
 
 class MemoryState:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.unit.client.sync_world import FOLDER, Device, Pair, numbers
+from tests.unit.client.sync_world import FOLDER, Device, Pair, copy_of, numbers
 
 from candado.errors import (
     FolderNotEmptyError,
@@ -61,6 +61,17 @@ async def test_many_new_files_cost_one_request_each_and_a_few(tmp_path: Path) ->
     assert pair.laptop.files() == pair.phone.files()
 
 
+async def test_more_files_than_fit_into_one_batch_are_all_published(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("candado.client.sync_local._BATCH_FILES", 3)
+    for number in range(40):
+        pair.phone.write(f"d/{number}", f"{number}")
+    await pair.phone.sync()
+    assert numbers(await pair.laptop.sync(transfers=16)) == {"downloaded": 40}
+    assert pair.laptop.files() == pair.phone.files()
+
+
 async def test_a_renamed_folder_moves_no_bytes(pair: Pair) -> None:
     (pair.laptop.root / "d").rename(pair.laptop.root / "renamed")
     first = await pair.laptop.sync()
@@ -84,7 +95,7 @@ async def test_two_edits_of_one_file_are_both_kept_and_listed(pair: Pair) -> Non
     pair.phone.write("a", "theirs")
     await pair.phone.sync()
     report = await pair.laptop.sync()
-    copy = "a (conflicted copy laptop 2027-01-15 080000)"
+    copy = copy_of("a", pair.laptop)
     assert (numbers(report), report.conflict_paths) == ({"uploaded": 1, "downloaded": 1, "conflicts": 1}, [copy])
     await pair.phone.sync()
     assert pair.phone.files() == pair.laptop.files()

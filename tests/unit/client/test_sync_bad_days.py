@@ -290,3 +290,31 @@ async def test_names_that_cannot_be_stored_are_reported_and_the_others_go_on(pai
     report = await pair.laptop.sync()
     assert [(problem.path, problem.code) for problem in report.errors] == [("bad\\name", "NAME_UNSAFE")]
     assert numbers(report) == {"uploaded": 1}
+
+
+async def test_what_was_removed_as_a_file_and_then_as_a_folder_finds_room_in_the_trash(pair: Pair) -> None:
+    (pair.phone.root / "a").unlink()
+    await pair.phone.sync()
+    await pair.laptop.sync()
+    pair.phone.write("a/x", "inside")
+    await pair.phone.sync()
+    await pair.laptop.sync()
+    shutil.rmtree(pair.phone.root / "a")
+    await pair.phone.sync()
+    report = await pair.laptop.sync()
+    assert (report.errors, pair.laptop.trash()) == ([], {b"content of a", b"inside"})
+
+
+async def test_an_entry_whose_body_is_gone_is_told_and_neither_deleted_nor_sent_again(pair: Pair) -> None:
+    pair.phone.write("a", "newer")
+    await pair.phone.sync()
+    root = (await pair.phone.remote.list_folder(FOLDER, depth=1))[0]
+    pair.hostile.replace("list_folder", lambda nodes: [node for node in nodes if node.is_folder])
+    before = pair.laptop.files()
+    pair.calls()
+    for _ in range(3):
+        report = await pair.laptop.sync()
+        assert {problem.code for problem in report.warnings} == {"file.missing"}
+    assert (pair.laptop.files(), "lock" in pair.calls(), root.is_encrypted) == (before, False, True)
+    pair.hostile.honest()
+    assert numbers(await pair.laptop.sync()) == {"downloaded": 1}
