@@ -66,6 +66,17 @@ def test_a36_two_states_with_one_counter_are_a_fork(scene: Scene, known: Accepte
     assert error.got not in {"", known.pin.digest}
 
 
+def test_a26_a_hidden_removal_is_a_fork_as_soon_as_it_is_seen(scene: Scene) -> None:
+    """Alone a device cannot know what it is not shown; what it wrote meanwhile and the removal can never both be."""
+    first = scene.accepted(scene.root(scene.content(5, "budget.txt"), members=("alice", "bob", "rob")))
+    hidden = scene.root(scene.content(6, "budget.txt", keys=(K1, K2)), metadata_key=K2)
+    own = scene.root(scene.content(6, "mine.txt"), members=("alice", "bob", "rob"), signer="alice")
+    written = scene.accepted(own, at_root(first.pin))
+    assert "rob" in naive_open(scene.who("alice"), own.text).members
+    refused(scene, hidden, at_root(written.pin), ForkError, "fresh.fork")
+    assert scene.show(hidden, at_root(first.pin)).transition.members_removed == ("rob",)
+
+
 def test_a37_a_nested_folder_alone_rolled_back_is_refused(scene: Scene, known: Accepted) -> None:
     newest = scene.show(scene.nested(scene.content(4, "new.txt")), at_nested(known.folder))
     raw = scene.nested(scene.content(3, "old.txt"))

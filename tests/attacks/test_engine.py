@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 from tests.sim import Canaries, Hostile, World
 from tests.sim.device import Device
+from tests.sim.naive import naive_open
 from tests.sim.world import WORDS
 
 from candado.client import edit, enrol
 from candado.client.lock import recover_sessions
 from candado.client.sharing import share, unshare
+from candado.crypto.filebody import seal_body
+from candado.crypto.keywrap import wrap_key
+from candado.crypto.sealing import seal_text
 from candado.errors import (
     CandadoError,
     ContextError,
@@ -31,8 +35,15 @@ from candado.errors import (
     TransportError,
     UnsignedDeletionError,
 )
-from candado.formats.metadata import SealedUser, parse_sealed
-from candado.types import Counter, FileId, SecretText, UserId
+from candado.formats.metadata import (
+    Entry,
+    SealedBlock,
+    SealedUser,
+    format_drop,
+    format_drop_content,
+    parse_sealed,
+)
+from candado.types import Counter, FileId, FileKey, MetadataKey, Nonce, SecretText, Tag, UserId
 
 WRITES = {
     "lock", "unlock", "create_metadata", "update_metadata", "delete_metadata", "mark_encrypted", "put", "put_bytes",
@@ -454,3 +465,48 @@ async def test_a112_the_refused_documents_are_kept_as_evidence(stage: Stage) -> 
     assert issue.evidence
     kept = json.loads(stage.alice.account.issue_book.evidence(issue.issue_id) or b"{}")
     assert (kept["metadata"], kept["signature"]) == (old.text, old.signature)
+
+
+# --- what this device seals and signs ---------------------------------------------------------------------
+
+
+async def test_a19_no_body_and_no_document_is_ever_sealed_twice_alike(stage: Stage) -> None:
+    """One plaintext under one key and nonce would give one ciphertext: all that was received must differ."""
+    seen = len(stage.world.server.received)
+    for number in range(40):
+        method = ["put_bytes", "update_metadata", "unlock", "lock"][number % 4]
+        stage.liar.cut(method, after=number % 3 == 0)
+        with contextlib.suppress(CandadoError):
+            await stage.alice.put("/docs/a.txt", b"always the same content", replace=True)
+        stage.liar.honest()
+        if number % 5 == 0:
+            stage.alice.restart()
+        await recover_sessions(stage.alice.account)
+        stage.world.server.expire_locks()
+    received = stage.world.server.received[seen:]
+    bodies = [each for each in received if len(each) == len(b"always the same content") + 16]
+    assert len(bodies) >= 25
+    assert len(set(bodies)) == len(bodies)
+    blocks = [json.loads(each)["metadata"] for each in received if each.startswith(b"{")]
+    assert len(blocks) >= 10
+    assert len({block["nonce"] for block in blocks}) == len({block["ciphertext"] for block in blocks}) == len(blocks)
+
+
+async def test_a30_a71_a_planted_drop_is_signed_only_with_its_mark(stage: Stage) -> None:
+    root = stage.id_of("/docs")
+    secret = MetadataKey(b"0123456789abcdef")
+    planted = Entry("contract.pdf", "text/plain", FileKey(b"k" * 16), Nonce(b"n" * 12), Tag(b"t" * 16))
+    parts = seal_text(secret, Nonce(b"d" * 12), format_drop_content(planted))
+    key = wrap_key(stage.world.identity("alice").key.public, secret.reveal())
+    block = SealedBlock(parts.ciphertext, parts.nonce, parts.tag)
+    body = seal_body(planted.key, planted.nonce, b"planted by the server")
+    name = "ab" * 16
+    stage.world.server.add_drop(root, {name: format_drop(block, [(UserId("alice"), key)])}, {name: body})
+    stage.alice.restart()
+    assert await stage.alice.names("/docs") == {"a.txt", "plans", "photos"}
+    await stage.alice.put("/docs/c.txt", b"three")
+    shown = await stage.alice.names("/docs")
+    assert shown == {"a.txt", "c.txt", "plans", "photos", "contract (dropped).pdf"}
+    signed = naive_open(stage.world.identity("alice"), stage.world.server.tree.metadata[root][0])
+    assert signed.names == shown
+    assert parse_sealed(stage.world.server.tree.metadata[root][0]).drops == ()

@@ -18,6 +18,9 @@ that tests may replace: ``stock()`` gives that of a server without our extension
 tree (visible state), locks, expire_locks(). Locks, staging (visible at unlock, atomically), counters, metadata rules,
 shares and etags are as in the protocol documents.
 
+The real client on top of it (state in memory, no HTTP): ``tests.sim.device.Device``; a client without any checks, which
+falls for attacks: ``tests.sim.naive``.
+
 Hostile verbs (each is one lie; several may be combined; ``honest()`` takes them all back):
     replace(method, fn)            fn(answer) -> answer, for any method of Remote
     fail(method, error, times=1)   raise instead of asking
