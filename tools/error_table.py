@@ -14,9 +14,9 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "spec" / "errors.md"
 
 HEAD = """# Errors and exit codes
 
-Every error has a stable code that is never reused, an exit status, and says four things: what happened, where, what is safe, what
-to do next. With `--json` it is printed as `{"error": {"code", "message", "hint", "retryable", "path", "safe"}}`. This page is made from
-the source by `tools/error_table.py`.
+Every error has a stable code that is never reused, an exit status, and says four things: what happened, where, what is
+safe, what to do next. With `--json` it is printed as `{"error": {"code", "message", "hint", "retryable", "path",
+"safe"}}`. This page is made from the source by `tools/error_table.py`.
 
 ## Exit statuses
 
