@@ -1,15 +1,25 @@
 """Keys, flag, lock, metadata and staging, as the protocol's state tables say, over a real server."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
 
+from candado.adapters.ambient import SystemClock
 from candado.crypto.rsa import PrivateKey, PublicKey
-from candado.crypto.x509 import check_certificate, make_csr, parse_certificate
+from candado.crypto.x509 import (
+    assemble_certificate,
+    certificate_to_sign,
+    check_certificate,
+    make_csr,
+    parse_certificate,
+    parse_csr,
+)
 from candado.types import UserId
 
 SIGNATURE = "c2lnbmF0dXJl"
@@ -378,3 +388,82 @@ async def test_all_encrypted_folders_go_at_once_with_the_login_password(server: 
         assert data(gone) == {"deletedIds": [int(folder.file_id[: folder.file_id.index("oc")])]}
         assert (await dave.dav("PROPFIND", "goes", Depth="0")).status == 404
         assert (await dave.e2ee("DELETE", "encrypted-files")).status == 404
+
+
+# --- races and time ----------------------------------------------------------------------------------------
+
+
+async def test_of_five_devices_that_register_at_once_one_wins(server: ServerProcess) -> None:
+    async with Caller(server.url, "erin") as erin:
+        assert (await erin.e2ee("DELETE", "public-key")).status == 200
+        assert (await erin.e2ee("DELETE", "private-key")).status == 200
+        csr = make_csr(PrivateKey.generate(), "erin")
+        made = await asyncio.gather(*[erin.e2ee("POST", "public-key", body={"csr": csr}) for _ in range(5)])
+        kept = await asyncio.gather(*[erin.e2ee("POST", "private-key", body={"privateKey": WRAPPED}) for _ in range(5)])
+        assert sorted(answer.status for answer in made) == [200, 409, 409, 409, 409]
+        assert sorted(answer.status for answer in kept) == [200, 409, 409, 409, 409]
+        (winner,) = [data(answer)["public-key"] for answer in made if answer.status == 200]
+        assert data(await erin.e2ee("GET", "public-key")) == {"public-keys": {"erin": winner}}
+
+
+async def test_only_a_certificate_of_the_authority_in_the_own_name_can_be_put(server: ServerProcess) -> None:
+    async with Caller(server.url, "dave") as dave, Caller(server.url, "bob") as bob:
+        csr = make_csr(PrivateKey.generate(), "dave")
+        pem = str(data(await dave.e2ee("POST", "public-key", body={"csr": csr}))["public-key"])
+        assert (await bob.e2ee("PUT", "public-key", body={"publicKey": pem})).status == 400
+        assert (await dave.e2ee("PUT", "public-key", body={"publicKey": pem})).status == 409
+        assert (await dave.e2ee("DELETE", "public-key")).status == 200
+        other = SoftwareAuthority().issue(csr)
+        assert (await dave.e2ee("PUT", "public-key", body={"publicKey": other})).status == 400
+        assert data(await dave.e2ee("PUT", "public-key", body={"publicKey": pem})) == {"public-key": pem}
+        assert (await dave.e2ee("DELETE", "public-key")).status == 200
+
+
+class SoftwareAuthority:
+    """Another authority than the server's."""
+
+    def __init__(self) -> None:
+        self.key = PrivateKey.generate()
+
+    def issue(self, csr: str) -> str:
+        now = SystemClock().now()
+        tbs = certificate_to_sign(parse_csr(csr), serial=5, not_before=now - 5, not_after=now + 1e6)
+        return assemble_certificate(tbs, self.key.sign_pkcs1_sha256(tbs))
+
+
+async def test_of_many_locks_at_once_one_is_given(alice: Caller, root: Folder) -> None:
+    answers = await asyncio.gather(
+        *[alice.e2ee("POST", f"lock/{root.file_id}", X_NC_E2EE_COUNTER="1") for _ in range(8)]
+    )
+    assert sorted(answer.status for answer in answers) == [200] + [423] * 7
+
+
+async def test_a_forgotten_lock_is_taken_back_and_its_writes_undone(tmp_path: Path) -> None:
+    place = make_data(tmp_path, "alice")
+    with (place / "config.toml").open("a") as file:
+        file.write("lock_seconds = 1\n")
+    with serving(place) as server:
+        async with Caller(server.url, "alice") as alice:
+            made = await alice.dav("MKCOL", "root")
+            folder = Folder("root", made.headers["OC-FileId"])
+            await alice.e2ee("PUT", f"encrypted/{folder.file_id}")
+            await commit_first(alice, folder)
+            before = (await alice.dav("PROPFIND", "root", Depth="1")).text
+            old = await lock(alice, folder.file_id, 2)
+            assert (await alice.dav("PUT", f"root/{'a' * 32}", body=b"lost", e2e_token=old)).status == 201
+            assert (await write(alice, "PUT", folder.file_id, old, "lost")).status == 200
+            for _ in range(200):
+                again = await alice.e2ee("POST", f"lock/{folder.file_id}", X_NC_E2EE_COUNTER="2")
+                if again.status == 200:
+                    break
+                assert again.status == 423
+                await asyncio.sleep(0.05)
+            assert again.status == 200
+            late = [
+                (await alice.dav("PUT", f"root/{'b' * 32}", body=b"late", e2e_token=old)).status,
+                (await write(alice, "PUT", folder.file_id, old, "late")).status,
+                (await alice.e2ee("DELETE", f"lock/{folder.file_id}", e2e_token=old)).status,
+            ]
+            assert late in ([423, 412, 403], [423, 412, 404])
+            assert (await alice.dav("PROPFIND", "root", Depth="1")).text == before
+            assert data(await alice.e2ee("GET", f"meta-data/{folder.file_id}")) == {"meta-data": TEXT}
