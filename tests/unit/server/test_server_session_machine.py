@@ -180,7 +180,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def time_passes_and_garbage_goes(self) -> None:
-        self.world.clock.time += 100 if self.token is not None else 10_000
+        self.world.clock.time += 1 if self.token is not None else 10_000
         self.do(sweep(self.world.backend))
 
     @precondition(lambda self: self.token is not None)
