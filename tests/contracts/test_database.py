@@ -190,6 +190,14 @@ async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None
     await second.close()
 
 
+async def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path / "p.sqlite", migrations=STEPS)
+    await database.write(insert("x"))
+    files = list(tmp_path.glob("p.sqlite*"))
+    assert (len(files), {file.stat().st_mode & 0o777 for file in files}) == (3, {0o600})
+    await database.close()
+
+
 async def test_durable_units_commit_with_full_sync_and_others_without(tmp_path: Path) -> None:
     database = await SqliteDatabase.open(tmp_path / "s.sqlite", migrations=STEPS)
 

@@ -242,6 +242,9 @@ class _Worker:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # Password hashes are in there; the journal files take the mode of the database.
+    with contextlib.suppress(OSError):  # what is wrong with the place, SQLite says better
+        path.touch(mode=0o600)
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=_BUSY_MILLISECONDS / 1000
     )
