@@ -8,18 +8,18 @@ import keyring
 import keyring.backend
 import pytest
 from keyring.backends.fail import Keyring as FailKeyring
+from tests.sim import SeededRandom
 
 from candado.adapters.keychain import FileKeychain, KeyringKeychain, PassphraseKeychain
 from candado.errors import CorruptStateError, LocalPermissionError, LocalStorageError, WrongPassphraseError
 from candado.ports.client import Keychain
 from candado.types import SecretBytes, SecretText
-from tests.sim import SeededRandom
 
 SECRET = SecretBytes(bytes(range(32)))
 
 
 class MemoryKeyring(keyring.backend.KeyringBackend):
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], str] = {}
@@ -87,7 +87,7 @@ def test_a_keyring_that_forgets_is_found_out_at_once(memory_keyring: MemoryKeyri
 
 def test_a_machine_without_a_keyring_is_recognised(memory_keyring: MemoryKeyring) -> None:
     assert KeyringKeychain.is_available() is True
-    keyring.set_keyring(FailKeyring())
+    keyring.set_keyring(FailKeyring())  # type: ignore[no-untyped-call]
     assert KeyringKeychain.is_available() is False
 
 

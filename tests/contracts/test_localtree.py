@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.sim import FakeClock
 
 from candado.adapters.disk import DiskTree
 from candado.errors import (
@@ -16,7 +17,6 @@ from candado.errors import (
     MisuseError,
 )
 from candado.ports.client import LocalStat
-from tests.sim import FakeClock
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_a_row_moved_into_another_space_of_ours_is_refused(file: Path) -> None:
         assert name != other
     db.close()
     store = SqliteState(file, SECRET)
-    results = []
+    results: list[object] = []
     for space in ("pin", "issue"):
         try:
             results.append(store.load_all(space))

@@ -1,7 +1,7 @@
 """HttpRemote against a server that lies on the wire."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import logging
@@ -15,7 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.sim import FakeClock, SeededRandom
+from tests.unit.adapters.lying_server import Got, LyingServer, Reply, Script, lying
 
+from candado.adapters.ambient import SystemClock
 from candado.adapters.http import HttpRemote
 from candado.adapters.http_settings import HttpSettings, check_server_url
 from candado.errors import (
@@ -48,16 +51,14 @@ from candado.errors import (
 )
 from candado.ports.client import Capabilities, PutResult, UserInfo
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
-from tests.sim import FakeClock, SeededRandom
-from tests.unit.adapters.lying_server import Got, LyingServer, Reply, Script, lying
 
 ALICE = UserId("alice")
 TOKEN = LockToken("tokenCANARY" + "x" * 53)
 
 
-def ocs(data: Any, status: int = 200, code: int | None = None, **headers: str) -> Reply:
+def ocs(data: Any, status: int = 200, code: int | None = None, headers: dict[str, str] | None = None) -> Reply:
     meta = {"status": "ok", "statuscode": code if code is not None else status, "message": "OK"}
-    return Reply(status, json.dumps({"ocs": {"meta": meta, "data": data}}).encode(), headers)
+    return Reply(status, json.dumps({"ocs": {"meta": meta, "data": data}}).encode(), headers or {})
 
 
 def remote_of(server: LyingServer, clock: FakeClock | None = None, **settings: Any) -> HttpRemote:
@@ -96,16 +97,20 @@ async def failing(
 ) -> tuple[CandadoError, list[Got], FakeClock]:
     """Run one method against the script; what it raised, what was sent, the clock that was slept on."""
     clock = FakeClock()
+
+    async def run() -> None:
+        result = getattr(remote, act)(*arguments, **options)
+        if hasattr(result, "__aiter__"):
+            async for _ in result:
+                pass
+        else:
+            await result
+
     async with lying(script) as server:
         remote = remote_of(server, clock)
         try:
             with pytest.raises(CandadoError) as caught:
-                result = getattr(remote, act)(*arguments, **options)
-                if hasattr(result, "__aiter__"):
-                    async for _ in result:
-                        pass
-                else:
-                    await result
+                await run()
         finally:
             await remote.close()
         return caught.value, server.got, clock
@@ -153,7 +158,7 @@ async def test_requests_carry_credentials_in_headers_and_nothing_secret_in_urls_
 
 
 async def test_cookies_are_neither_kept_nor_sent() -> None:
-    async with lying(lambda _: ocs({"public-key": "PEM"}, **{"Set-Cookie": "session=stolen; Path=/"})) as server:
+    async with lying(lambda _: ocs({"public-key": "PEM"}, headers={"Set-Cookie": "session=stolen; Path=/"})) as server:
         remote = remote_of(server)
         await remote.server_key()
         await remote.server_key()
@@ -174,7 +179,8 @@ async def test_credentials_never_follow_a_redirect_to_another_origin(status: int
             return Reply(status, headers={"Location": f"{thief.url}/somewhere"})
 
         arguments: dict[str, tuple[Any, ...]] = {"server_key": (), "list_folder": ("/",), "put_bytes": ("/x", b"x")}
-        options = {"server_key": {}, "list_folder": {"depth": 1}, "put_bytes": {"token": None}}[method]
+        every: dict[str, dict[str, Any]] = {"server_key": {}, "list_folder": {"depth": 1}, "put_bytes": {"token": None}}
+        options = every[method]
         error, got, _ = await failing(script, method, *arguments[method], **options)
         assert isinstance(error, RedirectError)
         assert (len(got), len(thief.got), thief.connections) == (1, 0, 0)
@@ -289,7 +295,7 @@ async def test_it_is_found_out_whose_certificate_is_missing() -> None:
 async def test_reads_are_repeated_with_growing_pauses_and_writes_are_not(status: int) -> None:
     error, got, clock = await failing(lambda _: Reply(status), "server_key")
     assert (len(got), isinstance(error, (RemoteBugError, RateLimitedError))) == (4, True)
-    assert clock.monotonic() > 1.5 if status != 429 else 90 <= clock.monotonic()
+    assert clock.monotonic() > 1.5 if status != 429 else clock.monotonic() >= 90
     for method, arguments, options in (CALLS["put"], CALLS["lock"], CALLS["create"], CALLS["move"], CALLS["mkcol"]):
         error, got, _ = await failing(lambda _: Reply(status), method, *arguments, **options)
         assert len(got) == 1
@@ -646,7 +652,7 @@ async def test_a_path_with_dots_is_never_sent() -> None:
 
 
 async def test_capabilities_of_a_stock_server_and_of_ours_are_read() -> None:
-    stock = {
+    stock: dict[str, Any] = {
         "version": {"string": "31.0.6"},
         "capabilities": {
             "theming": {"name": "Nextcloud"},
@@ -654,13 +660,13 @@ async def test_capabilities_of_a_stock_server_and_of_ours_are_read() -> None:
             "end-to-end-encryption": {"enabled": True, "api-version": "2.0"},
         },
     }
-    ours = {**stock["capabilities"], "candado": {"version": 1, "nested-in-one-session": True, "staged-chunks": True}}  # type: ignore[dict-item]
+    ours = {**stock["capabilities"], "candado": {"version": 1, "nested-in-one-session": True, "staged-chunks": True}}
     answers = [ocs(stock), ocs({**stock, "capabilities": ours}), ocs({"version": [], "capabilities": []})]
     async with lying(lambda _: answers.pop(0)) as server:
         remote = remote_of(server)
         found = [await remote.capabilities() for _ in range(3)]
         await remote.close()
-    common = {"product": "Nextcloud", "version": "31.0.6", "e2ee_enabled": True, "e2ee_api_version": "2.0",
+    common: dict[str, Any] = {"product": "Nextcloud", "version": "31.0.6", "e2ee_enabled": True, "e2ee_api_version": "2.0",
               "chunk_bytes_max": 104857600}  # fmt: skip
     assert found == [
         Capabilities(**common, candado_version=0, nested_in_one_session=False, staged_chunks=False),
@@ -712,7 +718,7 @@ def test_addresses_that_are_not_safe_are_refused(text: str, error: type[CandadoE
 
 def certificate(folder: Path, *, host: str = "127.0.0.1", days: int = 1) -> tuple[ssl.SSLContext, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.fromtimestamp(SystemClock().now(), dt.UTC)
     alternative: x509.GeneralName = x509.DNSName(host)
     if host[0].isdigit():
         alternative = x509.IPAddress(ipaddress.ip_address(host))
@@ -722,8 +728,8 @@ def certificate(folder: Path, *, host: str = "127.0.0.1", days: int = 1) -> tupl
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]))
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=10))
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_before(now - dt.timedelta(days=10))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
