@@ -161,6 +161,8 @@ class DirectoryObjects:
         self._made: set[str] = set()
         self._rooted: set[str] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candado-blob")
+        # Apart from the others: thousands of syncs must not stand in the way of a download.
+        self._syncing = ThreadPoolExecutor(_THREADS, thread_name_prefix="candado-sync")
         (root / _RECEIVING).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -186,15 +188,15 @@ class DirectoryObjects:
     async def persist(self, blob_ids: Sequence[str]) -> None:
         """Sync the blobs and their directories; see ``ObjectStore``."""
         slices = [blob_ids[i : i + _SYNC_SLICE] for i in range(0, len(blob_ids), _SYNC_SLICE)]
-        await asyncio.gather(*[self.in_thread(self._sync_files, part) for part in slices])
+        await asyncio.gather(*[self._in_sync_thread(self._sync_files, part) for part in slices])
         folders = sorted({f"{blob_id[0:2]}/{blob_id[2:4]}" for blob_id in blob_ids})
-        await asyncio.gather(*[self.in_thread(self._sync_folder, folder) for folder in folders])
+        await asyncio.gather(*[self._in_sync_thread(self._sync_folder, folder) for folder in folders])
         fresh = [folder for folder in folders if folder not in self._rooted]
         if fresh:
             # The names of the directories themselves, once in the life of the process.
             parents = sorted({folder[0:2] for folder in fresh})
-            await asyncio.gather(*[self.in_thread(self._sync_folder, parent) for parent in parents])
-            await self.in_thread(self._sync_folder, ".")
+            await asyncio.gather(*[self._in_sync_thread(self._sync_folder, parent) for parent in parents])
+            await self._in_sync_thread(self._sync_folder, ".")
             self._rooted.update(fresh)
 
     async def read(self, blob_id: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes | memoryview]:
@@ -251,6 +253,9 @@ class DirectoryObjects:
     def in_thread(self, function: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
         """Run a blocking function on the store's own threads."""
         return asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *arguments))
+
+    def _in_sync_thread(self, function: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._syncing, partial(function, *arguments))
 
     def temporary(self, blob_id: str) -> str:
         """Path of a blob that is being received."""
