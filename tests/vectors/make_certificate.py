@@ -128,6 +128,12 @@ def untrusted() -> Iterator[tuple[str, str, bytes]]:
     yield "exponent_17", "exponent 17", issue("alice", "alice", spki=spki(number(2048), 17))
     yield "even_modulus", "an even modulus", issue("alice", "alice", spki=spki(number(2048, even=True)))
     yield "zero_modulus", "modulus 0", issue("alice", "alice", spki=spki(0))
+    negative = der.sequence(der.tlv(der.INTEGER, number(2048).to_bytes(256, "big")), der.integer(65537))
+    yield (
+        "negative_modulus",
+        "a modulus without the zero before it",
+        issue("alice", "alice", spki=der.sequence(der.sequence(RSA, NULL), der.bit_string(negative))),
+    )
     yield "marked_modulus", "a modulus of a faulty generator", issue("alice", "alice", spki=spki(marked()))
     point = der.sequence(
         der.sequence(der.oid("1.2.840.10045.2.1"), der.oid("1.2.840.10045.3.1.7")), der.bit_string(b"\x04" + bytes(64))

@@ -30,6 +30,21 @@ def test_pem_comes_back_whatever_its_columns(size: int) -> None:
     assert encoding.pem_decode(text.replace("\n", "\r\n").rstrip(), "CERTIFICATE") == der
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("-----BEGIN X-----\nAAAA\n-----END Y-----", "not one PEM block"),
+        ("-----BEGIN Y-----\nAAAA\n-----END X-----", "not one PEM block"),
+        ("AAAA", "not one PEM block"),
+        ("-----BEGIN X-----END X-----", "not one PEM block"),
+        ("-----BEGIN X-----\n-----END X-----", "is empty"),
+    ],
+)
+def test_pem_that_is_not_one_block_with_content_is_refused(text: str, message: str) -> None:
+    with pytest.raises(MalformedError, match=message):
+        encoding.pem_decode(text, "X")
+
+
 WRAPPED = encoding.WrappedKey(b"c" * 40, Nonce(b"n" * 12), b"s" * 40)
 
 

@@ -69,6 +69,13 @@ def test_a_body_that_is_shorter_or_longer_than_announced_does_not_finish() -> No
             open_in_pieces(body, 100, announced=announced)
 
 
+def test_more_bytes_than_announced_are_refused_when_they_come() -> None:
+    opener = BodyOpener(KEY, NONCE, len(BODY))
+    opener.update_into(BODY, bytearray(len(BODY)))
+    with pytest.raises(OpenFailedError, match="longer than announced"):
+        opener.update_into(b"x", bytearray(1))
+
+
 def test_a_spent_object_and_a_small_buffer_are_misuse() -> None:
     sealer, opener = BodySealer(KEY, NONCE), BodyOpener(KEY, NONCE, 16)
     with pytest.raises(MisuseError):
