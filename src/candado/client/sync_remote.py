@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from candado.client.commit import bounded
+from candado.client.bounded import bounded
 from candado.client.session import PER_FILE_ERRORS, WriteSession, Written
 from candado.client.sync_local import LocalHalf, row_of, settled
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport

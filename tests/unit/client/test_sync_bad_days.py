@@ -11,6 +11,7 @@ from tests.unit.client.sync_world import FOLDER, Device, Pair, numbers
 from candado.client import edit
 from candado.errors import (
     CandadoError,
+    CounterRollbackError,
     DiskFullError,
     LockedError,
     QuotaExceededError,
@@ -318,3 +319,23 @@ async def test_an_entry_whose_body_is_gone_is_told_and_neither_deleted_nor_sent_
     assert (pair.laptop.files(), "lock" in pair.calls(), root.is_encrypted) == (before, False, True)
     pair.hostile.honest()
     assert numbers(await pair.laptop.sync()) == {"downloaded": 1}
+
+
+async def test_an_older_state_of_the_server_is_refused_and_nothing_moves(pair: Pair) -> None:
+    root = (await pair.phone.remote.list_folder(FOLDER, depth=0))[0]
+    old = pair.hostile.remember(root.file_id)
+    pair.phone.write("a", "newer")
+    await pair.phone.sync()
+    await pair.laptop.sync()
+    before = pair.laptop.files()
+    pair.hostile.replay(root.file_id, old)
+    (pair.laptop.root / "a").unlink()
+    pair.laptop.write("new", "n")
+    pair.phone.write("later", "so that the etag is another one")
+    await pair.phone.sync()
+    pair.calls()
+    with pytest.raises(CounterRollbackError):
+        await pair.laptop.sync()
+    assert "lock" not in pair.calls()
+    expected = {path: content for path, content in before.items() if path != "a"} | {"new": b"n"}
+    assert pair.laptop.files() == expected
