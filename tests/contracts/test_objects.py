@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,41 @@ async def test_a_full_disk_is_reported_as_such_and_leaves_nothing(
     with pytest.raises(QuotaExceededError):
         await receive()
     await writer.discard()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("stage", ["write", "finish"])
+async def test_a_reception_that_is_cancelled_while_a_thread_writes_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    objects = DirectoryObjects(tmp_path, SeededRandom())
+    entered, release = threading.Event(), threading.Event()
+    real = os.writev
+
+    def slow(descriptor: int, pieces: list[bytes]) -> int:
+        entered.set()
+        release.wait(10)
+        return real(descriptor, pieces)
+
+    monkeypatch.setattr(os, "writev", slow)
+    writer = objects.create()
+
+    async def receive() -> None:
+        await writer.write(bytes(2_000_000))
+        if stage == "write":
+            await writer.write(bytes(2_000_000))
+        else:
+            await writer.finish()
+
+    receiving = asyncio.create_task(receive())
+    await asyncio.to_thread(entered.wait, 10)
+    receiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    discarding = asyncio.create_task(writer.discard())
+    await asyncio.sleep(0)
+    release.set()
+    await discarding
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -102,7 +102,8 @@ class _Writer:
             self._store.write_small(self._blob_id, self._take())
         else:
             await self._settle()
-            await self._store.in_thread(self._finish, self._take())
+            self._task = self._store.in_thread(self._finish, self._take())
+            await self._settle()
         self._done = True
         return self._blob_id
 
@@ -114,8 +115,10 @@ class _Writer:
         with contextlib.suppress(LocalStorageError, QuotaExceededError):
             await self._settle()
         self._close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._store.temporary(self._blob_id))
+        # A finish whose caller went away may have moved it already; nobody was told its id.
+        for path in (self._store.temporary(self._blob_id), self._store.place(self._blob_id)):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def _take(self) -> list[bytes]:
         pieces, self._pieces, self._gathered = self._pieces, [], 0
@@ -123,7 +126,8 @@ class _Writer:
 
     async def _settle(self) -> None:
         if self._task is not None:
-            await self._task
+            # The thread goes on when the caller is cancelled, so ``discard`` must be able to wait for it.
+            await asyncio.shield(self._task)
             self._task = None
 
     def _append(self, pieces: list[bytes]) -> None:
