@@ -5,13 +5,12 @@ folders are sent before the root, so that at no moment a root names a key that i
 (threats.md A82).
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TypeVar
 
 from candado.client.account import Account
+from candado.client.bounded import bounded
 from candado.client.draft import Draft
 from candado.client.pins import Row
 from candado.client.reader import FolderReader
@@ -36,12 +35,8 @@ from candado.formats.metadata import FolderContent, parse_sealed
 from candado.ports.client import RemoteNode
 from candado.types import LockToken, Nonce
 
-__all__ = ["Outcome", "PendingWrite", "Shown", "bounded", "read_back", "rows_of", "seal_all", "send_all"]
+__all__ = ["Outcome", "PendingWrite", "Shown", "read_back", "rows_of", "seal_all", "send_all"]
 
-T = TypeVar("T")
-U = TypeVar("U")
-
-_PARALLEL = 8
 _DROPS = "drop/taken"
 
 
@@ -52,6 +47,11 @@ class PendingWrite:
     draft: Draft
     sealed: SealedWrite
     receipts: frozenset[str] = frozenset()
+
+    @property
+    def bodies_unchanged(self) -> bool:
+        """True when the folder was only sealed anew: nothing in it was sent, moved or removed."""
+        return not self.draft.changed and not self.draft.is_new
 
 
 class Shown(Enum):
@@ -69,29 +69,6 @@ class Outcome:
     shown: Shown
     views: dict[str, FolderView]
     error: CandadoError | None = None
-
-
-async def bounded(function: Callable[[T], Awaitable[U]], items: Iterable[T], limit: int = _PARALLEL) -> list[U]:
-    """Results of ``function`` for all items in their order, at most ``limit`` at once.
-
-    The first error stops the rest.
-    """
-    work = list(enumerate(items))
-    results: dict[int, U] = {}
-    turns = iter(work)
-
-    async def worker() -> None:
-        for at, item in turns:
-            results[at] = await function(item)
-
-    tasks = [asyncio.create_task(worker()) for _ in range(min(limit, len(work)))]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return [results[at] for at in range(len(work))]
 
 
 # --- before the unlock ------------------------------------------------------------------------------------
@@ -116,9 +93,11 @@ def seal_all(
         writes.append(write)
     if root is None:
         raise MisuseError("a session needs the state of its root")
-    for draft in sorted(drafts, key=lambda item: item.depth):
-        if draft.kind == "nested" and (draft.changed or change is not None):
-            writes.append(PendingWrite(draft, _seal_nested(account, draft, root)))
+    writes.extend(
+        PendingWrite(draft, _seal_nested(account, draft, root))
+        for draft in sorted(drafts, key=lambda item: item.depth)
+        if draft.kind == "nested" and (draft.changed or change is not None)
+    )
     writes.reverse()
     return writes
 
@@ -226,7 +205,8 @@ async def read_back(
 
     async def one(write: PendingWrite) -> tuple[Shown, FolderView | None, CandadoError | None]:
         try:
-            nodes = await account.remote.list_folder(write.draft.remote_path, depth=1, with_metadata=True)
+            depth = 0 if write.bodies_unchanged else 1
+            nodes = await account.remote.list_folder(write.draft.remote_path, depth=depth, with_metadata=True)
         except NotFoundError as error:
             if write.draft.removed:
                 return Shown.NEW, None, None
@@ -261,6 +241,8 @@ def _compare(
         return (Shown.OLD, None, None) if digest == before else None
     if draft.removed:
         return Shown.OTHER, None, _lie("A folder whose removal was acknowledged is still there.", draft.path)
+    if write.bodies_unchanged:
+        return Shown.NEW, None, None
     sizes = {child.path.rpartition("/")[2]: child.size_bytes for child in nodes[1:]}
     for name, size in draft.stored.items():
         if sizes.get(name) != sealed_size(size):

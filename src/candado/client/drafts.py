@@ -4,8 +4,9 @@ Layer: ``client``.
 """
 
 import asyncio
+from typing import Final
 
-from candado.client.account import Account
+from candado.client.bounded import bounded
 from candado.client.draft import Draft
 from candado.client.reader import FolderReader
 from candado.client.view import FolderView, join, split
@@ -17,17 +18,19 @@ from candado.types import Counter, FileId, SealedName
 
 __all__ = ["Drafts"]
 
+_PARALLEL: Final = 8
+
 
 class Drafts:
     """The drafts of one session by place."""
 
     def __init__(self, reader: FolderReader) -> None:
         self._reader = reader
-        self._account: Account = reader.account
+        self._account = reader.account
         self._top: Draft | None = None
         self._root: OpenFolder | None = None
         self._above: FolderView | None = None
-        self._loading: dict[FileId, asyncio.Lock] = {}
+        self._loading: dict[tuple[FileId, SealedName], asyncio.Lock] = {}
 
     @property
     def top(self) -> Draft:
@@ -140,7 +143,7 @@ class Drafts:
 
     async def child(self, draft: Draft, sealed: SealedName) -> Draft:
         """The draft of a nested folder, read under the lock when it is needed for the first time."""
-        async with self._loading.setdefault(draft.file_id, asyncio.Lock()):
+        async with self._loading.setdefault((draft.file_id, sealed), asyncio.Lock()):
             known = draft.children.get(sealed)
             if known is not None:
                 return known
@@ -163,9 +166,16 @@ class Drafts:
 
     async def open_all(self) -> None:
         """Read every folder below the scope: a new metadata key seals them all."""
-        queue = [self.top]
-        while queue:
-            draft = queue.pop()
-            for sealed in list(draft.folders):
-                if sealed in draft.children or not draft.is_missing(draft.folders[sealed]):
-                    queue.append(await self.child(draft, sealed))
+
+        async def open_child(place: tuple[Draft, SealedName]) -> Draft:
+            return await self.child(*place)
+
+        level = [self.top]
+        while level:
+            places = [
+                (draft, sealed)
+                for draft in level
+                for sealed, name in draft.folders.items()
+                if sealed in draft.children or not draft.is_missing(name)
+            ]
+            level = await bounded(open_child, places, _PARALLEL)

@@ -10,17 +10,16 @@ from hashlib import sha256
 from typing import Final
 
 from candado.client.account import Account
+from candado.client.arrivals import check_body, even_pieces
 from candado.client.bodies import PIECE_BYTES
-from candado.client.commit import bounded
+from candado.client.bounded import bounded
 from candado.client.fill import Conflict, CopyReport, ItemFailure
 from candado.client.items import PER_FILE_ERRORS
 from candado.client.reader import FolderReader
 from candado.client.transfer import (
     SMALL_BYTES_MAX,
     Progress,
-    check_body,
     download,
-    even_pieces,
     read_bytes,
 )
 from candado.client.view import RemoteEntry, split

@@ -61,7 +61,7 @@ class Lock:
     """The lock on one folder, from the request to its end."""
 
     def __init__(
-        self, account: Account, file_id: FileId, path: str, steps: LockSteps, *, patience_seconds: float
+        self, account: Account, file_id: FileId, path: str, steps: LockSteps | None, *, patience_seconds: float
     ) -> None:
         self._account = account
         self._file_id = file_id
@@ -188,15 +188,18 @@ class Lock:
         return None
 
     async def _step(self, command: edit.Reread | edit.CommitMetadata | edit.ReadBack) -> object:
+        steps = self._steps
+        if steps is None:
+            raise MisuseError("a recovered lock is only asked back")
         try:
             match command:
                 case edit.Reread():
-                    return edit.StateRead(await self._steps.reread())
+                    return edit.StateRead(await steps.reread())
                 case edit.CommitMetadata(token):
-                    await self._steps.send(token)
+                    await steps.send(token)
                     return edit.Committed()
                 case edit.ReadBack():
-                    return await self._steps.check(acknowledged=self._acknowledged)
+                    return await steps.check(acknowledged=self._acknowledged)
         except TransportError as error:
             return edit.TransportLost(error)
         except CandadoError as error:
@@ -249,20 +252,7 @@ async def recover_locked(account: Account) -> int:
     """As ``recover_sessions``, for a caller that holds ``account.write_lock``."""
     left = left_locks(account)
     for row in left:
-        lock = Lock(account, row.file_id, row.path, _NoSteps(), patience_seconds=0)
+        lock = Lock(account, row.file_id, row.path, None, patience_seconds=0)
         if not await lock.recover(row.token):
             raise TransportError("An earlier session of this device could not be ended.", path=row.path)
     return len(left)
-
-
-class _NoSteps:
-    """A recovered lock is only asked back."""
-
-    async def reread(self) -> Counter:
-        raise MisuseError("a recovered lock reads nothing")
-
-    async def send(self, token: LockToken) -> None:
-        raise MisuseError("a recovered lock writes nothing")
-
-    async def check(self, *, acknowledged: bool) -> object:
-        raise MisuseError("a recovered lock checks nothing")

@@ -4,7 +4,7 @@ Layer: ``client``. One row per pin in the state; everything that belongs to one 
 transaction, before anything acts on it (threats.md section 3, step 15). In memory the pins are live mappings behind
 ``AccountPins``, so accepting thousands of folders does not copy them.
 
-Spaces: ``pin/account``, ``pin/peer``, ``pin/folder``, ``pin/owned``, ``pin/deleted``, ``pin/history``,
+Spaces: ``pin/account``, ``pin/owner``, ``pin/peer``, ``pin/folder``, ``pin/owned``, ``pin/deleted``, ``pin/history``,
 ``key/metadata``.
 """
 
@@ -27,6 +27,7 @@ _ACCOUNT: Final = "pin/account"
 _PEER: Final = "pin/peer"
 _FOLDER: Final = "pin/folder"
 _OWNED: Final = "pin/owned"
+_OWNER: Final = "pin/owner"
 _DELETED: Final = "pin/deleted"
 _HISTORY: Final = "pin/history"
 _KEYS: Final = "key/metadata"
@@ -111,6 +112,11 @@ class PinBook:
         self._load()
         return file_id in self._owned
 
+    def owner(self, root_id: FileId) -> str | None:
+        """Who owns a root, as the server said when it was last accepted; for messages only."""
+        stored = self._store.load(_OWNER, str(root_id))
+        return None if stored is None else stored.decode()
+
     def is_deleted(self, file_id: FileId) -> bool:
         """True when a member signed the deletion of this root."""
         self._load()
@@ -191,6 +197,10 @@ class PinBook:
         self._load()
         self._owned.add(file_id)
         return [(_OWNED, str(file_id), b"1")]
+
+    def rows_owner(self, root_id: FileId, owner_id: str) -> list[Row]:
+        """Remember who owns a root; empty when that is known."""
+        return [] if self.owner(root_id) == owner_id else [(_OWNER, str(root_id), owner_id.encode())]
 
     def rows_deleted(self, file_id: FileId) -> list[Row]:
         """Remember a signed deletion; the pin stays, so that old states of the root stay refused."""

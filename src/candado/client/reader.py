@@ -6,7 +6,6 @@ state (threats.md section 3). A folder is a root or nested by its position alone
 never taken for plain (A68), and a root that is gone without a signed deletion is an alarm, not a deletion (A85).
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -25,13 +24,14 @@ from candado.client.view import (
     sealed_entries,
     split,
 )
+from candado.client.walk import walk
 from candado.errors import (
     CandadoError,
     ContextError,
     CryptoError,
     DowngradeError,
+    ForbiddenError,
     FormatError,
-    LimitExceededError,
     NotEncryptedError,
     NotFoundError,
     PreconditionFailedError,
@@ -46,7 +46,6 @@ from candado.types import FileId, SealedName
 
 __all__ = ["FolderReader", "FolderView", "Located", "RemoteEntry", "Tree"]
 
-_DEPTH_MAX: Final = 128
 _PARALLEL: Final = 12
 
 
@@ -141,38 +140,7 @@ class FolderReader:
         ``skip`` is asked for every subfolder; True leaves it and all below it out. One refused folder refuses the
         tree: a root of which a part is a lie is not written to (A37).
         """
-        folders: dict[str, FolderView] = {top.path: top}
-        skipped: list[RemoteEntry] = []
-        waiting: list[tuple[FolderView, RemoteEntry]] = []
-        running: set[asyncio.Task[FolderView]] = set()
-
-        def queue(view: FolderView) -> None:
-            if len(split(view.path)) > _DEPTH_MAX:
-                raise LimitExceededError(f"folders are nested more than {_DEPTH_MAX} deep", path=view.path)
-            for entry in view.entries.values():
-                if not entry.is_folder or (view.kind == "plain" and entry.is_encrypted):
-                    continue
-                if skip is not None and skip(entry):
-                    skipped.append(entry)
-                else:
-                    waiting.append((view, entry))
-
-        queue(top)
-        try:
-            while waiting or running:
-                while waiting and len(running) < self._parallel:
-                    running.add(asyncio.create_task(self.open_entry(*waiting.pop())))
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    view = task.result()
-                    folders[view.path] = view
-                    queue(view)
-        finally:
-            for task in running:
-                task.cancel()
-            if running:
-                await asyncio.gather(*running, return_exceptions=True)
-        return Tree(top, folders, tuple(skipped))
+        return await walk(self.open_entry, top, skip=skip, parallel=self._parallel)
 
     # --- one folder -----------------------------------------------------------------------------------------
 
@@ -223,6 +191,9 @@ class FolderReader:
         raw = await self._raw(node, path, pin)
         position = RootPosition(node.file_id, self.account.book.owns(node.file_id), pin, path)
         accepted = self.accept(position, raw, path=path)
+        rows = self.account.book.rows_owner(node.file_id, node.owner_id)
+        if rows:
+            self.account.store.commit(rows, durable=False)
         return self._view(path, node, nodes[1:], accepted.folder, accepted.pin, accepted.folder)
 
     async def _load_nested(self, view: FolderView, entry: RemoteEntry) -> FolderView:
@@ -343,10 +314,26 @@ class FolderReader:
         for node in await self.account.remote.list_folder("/", depth=1):
             if node.file_id == pin.file_id:
                 raise NotFoundError("The folder has another name now.", path=path, advice=f"Use {node.path}.")
+        owner = self.account.book.owner(pin.file_id)
+        if owner is not None and owner != self.account.user_id:
+            raise self._share_ended(owner, path, pin.file_id)
         error = UnsignedDeletionError(
             "root.vanished", "The encrypted folder is gone from the server, and nobody signed its deletion."
         )
         raise self._refuse(error, path, pin.file_id)
+
+    def _share_ended(self, owner: str, path: str, file_id: FileId) -> CandadoError:
+        """A folder of somebody else is gone: an ordinary event, but also what a server that hides it looks like."""
+        error = ForbiddenError(
+            f"The folder of {owner} is not shared with this account any more.",
+            path=path,
+            safe="Local files are unchanged and stay here; nothing was sent.",
+            advice=f"If {owner} did not end the share, tell the administrator.",
+        )
+        self.account.issue_book.add(
+            "problem", "share.ended", error.message, path=path, safe=error.safe, advice=error.advice, file_id=file_id
+        )
+        return error
 
     def _known_at(self, path: str) -> FolderPin | None:
         return next((pin for pin in self.account.book.roots() if pin.path_hint == path), None)

@@ -108,7 +108,7 @@ async def share(
     if not was_member:
         async with WriteSession(reader, root.path, progress=progress) as session:
             await session.rekey(lambda state, key: add_member(state, certificate, key))
-        folders = len(session.views)
+        folders = len(session.written)
     try:
         await _set_share(account, root.path, user_id, wanted, shares)
     except CandadoError:
@@ -151,8 +151,8 @@ async def unshare(account: Account, path: str, user_id: UserId, *, progress: Pro
     if was_member:
         async with WriteSession(reader, root.path, progress=progress) as session:
             await session.rekey(lambda state, key: remove_member(state, user_id, key))
-        folders = len(session.views)
-        files = sum(len(view.folder.files) for view in session.views.values() if view.folder is not None)
+        folders = len(session.written)
+        files = sum(len(folder.files) for folder in session.written)
     for item in shares:
         await account.remote.delete_share(item.share_id)
     return UnshareReport(root.path, user_id, was_member, bool(shares), folders, files)

@@ -8,26 +8,19 @@ until the source was found unchanged, so a file that changes while it is read ne
 in a private spool; only a caller that got the spool back, that is after the tag was verified, can publish it (A57).
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from candado.client.bodies import PIECE_BYTES, CopyBody, FileBody, MemoryFile, Progress, ProgressEvent
+from candado.client.arrivals import get_big, get_small
+from candado.client.bodies import CopyBody, FileBody, MemoryFile, Progress, ProgressEvent
 from candado.crypto.filebody import (
-    BODY_OVERHEAD_BYTES,
-    BodyOpener,
-    open_body,
     seal_body,
 )
 from candado.errors import (
     CandadoError,
     FileChangedError,
-    MalformedError,
-    NotFoundError,
     OpenFailedError,
-    PreconditionFailedError,
     RateLimitedError,
     RemoteBugError,
     TransportError,
@@ -46,11 +39,10 @@ __all__ = [
     "ProgressEvent",
     "SealedUpload",
     "Source",
+    "Target",
     "TreeSource",
-    "check_body",
     "copy_body",
     "download",
-    "even_pieces",
     "read_bytes",
     "upload",
 ]
@@ -64,6 +56,22 @@ T = TypeVar("T")
 
 
 # --- words --------------------------------------------------------------------------------------------------
+
+
+class Target(Protocol):
+    """Where a body goes.
+
+    A request without an answer may still be carried out later, over the body of the next attempt.
+    """
+
+    @property
+    def remote_path(self) -> str:
+        """The place of the next attempt."""
+        ...
+
+    async def abandon(self) -> None:
+        """Take another place: what happened to the body sent to this one is not known."""
+        ...
 
 
 class Source(Protocol):
@@ -116,7 +124,7 @@ class SealedUpload:
 async def upload(
     account: "Account",
     source: Source,
-    remote_path: str,
+    target: Target,
     *,
     token: LockToken,
     path: str,
@@ -124,12 +132,13 @@ async def upload(
 ) -> SealedUpload:
     """Seal and send one file.
 
-    Repeated a few times when the way to the server fails, each time with a fresh key and a fresh nonce.
+    Repeated a few times when the way to the server fails, each time with a fresh key and a fresh nonce, and in another
+    place when the attempt before may have been carried out.
 
     Args:
         account: whose server.
         source: opened anew for every attempt.
-        remote_path: where, made of sealed names.
+        target: where; after the return its path is where the body is.
         token: of the lock under which it is written.
         path: clear path, for progress and messages only.
         progress: told how far it is.
@@ -144,13 +153,13 @@ async def upload(
         file = source.open()
         try:
             if file.stat.size_bytes <= SMALL_BYTES_MAX:
-                return await _upload_small(account, file, remote_path, token)
-            return await _upload_big(account, file, remote_path, token, _meter(progress, path, "up", file))
+                return await _upload_small(account, file, target.remote_path, token)
+            return await _upload_big(account, file, target.remote_path, token, _meter(progress, path, "up", file))
         finally:
             file.close()
 
     try:
-        done = await _persist(account, attempt)
+        done = await _persist(account, attempt, lost=target.abandon)
     except CandadoError as error:
         error.path = error.path or path
         raise
@@ -160,7 +169,7 @@ async def upload(
 
 
 async def copy_body(
-    account: "Account", entry: "RemoteEntry", remote_path: str, *, token: LockToken, progress: Progress | None = None
+    account: "Account", entry: "RemoteEntry", target: Target, *, token: LockToken, progress: Progress | None = None
 ) -> SealedUpload:
     """Send the content of a remote file to another place, opened and sealed again under a fresh key and nonce.
 
@@ -174,15 +183,17 @@ async def copy_body(
         key, nonce = _fresh(account)
         mtime_ns = round(entry.mtime_seconds * 1e9)
         if entry.size_bytes <= SMALL_BYTES_MAX:
-            plain = await _get_small(account, entry)
+            plain = await get_small(account, entry)
             body = seal_body(key, nonce, plain)
-            result = await account.remote.put_bytes(remote_path, body, token=token, mtime_seconds=entry.mtime_seconds)
+            result = await account.remote.put_bytes(
+                target.remote_path, body, token=token, mtime_seconds=entry.mtime_seconds
+            )
             return SealedUpload(key, nonce, Tag(body[-16:]), entry.size_bytes, mtime_ns, result)
         copy = CopyBody(account, entry, key, nonce, progress)
-        result = await _put(account, remote_path, copy, token, entry.mtime_seconds)
+        result = await _put(account, target.remote_path, copy, token, entry.mtime_seconds)
         return SealedUpload(key, nonce, copy.tag, entry.size_bytes, mtime_ns, result)
 
-    return await _persist(account, attempt)
+    return await _persist(account, attempt, lost=target.abandon)
 
 
 async def _upload_small(account: "Account", file: "LocalFile", remote_path: str, token: LockToken) -> SealedUpload:
@@ -241,7 +252,7 @@ async def read_bytes(account: "Account", entry: "RemoteEntry") -> bytes:
         NotFoundError: there is an entry but no body; recorded as ``file.missing``.
         PreconditionFailedError: somebody replaced the file meanwhile; read the folder again.
     """
-    return await _persist(account, lambda: _get_small(account, entry))
+    return await _persist(account, lambda: get_small(account, entry))
 
 
 async def download(
@@ -261,15 +272,16 @@ async def download(
         spool = tree.open_spool()
         try:
             if entry.size_bytes <= SMALL_BYTES_MAX:
-                spool.write(await _get_small(account, entry))
+                spool.write(await get_small(account, entry))
             else:
-                await _get_big(account, entry, spool, progress)
+                await get_big(account, entry, spool, progress)
         except OpenFailedError as error:
             if entry.size_bytes > SMALL_BYTES_MAX:
                 tree.quarantine(spool, entry.name, "the tag of the body is wrong: the content was altered")
             else:
                 spool.discard()
-            raise _altered(error, entry) from error
+            error.path = entry.path
+            raise
         except BaseException:
             spool.discard()
             raise
@@ -285,176 +297,20 @@ async def download(
     return spool
 
 
-async def _get_small(account: "Account", entry: "RemoteEntry") -> bytes:
-    try:
-        body = await account.remote.get_bytes(entry.remote_path, size_max=entry.stored_bytes)
-    except NotFoundError as error:
-        raise _missing(account, entry) from error
-    if entry.entry is None:
-        return body
-    try:
-        plain = open_body(entry.entry.key, entry.entry.nonce, body)
-    except (OpenFailedError, MalformedError) as error:
-        raise await _tag_failure(account, entry) from error
-    _check_tag(account, entry, body[-BODY_OVERHEAD_BYTES:])
-    return plain
-
-
-async def _get_big(account: "Account", entry: "RemoteEntry", spool: "Spool", progress: Progress | None) -> None:
-    assert entry.entry is not None
-    sealed = entry.stored_bytes
-    opener = BodyOpener(entry.entry.key, entry.entry.nonce, sealed)
-    out = bytearray(2 * PIECE_BYTES + 32)
-    tail = b""
-    waiting: list[bytes] = []
-    size = 0
-    done = 0
-    pending: asyncio.Future[None] | None = None
-
-    def write(pieces: list[bytes]) -> None:
-        for piece in pieces:
-            for start in range(0, len(piece), PIECE_BYTES):
-                count = opener.update_into(memoryview(piece)[start : start + PIECE_BYTES], memoryview(out))
-                spool.write(memoryview(out)[:count])
-
-    try:
-        async for piece in account.remote.get(entry.remote_path, size_expected=sealed):
-            waiting.append(piece)
-            size += len(piece)
-            tail = (tail + piece)[-16:] if len(piece) < 16 else piece[-16:]
-            if size >= PIECE_BYTES:
-                if pending is not None:
-                    await pending
-                pending = asyncio.ensure_future(asyncio.to_thread(write, waiting))
-                done, waiting, size = done + size, [], 0
-                if progress is not None:
-                    progress(
-                        ProgressEvent(entry.path, "down", min(done, entry.size_bytes), entry.size_bytes, finished=False)
-                    )
-        if pending is not None:
-            await pending
-            pending = None
-        await asyncio.to_thread(write, waiting)
-        opener.finish()
-    except NotFoundError as error:
-        raise _missing(account, entry) from error
-    except (OpenFailedError, MalformedError) as error:
-        raise await _tag_failure(account, entry) from error
-    finally:
-        if pending is not None:
-            # The thread must not write into a spool that is being thrown away.
-            await asyncio.wait([pending])
-    _check_tag(account, entry, tail)
-
-
-async def check_body(account: "Account", entry: "RemoteEntry") -> list[bytes]:
-    """Fetch a whole body and verify its tag without keeping it; SHA-256 of every MiB of ciphertext.
-
-    As ``read_bytes``.
-    """
-    assert entry.entry is not None
-    opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)
-    out = memoryview(bytearray(PIECE_BYTES + 32))
-    marks: list[bytes] = []
-
-    def take(piece: bytes) -> bytes:
-        opener.update_into(piece, out)
-        return sha256(piece).digest()
-
-    try:
-        async for piece in even_pieces(account.remote.get(entry.remote_path, size_expected=entry.stored_bytes)):
-            marks.append(await asyncio.to_thread(take, piece))
-        opener.finish()
-    except NotFoundError as error:
-        raise _missing(account, entry) from error
-    except (OpenFailedError, MalformedError) as error:
-        raise await _tag_failure(account, entry) from error
-    return marks
-
-
-async def even_pieces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of exactly 1 MiB but for the last."""
-    waiting = bytearray()
-    async for piece in pieces:
-        waiting += piece
-        while len(waiting) >= PIECE_BYTES:
-            yield bytes(waiting[:PIECE_BYTES])
-            del waiting[:PIECE_BYTES]
-    if waiting:
-        yield bytes(waiting)
-
-
-def _check_tag(account: "Account", entry: "RemoteEntry", appended: bytes) -> None:
-    """Tell of a tag in the metadata that is not the body's.
-
-    One stock app writes the nonce there, so it is no refusal.
-    """
-    assert entry.entry is not None
-    if entry.entry.tag not in {Tag(appended), Tag(entry.entry.nonce[:16].ljust(16, b"\0"))}:
-        account.issue_book.add(
-            "notice",
-            "file.params",
-            "The folder's entry names another tag than the body has; the body itself was verified.",
-            path=entry.path,
-            file_id=entry.file_id,
-        )
-
-
-async def _tag_failure(account: "Account", entry: "RemoteEntry") -> CandadoError:
-    """The error for a body that does not open: replaced meanwhile by somebody (an honest race), or altered."""
-    try:
-        nodes = await account.remote.list_folder(entry.remote_path, depth=0)
-    except NotFoundError:
-        return PreconditionFailedError("The file was removed while it was read.", path=entry.path)
-    if nodes[0].etag != entry.etag or nodes[0].file_id != entry.file_id:
-        return PreconditionFailedError("The file was replaced while it was read.", path=entry.path)
-    error = OpenFailedError(
-        "The server sent a body that is not the one the folder's metadata describes.",
-        path=entry.path,
-        safe="The bytes were not put in place; a local copy, if there is one, is unchanged.",
-    )
-    account.issue_book.add(
-        "refused",
-        "file.tag",
-        error.message,
-        path=entry.path,
-        safe=error.safe,
-        advice=error.advice,
-        file_id=entry.file_id,
-    )
-    return error
-
-
-def _missing(account: "Account", entry: "RemoteEntry") -> CandadoError:
-    error = NotFoundError(
-        "The folder lists this file, but the server has no body for it.",
-        path=entry.path,
-        safe="A local copy, if there is one, is unchanged.",
-        advice="Put the file again from a device that has it.",
-    )
-    account.issue_book.add(
-        "problem",
-        "file.missing",
-        error.message,
-        path=entry.path,
-        safe=error.safe,
-        advice=error.advice,
-        file_id=entry.file_id,
-    )
-    return error
-
-
-def _altered(error: CandadoError, entry: "RemoteEntry") -> CandadoError:
-    error.path = entry.path
-    return error
-
-
 # --- both ---------------------------------------------------------------------------------------------------
 
 
-async def _persist(account: "Account", attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run ``attempt`` again after failures of the way or of the server: bounded, with growing, uneven pauses."""
+async def _persist(
+    account: "Account", attempt: Callable[[], Awaitable[T]], *, lost: Callable[[], Awaitable[None]] | None = None
+) -> T:
+    """Run ``attempt`` again after failures of the way or of the server: bounded, with growing, uneven pauses.
+
+    ``lost`` is called before the next attempt when the one before may have been carried out. A write that then fails
+    for any other reason is a TransportError: a body that nobody described may be staged, so its session must be
+    undone.
+    """
     pause = _FIRST_PAUSE_SECONDS
+    unknown = carried_out = False
     for left in range(_ATTEMPTS_MAX - 1, -1, -1):
         try:
             return await attempt()
@@ -462,10 +318,23 @@ async def _persist(account: "Account", attempt: Callable[[], Awaitable[T]]) -> T
             if left == 0 or not error.retry:
                 raise
             wait = max(pause, error.after_seconds) if isinstance(error, RateLimitedError) else pause
+            unknown = lost is not None and not isinstance(error, RateLimitedError) and not _known(error)
+        except CandadoError as error:
+            if not carried_out:
+                raise
+            raise TransportError("A body may have been stored that the folder does not describe.") from error
+        if unknown and lost is not None:
+            carried_out = True
+            await lost()
         jitter = 0.5 + account.random.token(1)[0] / 256
         await account.clock.sleep(min(wait * jitter, _PAUSE_SECONDS_MAX))
         pause *= 2
     raise AssertionError
+
+
+def _known(error: CandadoError) -> bool:
+    """True when the request of a failed attempt was certainly not carried out."""
+    return isinstance(error, TransportError) and error.outcome_known
 
 
 def _fresh(account: "Account") -> tuple[FileKey, Nonce]:

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from tests.sim import World
+
 from candado.client import edit
 from candado.client.account import Account
 from candado.client.reader import FolderReader
@@ -11,7 +13,6 @@ from candado.client.transfer import BytesSource, read_bytes
 from candado.errors import AlreadyExistsError, FileChangedError, NotFoundError
 from candado.ports.client import LocalStat, Remote
 from candado.types import SecretBytes, SecretText, UserId
-from tests.sim import World
 
 
 class PowerCut(BaseException):

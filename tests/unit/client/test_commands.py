@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from tests.sim import Canaries, World, stock
+from tests.unit.client.devices import Device, MemoryTree
 
 from candado.client import edit
 from candado.errors import (
@@ -12,8 +14,6 @@ from candado.errors import (
     NotFoundError,
     UsageError,
 )
-from tests.sim import Canaries, World, stock
-from tests.unit.client.devices import Device, MemoryTree
 
 MakeDevice = Callable[..., Device]
 
@@ -189,9 +189,7 @@ async def test_what_happens_to_a_taken_name_is_as_asked(
     tree = await device.tree()
     assert tree["x.txt"] == content
     assert set(tree) == names
-    assert [type(failure.error) for failure in report.failures] == (
-        [AlreadyExistsError] if conflict == "fail" else []
-    )
+    assert [type(failure.error) for failure in report.failures] == ([AlreadyExistsError] if conflict == "fail" else [])
 
 
 async def test_a_plain_folder_is_never_written_to(world: World) -> None:

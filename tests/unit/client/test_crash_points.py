@@ -3,9 +3,12 @@
 After the restart everybody sees the old state or the new one, no lock is left, and the same command works again.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
+from tests.sim import World, rsa_key, stock
+from tests.unit.client.devices import Device, Power, PowerCut
 
 from candado.client import edit, enrol, sharing
 from candado.client.account import Account
@@ -14,10 +17,8 @@ from candado.client.reader import FolderReader
 from candado.client.session import UploadItem, WriteSession
 from candado.client.transfer import BytesSource
 from candado.crypto.rsa import PrivateKey
-from candado.errors import CandadoError
+from candado.errors import AlreadyExistsError, CandadoError, NotFoundError
 from candado.types import UserId
-from tests.sim import World, rsa_key, stock
-from tests.unit.client.devices import Device, Power, PowerCut
 
 BOB = UserId("bob")
 OLD = {"keep": b"k", "a": None, "a/x": b"one", "gone": b"g"}
@@ -127,10 +128,9 @@ async def test_a_revocation_is_finished_by_the_next_one_wherever_it_stopped() ->
         world, device = await shared()
         where = await _cut(act, device, at)
         await _settle(world, device, where)
-        try:
+        # When the first run was cut after its last request there is nothing left to take back.
+        with contextlib.suppress(NotFoundError):
             await sharing.unshare(device.account, "/Secret", BOB)
-        except CandadoError as error:
-            assert type(error).__name__ == "NotFoundError", where
         assert await device.tree() == OLD, where
         assert await sharing.list_shares(device.account, "/Secret") == [], where
         with pytest.raises(CandadoError):
@@ -148,10 +148,8 @@ async def test_an_interrupted_encrypt_can_be_run_again(kind: str) -> None:
         world, device = await _old_world(kind)
         where = await _cut(act, device, at)
         await _settle(world, device, where)
-        try:
+        with contextlib.suppress(AlreadyExistsError):
             await edit.encrypt_folder(device.account, "/Fresh")
-        except CandadoError as error:
-            assert type(error).__name__ == "AlreadyExistsError", where
         await device.put("/Fresh", {"x": b"1"})
         assert await device.tree("/Fresh") == {"x": b"1"}, where
         assert await Device(world).tree("/Fresh") == {"x": b"1"}, where

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.sim import World
+from tests.unit.client.devices import Device, MemoryTree
 
 from candado.client import edit, fetch
 from candado.client.reader import FolderReader
@@ -25,8 +27,6 @@ from candado.errors import (
     UnsignedDeletionError,
 )
 from candado.types import FileId
-from tests.sim import World
-from tests.unit.client.devices import Device, MemoryTree
 
 BIG = bytes(range(256)) * 12_000
 WRITES = {"put", "put_bytes", "make_folder", "move", "delete", "update_metadata", "create_metadata", "lock"}
@@ -105,7 +105,7 @@ async def test_a_dropped_flag_is_refused_and_nothing_goes_out(scene: Scene, whic
     scene.remote.flag(file_id, encrypted=False)
     scene.world.server.log.clear()
     for act in (
-        lambda: scene.device.tree(),
+        scene.device.tree,
         lambda: scene.device.put(path, {"clear name": b"x"}),
         lambda: edit.mkdir(scene.device.account, f"{path}/clear name"),
         lambda: edit.mv(scene.device.account, f"{path}/a", f"{path}/clear name"),
@@ -321,11 +321,15 @@ async def test_a_lying_lock_does_not_lose_an_update_silently(scene: Scene) -> No
     await other.tree()
     scene.remote.grant_any_lock()
     reader = FolderReader(scene.device.account)
-    with pytest.raises(CandadoError):
+
+    async def act() -> None:
         async with WriteSession(reader, "/Secret") as session:
             await session.put_files([UploadItem("/Secret/mine", BytesSource(b"m", 0))])
             scene.world.server.locks.clear()
             await other.put("/Secret", {"theirs": b"t"})
+
+    with pytest.raises(CandadoError):
+        await act()
     scene.remote.honest()
     assert (await other.tree())["theirs"] == b"t"
 

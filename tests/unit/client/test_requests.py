@@ -5,11 +5,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from tests.sim import World, stock
+from tests.unit.client.devices import Device
 
 from candado.client import edit
 from candado.errors import QuotaExceededError
-from tests.sim import World, stock
-from tests.unit.client.devices import Device
 
 
 @pytest.mark.parametrize("kind", ["ours", "stock"])

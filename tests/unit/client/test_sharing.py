@@ -1,6 +1,8 @@
 """Sharing, taking back, trust: what each person can read, and what stops when a key changed."""
 
 import pytest
+from tests.sim import World, rsa_key, stock
+from tests.unit.client.devices import Device
 
 from candado.client import edit, enrol, inspect, sharing, trust
 from candado.errors import (
@@ -21,8 +23,6 @@ from candado.errors import (
     WrongMnemonicError,
 )
 from candado.types import SecretText, UserId
-from tests.sim import World, rsa_key, stock
-from tests.unit.client.devices import Device
 
 BOB = UserId("bob")
 FILES = {"top": b"1", "a/x": b"2", "a/deep/y": b"3"}

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.sim import World, stock
+from tests.unit.client.devices import Device, MemoryTree
 
 from candado.client import edit
 from candado.client.bodies import PIECE_BYTES, FileBody, MemoryFile, ProgressEvent
@@ -29,8 +31,6 @@ from candado.errors import (
     TransportError,
 )
 from candado.types import FileKey, Nonce
-from tests.sim import World, stock
-from tests.unit.client.devices import Device, MemoryTree
 
 BIG = bytes(range(256)) * 10_000
 
@@ -103,7 +103,7 @@ async def test_a_file_that_changes_while_it_is_read_is_left_out_and_the_others_g
             ]
         )
     assert [type(result) for result in results] == [Written, FileChangedError, LocalPermissionError]
-    assert [result.path for result in results] == ["/Secret/good", "/Secret/moving", "/Secret/closed"]  # type: ignore[union-attr]
+    assert [result.path for result in results] == ["/Secret/good", "/Secret/moving", "/Secret/closed"]
     assert await device.tree() == {"good": b"g"}
     assert [file.closed for file in source.opened] == [1]
     view = await device.reader().open_root("/Secret")
@@ -178,12 +178,12 @@ async def test_a_full_disk_leaves_no_half_made_file() -> None:
 
     class Full(MemoryTree):
         def open_spool(self) -> Any:
-            spool = super().open_spool()
+            spool: Any = super().open_spool()
 
             def write(data: bytes) -> None:
                 raise DiskFullError
 
-            spool.write = write  # type: ignore[method-assign]
+            spool.write = write
             return spool
 
     tree = Full()
@@ -226,10 +226,9 @@ async def test_a_command_interrupted_while_it_ends_leaves_old_or_new(method: str
         async def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls > 1 or method != "list_folder":
-                if not started.is_set():
-                    started.set()
-                    await asyncio.Event().wait()
+            if (calls > 1 or method != "list_folder") and not started.is_set():
+                started.set()
+                await asyncio.Event().wait()
             return await honest(*args, **kwargs)
 
         return call
@@ -321,9 +320,81 @@ async def test_a_session_without_changes_writes_nothing() -> None:
 
 async def test_an_error_in_the_block_undoes_what_was_sent() -> None:
     world, device = await _secret()
-    with pytest.raises(InterruptedByUserError):
+
+    async def act() -> None:
         async with WriteSession(FolderReader(device.account), "/Secret") as session:
             await session.put_file("/Secret/x", BytesSource(b"1", 0))
             raise InterruptedByUserError
+
+    with pytest.raises(InterruptedByUserError):
+        await act()
     assert await device.tree() == {}
+    assert world.server.locks == {}
+
+
+async def test_where_chunks_are_not_staged_a_big_replacement_goes_beside_the_old_body(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("candado.client.session._CHUNKED_ABOVE_BYTES", 2_000_000)
+    world, device = await _secret()
+    world.server.capabilities = stock()
+    world.clock.advance(4000)
+    device.start()
+    await device.put("/Secret", {"big": BIG, "small": b"s"})
+    before = (await device.reader().open_root("/Secret")).entries
+    world.server.log.clear()
+    await device.put("/Secret", {"big": BIG + b"!", "small": b"t"}, conflict="replace")
+    after = (await device.reader().open_root("/Secret")).entries
+    assert before["big"].sealed_name != after["big"].sealed_name
+    assert before["small"].sealed_name == after["small"].sealed_name
+    methods = [request.method for request in world.server.log]
+    assert methods.index("put") < methods.index("delete")
+    assert await device.tree() == {"big": BIG + b"!", "small": b"t"}
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_late_request_of_a_lost_attempt_cannot_overwrite_the_one_that_counts(replaced: bool) -> None:
+    world, device = await _secret()
+    if replaced:
+        await device.put("/Secret", {"x": b"old content"})
+    late: list[tuple[str, bytes, Any]] = []
+
+    def losing(honest: Any) -> Any:
+        async def call(path: str, body: bytes, **options: Any) -> Any:
+            if not late:
+                late.append((path, body, options["token"]))
+                raise TransportError("no answer in time")
+            answer = await honest(path, body, **options)
+            stale_path, stale_body, token = late[0]
+            await honest(stale_path, stale_body, token=token)
+            return answer
+
+        return call
+
+    with _patched(device.remote, "put_bytes", losing):
+        await device.put("/Secret", {"x": b"new content"}, conflict="replace")
+    assert await device.tree() == {"x": b"new content"}
+    assert await Device(world).tree() == {"x": b"new content"}
+
+
+async def test_a_lost_attempt_followed_by_a_changed_file_undoes_the_session() -> None:
+    world, device = await _secret()
+    await device.put("/Secret", {"x": b"old content"})
+    source = Changing(b"new content")
+
+    def losing(honest: Any) -> Any:
+        async def call(path: str, body: bytes, **options: Any) -> Any:
+            await honest(path, body, **options)
+            source.changed = True
+            raise TransportError("the answer was lost")
+
+        return call
+
+    async def act() -> None:
+        async with WriteSession(device.reader(), "/Secret") as session:
+            await session.put_files([UploadItem("/Secret/x", source, replace=True)])
+
+    with _patched(device.remote, "put_bytes", losing), pytest.raises(TransportError):
+        await act()
+    assert await Device(world).tree() == {"x": b"old content"}
     assert world.server.locks == {}
