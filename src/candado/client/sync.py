@@ -60,6 +60,7 @@ from candado.protocol.plan_model import (
     RemoveFolderRemote,
     Upload,
 )
+from candado.protocol.plan_moves import is_under
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -70,7 +71,7 @@ __all__ = ["SyncOptions", "SyncProblem", "SyncReport", "sync"]
 
 _ATTEMPTS_MAX: Final = 3
 
-O = TypeVar("O")  # noqa: E741 - an operation
+Kind = TypeVar("Kind")
 
 
 async def sync(account: "Account", tree: "LocalTree", remote_path: str, options: SyncOptions) -> SyncReport:
@@ -301,7 +302,7 @@ class _Run:
             await remote.carry_out(steps)
         local.move_rows()
         await local.arrange(late)
-        self._remember(operations, here.seen_ns)
+        self._remember(operations, here.seen_ns, local.failed | remote.failed)
         prefix = self._top_path.rstrip("/") + "/"
         views = there.views | {
             "" if path == self._top_path else path.removeprefix(prefix): view for path, view in remote.views.items()
@@ -312,11 +313,14 @@ class _Run:
             raise fatal
         return remote.stale
 
-    def _remember(self, operations: tuple[Operation, ...], seen_ns: int) -> None:
-        """Rows for what needed no change: it is equal on both sides, or gone from both."""
+    def _remember(self, operations: tuple[Operation, ...], seen_ns: int, failed: set[str]) -> None:
+        """Rows for what needed no change: it is equal on both sides, or gone from both.
+
+        Not below ``failed`` paths: after a rename that failed, its target is not equal on both sides.
+        """
         for op in operations:
             match op:
-                case Adopt():
+                case Adopt() if not is_under(op.path, failed):
                     row = row_of(op.local, file_id=op.remote.file_id, content_id=op.remote.content_id)
                     self._state.set(op.path, settled(row, seen_ns))
                 case Forget():
@@ -335,7 +339,7 @@ def _deleted(path: str) -> SyncProblem:
     )
 
 
-def _of(operations: tuple[Operation, ...], kind: type[O]) -> list[O]:
+def _of(operations: tuple[Operation, ...], kind: type[Kind]) -> list[Kind]:
     return [op for op in operations if isinstance(op, kind)]
 
 

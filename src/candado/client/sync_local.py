@@ -61,8 +61,8 @@ _Fetched = tuple["Spool", Download]
 class LocalHalf:
     """Carries out the local operations of one plan.
 
-    ``moved`` has the state after the rename of every renamed file, ``fatal`` is the error that ended the downloads
-    early.
+    ``moved`` has the state after the rename of every renamed file, ``failed`` the paths that were left alone,
+    ``fatal`` is the error that ended the downloads early.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class LocalHalf:
         self._fetched_bytes = 0
         self._publishing: asyncio.Task[None] | None = None
         self.moved: dict[str, LocalStat] = {}
+        self.failed: set[str] = set()
         self._row_moves: list[tuple[str, str, LocalStat | None, LocalStat | None]] = []
         self.fatal: CandadoError | None = None
 
@@ -234,6 +235,7 @@ class LocalHalf:
         return self.moved.get(op.path, _stat(op.expected))
 
     def _fail(self, path: str, error: CandadoError) -> None:
+        self.failed.add(path)
         self._report.errors.append(SyncProblem.of_error(path, error))
 
 

@@ -71,6 +71,7 @@ class RemoteHalf:
         self._seen_ns = seen_ns
         self._moved: set[str] = set()
         self._done: list[tuple[RemoteStep, Written | None]] = []
+        self.failed: set[str] = set()
         self.stale = False
         self.fatal: CandadoError | None = None
         self.views: dict[str, FolderView] = {}
@@ -163,6 +164,8 @@ class RemoteHalf:
     async def _change(self, session: WriteSession, step: RemoteStep) -> None:
         match step:
             case MoveRemote():
+                assert step.expected is not None
+                await self._expect(session, step.source, step.expected)
                 await session.move(self._at(step.source), self._at(step.target))
                 self._moved.add(step.target)
             case MakeFolderRemote():
@@ -228,10 +231,11 @@ class RemoteHalf:
             view = await session.folder(self._at(folder))
             if view is None or view.missing:
                 raise PreconditionFailedError("something in the folder cannot be read", path=step.path)
-            for name, entry in view.entries.items():
+            # What this session moved out of the folder is not among the names any more.
+            for name in await session.names(self._at(folder)):
                 path = f"{folder}/{name}"
-                expected = step.contents.get(path)
-                if expected is None or not _is_same(entry, expected):
+                entry, expected = view.entries.get(name), step.contents.get(path)
+                if entry is None or expected is None or not _is_same(entry, expected):
                     raise PreconditionFailedError("another device changed something in it", path=step.path)
                 found.add(path)
                 if entry.is_folder:
@@ -282,6 +286,7 @@ class RemoteHalf:
     def _fail(self, path: str, error: CandadoError) -> None:
         if isinstance(error, PreconditionFailedError | AlreadyExistsError | NotFoundError):
             self.stale = True
+        self.failed.add(path)
         self._report.errors.append(SyncProblem.of_error(path, error))
 
     def _at(self, path: str) -> str:

@@ -184,7 +184,7 @@ class Decisions:
             self._aside_local.append(MoveLocal(path, copy, conflict=True))
             self._upload(copy, here, None)
         else:
-            self._aside_remote.append(MoveRemote(path, copy, conflict=True))
+            self._aside_remote.append(MoveRemote(path, copy, conflict=True, expected=there))
             self._download(copy, there, None)
         self._make_folder(path, None if local_file else here, there if local_file else None)
 

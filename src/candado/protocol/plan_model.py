@@ -178,11 +178,15 @@ class MoveLocal:
 
 @dataclass(frozen=True, slots=True)
 class MoveRemote:
-    """Rename a remote file or folder, because it was renamed locally or must make room for a local one."""
+    """Rename a remote file or folder that is still ``expected``.
+
+    It was renamed locally, or must make room for a local one (``conflict``).
+    """
 
     source: str
     target: str
     conflict: bool = False
+    expected: RemoteFacts | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _move_remote(draft: Draft, source: str, target: str) -> bool:
     for folder in missing:
         draft.remote.put(folder, PlannedFolder())
         draft.remote_moves.append(MakeFolderRemote(folder, draft.local.nodes[folder]))
-    draft.remote_moves.append(MoveRemote(source, target))
+    draft.remote_moves.append(MoveRemote(source, target, expected=draft.remote.nodes[source]))
     draft.remote.rename(source, target)
     draft.agreed.rename(source, target)
     draft.blocked_remote = _rename_all(draft.blocked_remote, source, target)

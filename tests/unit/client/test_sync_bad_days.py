@@ -13,6 +13,7 @@ from candado.errors import (
     CandadoError,
     CounterRollbackError,
     DiskFullError,
+    LocalPermissionError,
     LockedError,
     QuotaExceededError,
     SafetyLimitError,
@@ -339,3 +340,41 @@ async def test_an_older_state_of_the_server_is_refused_and_nothing_moves(pair: P
     assert "lock" not in pair.calls()
     expected = {path: content for path, content in before.items() if path != "a"} | {"new": b"n"}
     assert pair.laptop.files() == expected
+
+
+async def test_a_file_that_was_replaced_after_the_look_is_not_renamed_in_its_place(pair: Pair) -> None:
+    async def phone_replaces() -> None:
+        (pair.phone.root / "a").unlink()
+        await pair.phone.sync()
+        pair.phone.write("a", "another file altogether")
+        await pair.phone.sync()
+
+    (pair.laptop.root / "a").rename(pair.laptop.root / "b")
+    await meanwhile(pair, phone_replaces)
+    assert {"a": b"another file altogether", "b": b"content of a"}.items() <= pair.laptop.files().items()
+
+
+async def test_a_folder_is_emptied_by_renames_and_removed_in_one_session(pair: Pair) -> None:
+    (pair.laptop.root / "d/b").rename(pair.laptop.root / "b")
+    (pair.laptop.root / "d/e").rename(pair.laptop.root / "e")
+    (pair.laptop.root / "d").rmdir()
+    pair.calls()
+    report = await pair.laptop.sync()
+    assert (numbers(report), pair.calls().count("lock")) == ({"renamed": 2, "deleted": 1}, 1)
+    await pair.phone.sync()
+    assert pair.phone.files() == {"a": b"content of a", "b": b"content of d/b", "e": None, "e/c": b"content of d/e/c"}
+
+
+async def test_a_rename_that_fails_here_is_told_and_tried_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pair.phone.root / "a").rename(pair.phone.root / "b")
+    await pair.phone.sync()
+
+    def move(self: object, source: str, target: str) -> None:
+        raise LocalPermissionError(path=source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("candado.adapters.disk.DiskTree.move", move)
+        report = await pair.laptop.sync()
+    assert [(problem.path, problem.code) for problem in report.errors] == [("b", "LOCAL_PERMISSION")]
+    assert numbers(await pair.laptop.sync()) == {"renamed": 1}
+    assert pair.laptop.files() == pair.phone.files()
