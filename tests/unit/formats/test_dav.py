@@ -180,3 +180,11 @@ def test_a_path_comes_back_from_a_url(path: str) -> None:
 def test_a_path_that_is_too_long_is_refused() -> None:
     with pytest.raises(LimitExceededError):
         dav.unquote_href("/" + "a" * 40_000)
+
+
+@pytest.mark.parametrize(
+    "href", ["", "a", "a/b", "/a\0", "/a\0/", "//", "/a//", "/.", "/..", "/a/..", "/%2e", "/%2E%2e/", "/?", "/#"]
+)
+def test_a_path_with_a_trick_is_refused(href: str) -> None:
+    with pytest.raises(MalformedError):
+        dav.unquote_href(href)
