@@ -6,6 +6,7 @@ every write under it renews, and everything written under it becomes visible, or
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
+from functools import partial
 from typing import Final, cast
 
 from candado.errors import (
@@ -40,6 +41,7 @@ from candado.types import COUNTER_MAX, LockToken
 __all__ = ["Sessions"]
 
 _TOKEN_CHARS: Final = 64
+_PERSIST_SLICE: Final = 1024
 _NOTE_COUNTER: Final = (
     "INSERT INTO lock_counters (session, node_id, counter) VALUES ($1, $2, $3)"
     " ON CONFLICT (session, node_id) DO UPDATE SET counter = excluded.counter"
@@ -150,7 +152,7 @@ class Sessions:
                 return
             generation, blobs = seen
             try:
-                await self._backend.objects.persist([blob for blob in blobs if blob not in persisted])
+                await self._persist(session, [blob for blob in blobs if blob not in persisted])
             except NotFoundError as exc:
                 await self._abort(principal, file_id, session)
                 raise LockLostError("a staged body is gone") from exc
@@ -165,6 +167,17 @@ class Sessions:
 
             if await guarded_write(self._backend, principal, apply):
                 return
+
+    async def _persist(self, session: str, blobs: list[str]) -> None:
+        """Persist in slices and keep the lock alive meanwhile: a slow disk must not cost a large session."""
+        clock = self._backend.clock
+        renewed = clock.now()
+        for start in range(0, len(blobs), _PERSIST_SLICE):
+            await self._backend.objects.persist(blobs[start : start + _PERSIST_SLICE])
+            now = clock.now()
+            if now - renewed > self._backend.settings.lock_ttl_seconds / 4:
+                await self._backend.database.write(partial(_renew, session=session, now=now), durable=False)
+                renewed = now
 
     async def _lockable(self, view: View, principal: Principal, file_id: int, now: float) -> Located:
         try:
@@ -200,6 +213,11 @@ class Sessions:
             raise ForbiddenError("You are not allowed to unlock this folder", path=str(file_id)) from exc
         found.require(PERMISSION_UPDATE)
         return lock
+
+
+async def _renew(rows: Rows, *, session: str, now: float) -> None:
+    """Let the lock's time run anew without counting it as a write of the session."""
+    await rows.run("UPDATE locks SET refreshed = $2 WHERE session = $1", session, now)
 
 
 async def _note_counter(rows: Rows, session: str, node_id: int, counter: int) -> None:

@@ -672,6 +672,24 @@ async def test_a_locked_folder_keeps_its_flag(world: World) -> None:
         await world.metadata.unmark(ALICE, root.file_id)
 
 
+async def test_a_slow_disk_does_not_cost_a_large_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("candado.server.sessions._PERSIST_SLICE", 2)
+    root = await world.encrypted_root()
+    token = await world.lock(root, 2)
+    for number in range(10):
+        await world.put(f"Secret/{number}", b"x", token=token)
+    persist = world.objects.persist
+
+    async def slow(blob_ids: Sequence[str]) -> None:
+        world.clock.time += 600
+        await sweep(world.backend)
+        await persist(blob_ids)
+
+    monkeypatch.setattr(world.objects, "persist", slow)
+    await world.sessions.unlock(ALICE, root.file_id, token=token)
+    assert (await world.files.stat(ALICE, "Secret")).size_bytes == 10
+
+
 async def test_metadata_rules_of_one_session(world: World) -> None:
     folder = await world.files.make_folder(ALICE, "New", token=None)
     await world.metadata.mark_encrypted(ALICE, folder.file_id)
