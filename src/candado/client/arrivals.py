@@ -44,8 +44,14 @@ async def get_small(account: "Account", entry: "RemoteEntry") -> bytes:
 
 
 async def get_big(account: "Account", entry: "RemoteEntry", spool: "Spool", progress: Progress | None) -> None:
-    """Stream, open and spool: while a thread opens and writes one MiB the next one arrives."""
-    assert entry.entry is not None
+    """Stream, open and spool: while a thread opens and writes one MiB the next one arrives.
+
+    A file outside of encrypted folders has nothing to verify but its length.
+    """
+    if entry.entry is None:
+        async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
+            await asyncio.to_thread(spool.write, piece)
+        return
     opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)
     out = memoryview(bytearray(PIECE_BYTES + 32))
     tail = b""

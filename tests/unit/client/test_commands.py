@@ -252,3 +252,17 @@ async def test_cat_hands_out_small_and_big_files(world: World) -> None:
     assert await edit.cat(device.account, "/Secret/small", pieces.append) == 1
     assert await edit.cat(device.account, "/Secret/big", pieces.append) == len(big)
     assert b"".join(pieces) == b"s" + big
+
+
+async def test_plain_files_can_be_read_and_encrypted_ones_stay_apart(world: World) -> None:
+    device = await _secret(world)
+    await device.remote.make_folder("/Plain", token=None)
+    big = bytes(range(256)) * 9000
+    await device.remote.put_bytes("/Plain/small", b"s", token=None)
+    await device.remote.put_bytes("/Plain/big", big, token=None)
+    tree = MemoryTree()
+    report = await edit.get(device.account, "/", tree, "")
+    assert (report.failures, tree.files) == ([], {"Plain/small": b"s", "Plain/big": big})
+    pieces: list[bytes] = []
+    await edit.cat(device.account, "/Plain/big", pieces.append)
+    assert b"".join(pieces) == big

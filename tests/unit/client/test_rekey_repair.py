@@ -8,12 +8,15 @@ from tests.unit.client.devices import Device
 
 from candado.client import edit, sharing
 from candado.client.session import WriteSession
-from candado.crypto.keywrap import key_checksum
+from candado.crypto.filebody import seal_body
+from candado.crypto.keywrap import key_checksum, wrap_key
+from candado.crypto.sealing import seal_text
 from candado.errors import CandadoError
 from candado.folder.members import rotate_key
 from candado.folder.model import OpenFolder
 from candado.folder.sealing import seal_root
-from candado.types import FileId, LockToken, MetadataKey, Nonce, UserId
+from candado.formats.metadata import Entry, SealedBlock, format_drop, format_drop_content
+from candado.types import FileId, FileKey, LockToken, MetadataKey, Nonce, Tag, UserId
 
 BOB = UserId("bob")
 
@@ -123,3 +126,24 @@ async def test_a_new_key_can_be_made_without_a_change_of_members() -> None:
     assert after.metadata_key != root.metadata_key
     assert await Device(world, "bob").tree() == EVERYTHING
     assert root.metadata_key in alice.account.book.metadata_keys(root.file_id)
+
+
+async def test_what_arrived_in_the_file_drop_is_taken_over_by_the_next_write_of_its_folder() -> None:
+    world, alice, root = await _shared()
+    key, nonce = FileKey(b"f" * 16), Nonce(b"n" * 12)
+    body = seal_body(key, nonce, b"from a visitor")
+    entry = Entry("letter.txt", "text/plain", key, nonce, Tag(body[-16:]))
+    drop_key = MetadataKey(b"d" * 16)
+    parts = seal_text(drop_key, Nonce(b"m" * 12), format_drop_content(entry))
+    drop = format_drop(
+        SealedBlock(parts.ciphertext, Nonce(parts.nonce), Tag(parts.tag)),
+        [(UserId("alice"), wrap_key(world.identity("alice").key.public, drop_key.reveal()))],
+    )
+    arrived, unfinished = "d0" * 16, "d1" * 16
+    world.server.add_drop(root.file_id, {arrived: drop, unfinished: drop}, {arrived: body})
+    assert await alice.tree() == EVERYTHING
+    await alice.put("/Secret", {"mine": b"m"})
+    assert await alice.tree() == EVERYTHING | {"mine": b"m", "letter (dropped).txt": b"from a visitor"}
+    kept = (await alice.reader().open_root("/Secret")).folder
+    assert kept is not None
+    assert [each.sealed_name for each in kept.drops] == [unfinished]
