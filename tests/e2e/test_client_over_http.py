@@ -49,9 +49,7 @@ class Machine:
         )
 
     def tree(self, name: str) -> DiskTree:
-        self.trees.append(
-            DiskTree(self.folder / name, quarantine=self.folder / "quarantine", clock=self.account.clock)
-        )
+        self.trees.append(DiskTree(self.folder / name, quarantine=self.folder / "quarantine", clock=self.account.clock))
         return self.trees[-1]
 
     async def close(self) -> None:

@@ -290,7 +290,10 @@ def rows_of(account: Account, writes: Sequence[PendingWrite]) -> list[Row]:
     """Pins, metadata keys and receipts of a confirmed session."""
     rows: list[Row] = []
     for write in writes:
-        rows += account.book.rows_folder(write.sealed.pin)
+        pin = account.book.folder(write.draft.file_id)
+        # A later state of somebody else may have been accepted already while this session was read back.
+        if pin is None or pin.counter < write.sealed.pin.counter:
+            rows += account.book.rows_folder(write.sealed.pin)
         if write.draft.kind == "root":
             rows += account.book.rows_metadata_key(write.sealed.folder)
             if write.draft.is_new:

@@ -24,7 +24,14 @@ from candado.client.transfer import (
 )
 from candado.client.view import RemoteEntry, split
 from candado.crypto.filebody import BodyOpener
-from candado.errors import AlreadyExistsError, CandadoError, NotFoundError, PreconditionFailedError, UsageError
+from candado.errors import (
+    AlreadyExistsError,
+    CandadoError,
+    DiskFullError,
+    NotFoundError,
+    PreconditionFailedError,
+    UsageError,
+)
 from candado.folder.names import collision_key, unique_name
 from candado.ports.client import LocalStat, LocalTree, Spool
 
@@ -146,10 +153,15 @@ async def _batch(
     progress: Progress | None,
 ) -> None:
     spools: list[tuple[_Job, Spool]] = []
+    full: list[DiskFullError] = []
 
     async def fetch(job: _Job) -> None:
+        if full:
+            return
         try:
             spools.append((job, await download(account, job.entry, tree, progress=progress)))
+        except DiskFullError as error:
+            full.append(error)
         except PER_FILE_ERRORS as error:
             report.failures.append(ItemFailure(job.entry.path, error))
 
@@ -169,6 +181,8 @@ async def _batch(
             report.failures.append(ItemFailure(job.entry.path, result))
         else:
             raise result
+    if full:
+        raise full[0]
 
 
 async def cat(account: Account, path: str, write: Callable[[bytes], None]) -> int:

@@ -45,6 +45,7 @@ class PinBook:
         self._store = store
         self._user_id = user_id
         self._loaded = False
+        self._authority: PublicKey | None = None
         self._folders: dict[FileId, FolderPin] = {}
         self._peers: dict[UserId, PeerPin] = {}
         self._owned: set[FileId] = set()
@@ -78,8 +79,10 @@ class PinBook:
 
     def authority(self) -> PublicKey | None:
         """The key that signs certificates, as pinned at enrolment."""
-        stored = self._store.load(_ACCOUNT, "authority")
-        return None if stored is None else PublicKey.from_spki_der(stored)
+        if self._authority is None:
+            stored = self._store.load(_ACCOUNT, "authority")
+            self._authority = None if stored is None else PublicKey.from_spki_der(stored)
+        return self._authority
 
     def folder(self, file_id: FileId) -> FolderPin | None:
         """The pin of one folder."""
@@ -130,6 +133,7 @@ class PinBook:
 
     def rows_account(self, authority: PublicKey) -> list[Row]:
         """Pin the authority."""
+        self._authority = authority
         return [(_ACCOUNT, "authority", authority.spki_der)]
 
     def rows_accepted(self, accepted: Accepted) -> list[Row]:

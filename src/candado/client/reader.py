@@ -69,6 +69,7 @@ class FolderReader:
         self.account = account
         self._parallel = parallel
         self._seen: dict[FileId, _Seen] = {}
+        self._noted: set[ViewProblem] = set()
 
     # --- paths --------------------------------------------------------------------------------------------
 
@@ -362,6 +363,10 @@ class FolderReader:
         return error
 
     def _note(self, problem: ViewProblem, file_id: FileId) -> None:
+        """Record a problem, once in the life of this reader."""
+        if problem in self._noted:
+            return
+        self._noted.add(problem)
         self.account.issue_book.add(
             "problem", problem.code, problem.message, path=problem.path, advice=problem.advice, file_id=file_id
         )
