@@ -88,6 +88,11 @@ def test_an_arrival_is_read_with_its_own_key() -> None:
     assert folder.drops == {FILE: legacy.LegacyDrop(b"sealed and its tag", nonce, nonce, Tag(b"t" * 16), b"own")}
 
 
+def test_a_checksum_is_kept_for_whoever_has_the_words() -> None:
+    metadata = {"metadataKey": encode_b64(b"wrapped"), "version": 1.2, "checksum": "ab" * 32}
+    assert legacy.parse_legacy(document(metadata=metadata)).checksum == "ab" * 32
+
+
 @pytest.mark.parametrize("files", [None, [], {}])
 def test_a_folder_can_be_empty(files: Any) -> None:
     assert legacy.parse_legacy(document(files=files)).files == {}
