@@ -171,6 +171,12 @@ async def _batch(
         for _, spool in spools:
             spool.discard()
         raise
+    await _publish(tree, spools, report)
+    if full:
+        raise full[0]
+
+
+async def _publish(tree: LocalTree, spools: list[tuple[_Job, Spool]], report: CopyReport) -> None:
     items = [(spool, job.local, job.entry.mtime_seconds, job.expected) for job, spool in spools]
     results = await asyncio.to_thread(tree.publish, items)
     for (job, _), result in zip(spools, results, strict=True):
@@ -181,8 +187,6 @@ async def _batch(
             report.failures.append(ItemFailure(job.entry.path, result))
         else:
             raise result
-    if full:
-        raise full[0]
 
 
 async def cat(account: Account, path: str, write: Callable[[bytes], None]) -> int:

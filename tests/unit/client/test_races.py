@@ -60,10 +60,10 @@ async def test_a_state_that_does_not_contain_our_acknowledged_write_is_a_lie() -
 
     async def unlock(file_id: Any, token: Any, *, abort: bool = False) -> None:
         if abort:
-            return await honest(file_id, token, abort=True)
+            await honest(file_id, token, abort=True)
+            return
         await honest(file_id, token, abort=True)
         await other.put("/Secret", {"theirs": b"t"})
-        return None
 
     one.remote.remote.unlock = unlock
     with pytest.raises(Exception, match="does not follow") as caught:
