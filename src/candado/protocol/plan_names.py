@@ -96,7 +96,7 @@ def clashes(
         return []
     exact: dict[str, list[str]] = {}
     folded: dict[str, list[str]] = {}
-    for path, key in zip(listed, keys, strict=True):
+    for path, key in sorted(zip(listed, keys, strict=True)):
         exact.setdefault(unicodedata.normalize("NFC", path), []).append(path)
         folded.setdefault(key, []).append(path)
     problems: list[Problem] = []

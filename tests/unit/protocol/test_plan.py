@@ -431,7 +431,7 @@ def test_two_compositions_of_one_name_fall_together_and_the_agreed_one_stays() -
 def test_names_that_differ_in_case_are_synced_with_a_warning() -> None:
     made = plan({"a": L(), "A": L(inode=2)}, {}, {})
     assert [Upload("A", L(inode=2), None), Upload("a", L(), None)] == list(made.operations)
-    assert [(p.path, p.is_warning) for p in made.problems] == [("a", True), ("A", True)]
+    assert [(p.path, p.is_warning) for p in made.problems] == [("A", True), ("a", True)]
 
 
 def test_on_a_disk_without_case_only_one_of_two_names_that_differ_in_case_is_taken() -> None:
