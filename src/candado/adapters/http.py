@@ -201,7 +201,7 @@ class HttpRemote(HttpCalls):
             headers=_token_header(token),
             meanings={**_write_meanings(token), 405: lambda where: AlreadyExistsError(path=where)},
         )
-        number = file_id_of(answer.headers.get("OC-FileId"))
+        number = file_id_of(answer.headers.get("oc-fileid"))
         if number is not None:
             return check_file_id(number)
         return (await self.list_folder(path, depth=0))[0].file_id
@@ -272,8 +272,8 @@ def _write_meanings(token: LockToken | None) -> Meanings:
 
 
 def _put_result(answer: Answer) -> PutResult:
-    number = file_id_of(answer.headers.get("OC-FileId"))
-    etag = answer.headers.get("OC-ETag") or answer.headers.get("ETag") or ""
+    number = file_id_of(answer.headers.get("oc-fileid"))
+    etag = answer.headers.get("oc-etag") or answer.headers.get("etag") or ""
     return PutResult(None if number is None else check_file_id(number), clean_etag(etag))
 
 

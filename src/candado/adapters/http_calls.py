@@ -170,7 +170,7 @@ class HttpCalls:
             "GET", f"{_E2EE}/meta-data/{file_id}", where=str(file_id), limit=_METADATA_BYTES_MAX, harmless=True
         )
         text = read_member(parse_ocs(answer.body).data, "meta-data")
-        return RawMetadata(text, answer.headers.get("X-NC-E2EE-SIGNATURE"))
+        return RawMetadata(text, answer.headers.get("x-nc-e2ee-signature"))
 
     async def mark_encrypted(self, file_id: FileId) -> None:
         """Set the encryption flag; FolderNotEmptyError also when there is no such folder: the server does not tell."""

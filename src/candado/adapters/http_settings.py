@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from candado.errors import LimitExceededError, TlsError, UsageError
 from candado.ports.ambient import Clock
 
-__all__ = ["HttpSettings", "Throttle", "check_server_url", "encoded"]
+__all__ = ["HttpSettings", "Throttle", "check_server_url", "encoded", "origin_of", "path_and_query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +90,19 @@ class Throttle:
         self._free_at = start + count / self._rate
         if start > now:
             await self._clock.sleep(start - now)
+
+
+def path_and_query(url: str) -> str:
+    """What a request for this URL asks for."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Scheme, host in lower case and port; the port is -1 when it is none."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    except ValueError:
+        port = -1
+    return parts.scheme, (parts.hostname or "").lower(), port

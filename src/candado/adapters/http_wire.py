@@ -16,21 +16,20 @@ Layer: ``adapters``. What holds for every request:
 
 import base64
 import contextlib
-import importlib
 import logging
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from candado.adapters.http_errors import TRANSIENT, Meanings, ServerFailedError, refusal
-from candado.adapters.http_settings import HttpSettings, Throttle, check_server_url
+from candado.adapters.http_pool import PLAIN_BODY_BYTES_MAX, HttpPool
+from candado.adapters.http_settings import HttpSettings, Throttle, check_server_url, origin_of, path_and_query
+from candado.adapters.http_tls import import_aiohttp, tls_context, tls_reason
 from candado.errors import (
     CandadoError,
     LimitExceededError,
-    LocalStorageError,
     MalformedError,
     RateLimitedError,
     RedirectError,
@@ -41,8 +40,6 @@ from candado.ports.ambient import Clock, Random
 from candado.types import SecretText
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import aiohttp
 
 __all__ = ["Answer", "HttpWire", "basic"]
@@ -64,7 +61,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    """Case-insensitive."""
+    """Asked for by lower-case names."""
     body: bytes
 
 
@@ -100,7 +97,9 @@ class HttpWire:
         self._clock = clock
         self._random = random
         self._session: aiohttp.ClientSession | None = None
-        self._origin = _origin(self.base_url)
+        self._pool: HttpPool | None = None
+        self._context: ssl.SSLContext | None = None
+        self._origin = origin_of(self.base_url)
         self._headers = {
             "User-Agent": USER_AGENT,
             "X-E2EE-SUPPORTED": "true",
@@ -145,6 +144,8 @@ class HttpWire:
         while True:
             attempt += 1
             try:
+                if data is None or (isinstance(data, bytes) and len(data) <= PLAIN_BODY_BYTES_MAX):
+                    return await self._ask_shortly(method, target, limit, where, headers, data, meanings, idle_seconds)
                 async with self.open(
                     method, target, where=where, headers=headers, data=data, meanings=meanings, idle=idle_seconds
                 ) as response:
@@ -155,6 +156,56 @@ class HttpWire:
                 if attempt >= tries or pause is None:
                     raise
             await self._clock.sleep(pause)
+
+    async def _ask_shortly(
+        self,
+        method: str,
+        target: str,
+        limit: int,
+        where: str | None,
+        headers: Mapping[str, str] | None,
+        data: bytes | None,
+        meanings: Meanings | None,
+        idle_seconds: float | None,
+    ) -> Answer:
+        """One request whose body and answer fit in memory."""
+        pool = self._pool or self._make_pool()
+        url = f"{self.base_url}{target}"
+        every = {**self._headers, **headers} if headers else self._headers
+        try:
+            for _ in range(_REDIRECTS_MAX + 1):
+                if self._on_request is not None:
+                    self._on_request()
+                reply = await pool.request(
+                    method,
+                    path_and_query(url),
+                    headers=every,
+                    body=data,
+                    limit=limit,
+                    idle_seconds=idle_seconds or self.settings.idle_seconds,
+                )
+                if _log.isEnabledFor(logging.DEBUG):
+                    _log.debug("%s %s %d", method, urlsplit(url).path, reply.status)
+                if reply.status not in _REDIRECTS:
+                    break
+                url = self._redirected(method, url, reply.headers.get("location", ""))
+            else:
+                raise RedirectError("the server redirects in circles")
+        except CandadoError as exc:
+            exc.path = exc.path or where or self.base_url
+            raise
+        _check_status(reply.status, where, meanings or {}, reply.headers.get("retry-after"))
+        await self.received.take(len(reply.body))
+        return Answer(reply.status, reply.headers, reply.body)
+
+    def _make_pool(self) -> HttpPool:
+        self._pool = HttpPool(
+            self.base_url,
+            tls=self._tls(),
+            size=self.settings.connections,
+            connect_seconds=self.settings.connect_seconds,
+        )
+        return self._pool
 
     def pause_before_repeat(self, exc: CandadoError, attempt: int) -> float | None:
         """Seconds to wait before a harmless request is sent again; None when that is of no use."""
@@ -259,6 +310,8 @@ class HttpWire:
 
     async def close(self) -> None:
         """Close all connections; harmless twice."""
+        if self._pool is not None:
+            self._pool.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -269,20 +322,20 @@ class HttpWire:
             urlsplit(target)
         except ValueError as exc:
             raise RedirectError("the server redirects to nowhere", path=self.base_url) from exc
-        if method != "GET" or _origin(target) != self._origin:
+        if method != "GET" or origin_of(target) != self._origin:
             parts = urlsplit(target)
             shown = f"{parts.scheme}://{parts.hostname}" if parts.hostname else "nowhere"
             raise RedirectError(f"the server redirects to {shown[:200]!a}; this is not followed", path=self.base_url)
         return target
 
     def _connect(self) -> "aiohttp.ClientSession":
-        aiohttp = _import_aiohttp()
+        aiohttp = import_aiohttp()
         settings = self.settings
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=settings.connections,
                 limit_per_host=settings.connections,
-                ssl=self._tls(),
+                ssl=self._tls() or True,
                 resolver=aiohttp.ThreadedResolver(),
             ),
             headers=self._headers,
@@ -299,19 +352,11 @@ class HttpWire:
         )
         return self._session
 
-    def _tls(self) -> ssl.SSLContext | bool:
-        if not self.base_url.startswith("https://"):
-            return True
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.settings.ca_file is not None:
-            try:
-                context.load_verify_locations(self.settings.ca_file)
-            except (OSError, ssl.SSLError) as exc:
-                raise LocalStorageError(
-                    "the file with the certificate authority cannot be used", path=self.settings.ca_file
-                ) from exc
-        return context
+    def _tls(self) -> ssl.SSLContext | None:
+        """The context for https, made once; None for http."""
+        if self._context is None and self.base_url.startswith("https://"):
+            self._context = tls_context(self.settings.ca_file)
+        return self._context
 
     @contextlib.contextmanager
     def _translated(self, where: str | None) -> Iterator[None]:
@@ -324,7 +369,7 @@ class HttpWire:
         except CandadoError:
             raise
         except (aiohttp.ClientSSLError, ssl.SSLError) as exc:
-            raise TlsError(f"the server's TLS certificate is not accepted: {_tls_reason(exc)}", path=place) from exc
+            raise TlsError(f"the server's TLS certificate is not accepted: {tls_reason(exc)}", path=place) from exc
         except aiohttp.ClientConnectorError as exc:
             raise TransportError(
                 f"the server cannot be reached: {exc.os_error.strerror or 'no answer'}", outcome_known=True, path=place
@@ -339,23 +384,6 @@ class HttpWire:
             raise TransportError("the connection broke", path=place) from exc
 
 
-def _import_aiohttp() -> "ModuleType":
-    """The package, imported when the first request is made: commands without a server need not pay for it.
-
-    While it is imported it makes a TLS context with all authorities of the system, which costs more than the rest and
-    is of no use here: ``_tls`` makes our own for every https origin. During the import it gets an empty context
-    instead, which trusts nobody.
-    """
-    if "aiohttp" not in sys.modules:
-        make = ssl.create_default_context
-        ssl.create_default_context = lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            importlib.import_module("aiohttp")
-        finally:
-            ssl.create_default_context = make
-    return sys.modules["aiohttp"]
-
-
 def basic(login: str, password: SecretText) -> str:
     """The value of an Authorization header."""
     return "Basic " + base64.b64encode(f"{login}:{password.reveal()}".encode()).decode()
@@ -364,17 +392,3 @@ def basic(login: str, password: SecretText) -> str:
 def _check_status(status: int, where: str | None, meanings: Meanings, retry_after: str | None) -> None:
     if not 200 <= status < 300:
         raise refusal(status, path=where, meanings=meanings, retry_after=retry_after)
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    try:
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-    except ValueError:
-        port = -1
-    return parts.scheme, (parts.hostname or "").lower(), port
-
-
-def _tls_reason(exc: Exception) -> str:
-    cause = getattr(exc, "certificate_error", None) or getattr(exc, "os_error", None) or exc
-    return getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "the connection is not secure"
