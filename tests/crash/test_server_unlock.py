@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.unit.server.world import ALICE, HandClock, MemoryObjects, World
+from tests.unit.server.world import ALICE, HandClock, MemoryObjects, World, add_users
 
 from candado.adapters.sqlite import SqliteDatabase
 from candado.ports.server import Rows
@@ -82,6 +82,7 @@ class PoweredObjects(MemoryObjects):
 
 async def start(folder: Path, objects: PoweredObjects, power: Power) -> World:
     database = await SqliteDatabase.open(folder / "rows.sqlite", migrations=MIGRATIONS)
+    await add_users(database)
     objects.power = power
     return World(PoweredDatabase(database, power, folder), objects, HandClock())
 

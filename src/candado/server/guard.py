@@ -6,7 +6,7 @@ Layer: ``server``. A unit that meets its own expired lock asks for the roll back
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from candado.errors import LockLostError, QuotaExceededError
+from candado.errors import LockLostError, NotFoundError, QuotaExceededError
 from candado.ports.server import Rows
 from candado.server.model import Backend, Principal
 from candado.server.staging import LockRule, SessionExpiredSignal, drop_session
@@ -89,7 +89,7 @@ async def _guarded(backend: Backend, principal: Principal, attempt: Callable[[],
 
 
 async def ensure_home(backend: Backend, user_id: UserId) -> FileId:
-    """The id of the user's home, made when absent."""
+    """The id of the user's home, made when absent; NotFoundError when there is no such user (any more)."""
 
     async def look(rows: Rows) -> Node | None:
         return await home_of(rows, user_id)
@@ -100,6 +100,8 @@ async def ensure_home(backend: Backend, user_id: UserId) -> FileId:
         tag, now = backend.tag(), backend.clock.now()
 
         async def make(rows: Rows) -> Node | None:
+            if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
+                raise NotFoundError("no such user", path=user_id)
             await create_home(rows, user_id, node_id=node_id, etag=tag, now=now)
             return await home_of(rows, user_id)
 

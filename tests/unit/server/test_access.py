@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -62,6 +64,14 @@ class Stage:
 
     def fresh(self, world: World) -> Authenticator:
         return Authenticator(world.backend, self.passwords, self.limiter)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A server on an empty store without users."""
+    made = await World.open(tmp_path, users=False)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

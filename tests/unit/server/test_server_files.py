@@ -13,8 +13,10 @@ from candado.errors import (
     PreconditionFailedError,
     QuotaExceededError,
 )
-from candado.server.model import Quota
+from candado.ports.server import Rows
+from candado.server.model import Principal, Quota
 from candado.server.sweep import sweep
+from candado.types import UserId
 
 
 async def test_a_file_is_visible_and_durable_when_put_returns(world: World) -> None:
@@ -301,3 +303,14 @@ async def test_properties_belong_to_one_user_and_a_time_needs_the_right_to_write
     assert (dict(shown.properties), shown.mtime, shown.etag != node.etag) == ({"{x}b": "3"}, 77.0, True)
     _, [listed] = await world.files.list_folder(BOB, "Docs", with_properties=True)
     assert dict(listed.properties) == {"{x}a": "bob's"}
+
+
+async def test_a_request_that_outlives_its_user_makes_no_home(world: World) -> None:
+    ghost = Principal(UserId("deleted-meanwhile"))
+    with pytest.raises(NotFoundError):
+        await world.put("late.txt", b"x", who=ghost)
+
+    async def homes(rows: Rows) -> object:
+        return await rows.one("SELECT count(*) FROM nodes WHERE owner = $1", ghost.user_id)
+
+    assert await world.database.read(homes) == (0,)

@@ -21,6 +21,20 @@ ALICE = Principal(UserId("alice"))
 BOB = Principal(UserId("bob"))
 
 
+async def add_users(database: SqliteDatabase) -> None:
+    """Rows for the users of the tests; a home is made only for a user who exists."""
+
+    async def work(rows: Rows) -> None:
+        for who in (ALICE, BOB):
+            await rows.run(
+                "INSERT INTO users (id, display_name, password_hash, created) VALUES ($1, $1, '', 0)"
+                " ON CONFLICT DO NOTHING",
+                who.user_id,
+            )
+
+    await database.write(work)
+
+
 class HandClock:
     """Time that moves when it is told to."""
 
@@ -156,9 +170,17 @@ class World:
 
     @classmethod
     async def open(
-        cls, folder: Path, *, objects: ObjectStore | None = None, settings: ServerSettings | None = None, seed: int = 7
+        cls,
+        folder: Path,
+        *,
+        objects: ObjectStore | None = None,
+        settings: ServerSettings | None = None,
+        seed: int = 7,
+        users: bool = True,
     ) -> "World":
         database = await SqliteDatabase.open(folder / "rows.sqlite", migrations=MIGRATIONS)
+        if users:
+            await add_users(database)
         store = objects if objects is not None else DirectoryObjects(folder / "blobs", SeededRandom(seed))
         return cls(database, store, HandClock(), settings, seed=seed)
 
@@ -233,7 +255,7 @@ class World:
     async def set_quota(self, who: UserId, quota_bytes: int) -> None:
         async def work(rows: Rows) -> None:
             await rows.run(
-                "INSERT INTO users (id, display_name, password_hash, quota_bytes, created) VALUES ($1, $1, '', $2, 0)",
+                "UPDATE users SET quota_bytes = $2 WHERE id = $1",
                 who,
                 quota_bytes,
             )
