@@ -49,6 +49,7 @@ class FileBody:
         self._read = 0
         self._plain = bytearray(PIECE_BYTES)
         self._buffers = (bytearray(PIECE_BYTES + 32), bytearray(PIECE_BYTES + 32))
+        self._pending: asyncio.Task[int] | None = None
         self.failure: CandadoError | None = None
         self.tag = Tag(bytes(16))
 
@@ -60,29 +61,31 @@ class FileBody:
     async def chunks(self) -> AsyncIterator[bytes | memoryview]:
         """Yield the ciphertext; see ``Body``."""
         turn = 0
+        self._pending = self._start(turn)
         try:
-            pending = asyncio.ensure_future(asyncio.to_thread(self._next, self._buffers[turn]))
             while True:
-                try:
-                    count = await asyncio.shield(pending)
-                except asyncio.CancelledError:
-                    # The thread still writes into the buffers; wait for it before they are let go.
-                    await asyncio.wait([pending])
-                    raise
+                count = await asyncio.shield(self._pending)
                 if count == 0:
                     return
                 ready = memoryview(self._buffers[turn])[:count]
                 turn = 1 - turn
-                pending = asyncio.ensure_future(asyncio.to_thread(self._next, self._buffers[turn]))
-                try:
-                    yield ready
-                except BaseException:
-                    await asyncio.wait([pending])
-                    raise
+                self._pending = self._start(turn)
+                yield ready
                 self._meter(min(self._read, self._plain_size))
         except CandadoError as error:
             self.failure = error
             raise
+
+    async def stop(self) -> None:
+        """Wait for the thread that works ahead; to be called before the file is closed, however the upload ended."""
+        if self._pending is not None:
+            await asyncio.wait([self._pending])
+            if not self._pending.cancelled():
+                # A fault of a piece that nobody asked for any more is no news; one that was asked for was raised.
+                self._pending.exception()
+
+    def _start(self, turn: int) -> "asyncio.Task[int]":
+        return asyncio.create_task(asyncio.to_thread(self._next, self._buffers[turn]))
 
     def _next(self, out: bytearray) -> int:
         """Read and seal the next piece into ``out``; 0 at the end. Runs in a thread."""

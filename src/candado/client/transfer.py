@@ -225,7 +225,10 @@ async def _upload_big(
 ) -> SealedUpload:
     key, nonce = _fresh(account)
     body = FileBody(file, key, nonce, meter)
-    result = await _put(account, remote_path, body, token, file.stat.mtime_ns / 1e9)
+    try:
+        result = await _put(account, remote_path, body, token, file.stat.mtime_ns / 1e9)
+    finally:
+        await body.stop()
     return SealedUpload(key, nonce, body.tag, file.stat.size_bytes, file.stat.mtime_ns, result)
 
 

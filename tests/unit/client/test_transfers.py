@@ -398,3 +398,40 @@ async def test_a_lost_attempt_followed_by_a_changed_file_undoes_the_session() ->
         await act()
     assert await Device(world).tree() == {"x": b"old content"}
     assert world.server.locks == {}
+
+
+async def test_a_file_is_closed_only_after_the_thread_that_reads_ahead_has_ended() -> None:
+    _, device = await _secret()
+    reading = 0
+    closed_while_reading: list[bool] = []
+
+    class Slow(ChangingFile):
+        def read_into(self, buffer: memoryview) -> int:
+            nonlocal reading
+            reading += 1
+            try:
+                return super().read_into(buffer)
+            finally:
+                reading -= 1
+
+        def close(self) -> None:
+            closed_while_reading.append(reading > 0)
+
+    class Source:
+        def open(self) -> Any:
+            return Slow(BIG, announced=len(BIG), changed=False)
+
+    def refusing(_: Any) -> Any:
+        async def call(path: str, body: Any, **options: Any) -> Any:
+            async for _piece in body.chunks():
+                raise QuotaExceededError
+
+        return call
+
+    async def act() -> None:
+        async with WriteSession(device.reader(), "/Secret") as session:
+            await session.put_file("/Secret/x", Source())
+
+    with _patched(device.remote, "put", refusing), pytest.raises(QuotaExceededError):
+        await act()
+    assert closed_while_reading == [False]
