@@ -10,7 +10,16 @@ from candado.client.bounded import bounded
 from candado.client.draft import Draft
 from candado.client.reader import FolderReader
 from candado.client.view import FolderView, join, split
-from candado.errors import MisuseError, NotEncryptedError, NotFoundError, PreconditionFailedError
+from candado.errors import (
+    CandadoError,
+    CryptoError,
+    FormatError,
+    MisuseError,
+    NotEncryptedError,
+    NotFoundError,
+    PreconditionFailedError,
+    TamperError,
+)
 from candado.folder.model import FolderPin, OpenFolder
 from candado.folder.sealing import next_counter
 from candado.ports.client import RemoteNode
@@ -26,6 +35,8 @@ class Drafts:
 
     def __init__(self, reader: FolderReader) -> None:
         self._reader = reader
+        self.refused: CandadoError | None = None
+        """A folder of the session was refused; the session must not write anything (A37)."""
         self._account = reader.account
         self._top: Draft | None = None
         self._root: OpenFolder | None = None
@@ -150,9 +161,13 @@ class Drafts:
             if draft.before is None or self._root is None:
                 raise NotFoundError(path=join(draft.path, draft.folders[sealed]))
             path = join(draft.path, draft.folders[sealed])
-            view = await self._reader.open_nested(
-                draft.before, self._root, sealed, join(draft.remote_path, sealed), path
-            )
+            try:
+                view = await self._reader.open_nested(
+                    draft.before, self._root, sealed, join(draft.remote_path, sealed), path
+                )
+            except (CryptoError, FormatError, TamperError) as error:
+                self.refused = error
+                raise
             child = Draft.of_view(view, draft, self._account.book.folder(view.file_id))
             draft.children[sealed] = child
             return child

@@ -112,6 +112,9 @@ class SessionFrame:
             if error is not None:
                 await lock.abort(error)
                 return
+            if self._drafts.refused is not None:
+                await lock.abort(self._drafts.refused)
+                raise self._drafts.refused
             try:
                 await self._rotate_if_owed()
             except BaseException as fault:

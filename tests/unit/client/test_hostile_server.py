@@ -16,6 +16,7 @@ from candado.errors import (
     CounterRollbackError,
     DowngradeError,
     ForkError,
+    LimitExceededError,
     LockedError,
     LockLostError,
     NotFoundError,
@@ -26,6 +27,7 @@ from candado.errors import (
     TransportError,
     UnsignedDeletionError,
 )
+from candado.ports.client import RawMetadata
 from candado.types import FileId
 
 BIG = bytes(range(256)) * 12_000
@@ -355,3 +357,18 @@ async def test_a_server_that_stops_offering_encryption_is_refused(scene: Scene) 
     with pytest.raises(DowngradeError):
         await scene.device.put("/Secret", {"x": b"1"})
     assert scene.wrote() == set()
+
+
+async def test_one_refused_folder_stops_the_whole_session(scene: Scene) -> None:
+    _, inner = await scene.ids()
+    scene.device.start()
+    raw = scene.remote.remember(inner)
+    # Too long for a folder document: an error that, met by one file, would stop that file only.
+    scene.remote.replay(inner, RawMetadata(raw.text + " " * (33 << 20), raw.signature))
+    scene.world.server.log.clear()
+    with pytest.raises(LimitExceededError):
+        await scene.device.put("/Secret", {"fine": b"1", "in/never": b"2"})
+    assert "update_metadata" not in scene.wrote()
+    assert scene.world.server.locks == {}
+    scene.remote.honest()
+    assert "fine" not in await scene.device.tree()
