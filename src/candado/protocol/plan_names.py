@@ -12,7 +12,7 @@ from candado.errors import LocalNameError
 from candado.folder.names import NAME_BYTES_MAX, check_clear_name, collision_key
 from candado.protocol.plan_model import Problem
 
-__all__ = ["clashes", "conflict_name", "is_conflict_name", "join", "name_of", "name_problem", "parent_of"]
+__all__ = ["clashes", "conflict_name", "join", "name_of", "name_problem", "parent_of"]
 
 _CONFLICT = re.compile(r" \(conflicted copy [^()/]{0,80}\d{4}-\d{2}-\d{2} \d{6}(?: \d+)?\)")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/()]")
@@ -36,11 +36,6 @@ def name_of(path: str) -> str:
 def join(folder: str, name: str) -> str:
     """The path of ``name`` in ``folder`` (empty: the top level)."""
     return f"{folder}/{name}" if folder else name
-
-
-def is_conflict_name(name: str) -> bool:
-    """Whether a name is that of a conflict copy."""
-    return _CONFLICT.search(name) is not None
 
 
 def conflict_name(name: str, *, device: str, stamp: str, is_taken: Callable[[str], bool]) -> str:
