@@ -62,7 +62,7 @@ def login(
     """
     from candado.adapters.http_settings import check_server_url
     from candado.apps.cli.loop import run_to_end
-    from candado.apps.wiring import PLAIN_FILE_WARNING, choose_keychain, keychain_of, open_state
+    from candado.apps.wiring import PLAIN_FILE_WARNING, choose_keychain
 
     address = check_server_url(url)
     places = Places.of(os.environ)
@@ -84,9 +84,23 @@ def login(
             path=str(places.config),
             advice="Run `candado logout --wipe` first, or use another CANDADO_HOME for a second account.",
         )
+    _keep(run, places, before, config, password)
+    if kind == "file":
+        run.warn(PLAIN_FILE_WARNING)
+    run.emit(
+        "candado.login/1",
+        {"url": config.url, "user": config.user_id, "device": config.device, "keychain": kind},
+        f"Signed in as {printable(config.user_id)} at {config.url}.",
+    )
+
+
+def _keep(run: Run, places: Places, before: DeviceConfig | None, config: DeviceConfig, password: SecretText) -> None:
+    """Keep what a login gave: the device secret first, then the password sealed under it, then the configuration."""
+    from candado.apps.wiring import keychain_of, open_state
+
     places.create()
-    keychain = keychain_of(kind, places, run, is_new=True)
-    _move_secret(before, kind, keychain, places, run)
+    keychain = keychain_of(config.keychain, places, run, is_new=True)
+    _move_secret(before, config.keychain, keychain, places, run)
     secret = keychain.load()
     if secret is None:
         secret = SecretBytes(os.urandom(32))  # noqa: TID251 -- made here once for the life of the device
@@ -97,13 +111,6 @@ def login(
     finally:
         store.close()
     save_config(places, config)
-    if kind == "file":
-        run.warn(PLAIN_FILE_WARNING)
-    run.emit(
-        "candado.login/1",
-        {"url": config.url, "user": config.user_id, "device": config.device, "keychain": kind},
-        f"Signed in as {printable(config.user_id)} at {config.url}.",
-    )
 
 
 def _former(places: Places) -> DeviceConfig | None:
