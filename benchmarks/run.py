@@ -54,16 +54,17 @@ def peak_mb(pid: int) -> float:
 def measure(command: list[str], env: dict[str, str], server_pid: int) -> tuple[Cost, str]:
     """Run a command to its end; it must succeed."""
     before = cpu_of(server_pid)
-    with tempfile.TemporaryFile() as out:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
-        child = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)
+        child = subprocess.Popen(command, env=env, stdout=out, stderr=err)
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
-        text = out.read().decode()
+        err.seek(0)
+        text, errors = out.read().decode(), err.read().decode()
     if child.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed with {child.returncode}:\n{text}")
+        raise SystemExit(f"{' '.join(command)} failed with {child.returncode}:\n{text}{errors}")
     cost = Cost(wall, usage.ru_utime + usage.ru_stime, cpu_of(server_pid) - before, usage.ru_maxrss / 1024)
     return cost, text
 
@@ -117,13 +118,24 @@ class Candado:
         return {**os.environ, "CANDADO_HOME": str(self.root / name), "NO_COLOR": "1"}
 
     def run(self, device: str, *words: str) -> None:
-        subprocess.run([BIN / "candado", *words], env=self.device(device), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [BIN / "candado", *words],
+            env=self.device(device),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     @contextlib.contextmanager
     def server(self):
         data = str(self.root / "server")
         for words in (["init"], ["user", "add", "alice", "--password-file", str(self.password)]):
-            subprocess.run([BIN / "candado-server", *words, "--data", data], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [BIN / "candado-server", *words, "--data", data],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
         with process([str(BIN / "candado-server"), "serve", "--data", data, "--listen", "127.0.0.1:0"]) as child:
             url = child.stdout.readline().removeprefix("listening on ").strip()
             words = ["login", url, "--user", "alice", "--password-file", str(self.password), "--insecure-storage"]
