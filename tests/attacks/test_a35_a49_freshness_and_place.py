@@ -240,3 +240,13 @@ def test_a94_a_counter_out_of_range_is_refused(scene: Scene, known: Accepted, nu
     raw = scene.root(inner)
     assert naive_open(scene.who("alice"), raw.text).counter == number
     refused(scene, raw, at_root(known.pin), LimitExceededError)
+
+
+def test_a_pin_keeps_the_last_clear_path_and_a_nested_one_has_no_members_of_its_own(scene: Scene) -> None:
+    raw = scene.root(scene.content(5, folders=FOLDERS))
+    named = scene.accepted(raw, replace(at_root(None), path_hint="/docs"))
+    assert scene.show(raw, at_root(named.pin)).pin == named.pin
+    assert scene.show(raw, replace(at_root(named.pin), path_hint="/new")).pin.path_hint == "/new"
+    assert scene.show(raw, at_root(None)).pin.path_hint == ""
+    nested = scene.show(scene.nested(scene.content(1, keys=(K1, K2))), at_nested(named.folder)).pin
+    assert (dict(nested.members), nested.key_checksums, dict(nested.former)) == ({}, (), {})

@@ -89,8 +89,7 @@ def accept_metadata(
     sealed = parse_strictly(raw, position.pin)  # steps 2, 3 and 5
     check_kind(position, sealed.users)  # step 4
     membership = _membership(position, sealed, pins, now)  # step 6
-    members = position.root.members if isinstance(position, NestedPosition) else membership.members
-    pin = position.pin
+    members, pin = membership.members, position.pin
     signer = check_signature(  # step 7
         sealed.document, raw.signature, candidates=signers(members, pin), listed=members, pin=pin
     )
