@@ -26,7 +26,7 @@ from urllib.parse import urljoin, urlsplit
 from candado.adapters.http_errors import TRANSIENT, Meanings, ServerFailedError, refusal
 from candado.adapters.http_pool import PLAIN_BODY_BYTES_MAX, HttpPool
 from candado.adapters.http_settings import HttpSettings, Throttle, check_server_url, origin_of, path_and_query
-from candado.adapters.http_tls import import_aiohttp, tls_context, tls_reason
+from candado.adapters.http_tls import tls_context, tls_reason
 from candado.errors import (
     CandadoError,
     LimitExceededError,
@@ -329,7 +329,8 @@ class HttpWire:
         return target
 
     def _connect(self) -> "aiohttp.ClientSession":
-        aiohttp = import_aiohttp()
+        import aiohttp  # noqa: PLC0415 -- only commands that stream bodies need it
+
         settings = self.settings
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(

@@ -301,9 +301,11 @@ class LocalTree(Protocol):
         ...
 
     def skipped(self) -> list[tuple[str, str]]:
-        """(path, reason) of what the last scan left out: links, special files, what could not be read, and what an ignore
-        rule names (reason ``ignored``); a folder stands for all below it. What is left out is not gone: a sync that did
-        not know would delete the other side's copy."""
+        """(path, reason) of what the last scan left out; a folder stands for all below it.
+
+        These are links, special files, what could not be read, and what an ignore rule names (reason ``ignored``).
+        What is left out is not gone: a sync that did not know would delete the other side's copy.
+        """
         ...
 
     def stat(self, path: str) -> LocalStat | None:
