@@ -51,7 +51,8 @@ def error_classes() -> list[type[CandadoError]]:
     while queue:
         cls = queue.pop()
         if cls.__module__.startswith("candado."):
-            found.setdefault(cls.code, cls)
+            if "code" in vars(cls):
+                found[cls.code] = cls
             queue.extend(cls.__subclasses__())
     return [found[code] for code in sorted(found)]
 
