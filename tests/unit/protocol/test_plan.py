@@ -26,6 +26,7 @@ from candado.protocol.plan_model import (
     RemoveFolderRemote,
     Upload,
 )
+from candado.protocol.plan_moves import Tree
 
 
 @dataclass(frozen=True)
@@ -519,3 +520,10 @@ def test_a_tree_of_a_hundred_thousand_entries_is_planned_in_about_a_second() -> 
     assert plan(local, remote, base).operations == ()
     assert len(plan(local, {}, {}).operations) == 100_000
     assert time.process_time() - started < 10, "planning has become slower by an order of magnitude"
+
+
+def test_a_rename_in_a_tree_takes_along_what_is_below_even_where_the_folder_itself_is_not_known() -> None:
+    tree = Tree({"a/d.txt": L(2), "e.txt": L(3)})
+    tree.rename("a", "x")
+    tree.rename("missing", "y")
+    assert tree.nodes == {"x/d.txt": L(2), "e.txt": L(3)}
