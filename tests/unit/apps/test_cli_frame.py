@@ -142,6 +142,8 @@ def test_every_command_has_help_with_examples_or_a_sentence(capsys: pytest.Captu
         status, out, _ = outcome(capsys, name, "--help")
         assert status == 0
         assert out.startswith(f"Usage: candado {name}")
+        assert "\\b" not in out
+        assert "Examples:" not in out or "\n  Examples:\n    candado" in out
         assert outcome(capsys, "help", name)[1] == out
     status, out, _ = outcome(capsys, "--help")
     assert all(f"  {name} " in out for name in COMMANDS)

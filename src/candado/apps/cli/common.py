@@ -157,6 +157,8 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # click keeps the lines of a paragraph that starts with a backspace; docstrings spell it as two characters.
+        self.help = (self.help or "").replace("\\b", "\b")
         taken = {name for param in self.params for name in param.opts}
         self.params += [option for option in global_options() if not taken & set(option.opts)]
 
