@@ -5,6 +5,8 @@ Layer: ``apps``. Heavy packages are imported by what needs them.
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +34,7 @@ __all__ = [
     "open_state",
     "open_tree",
     "transfers_of",
+    "work_folder",
 ]
 
 PLAIN_FILE_WARNING: Final = (
@@ -39,6 +42,7 @@ PLAIN_FILE_WARNING: Final = (
     "Set CANDADO_PASSPHRASE_FILE and log in again to seal it."
 )
 _LOCK_WAIT_SECONDS: Final = 10.0
+_WORK_PREFIX: Final = "work-"
 
 
 def keychain_of(kind: str, places: Places, run: "Run", *, is_new: bool = False) -> "Keychain":
@@ -137,6 +141,7 @@ async def open_account(run: "Run") -> "AsyncIterator[Account]":
         raise CorruptStateError("the secret of this device is gone", path=str(places.state))
     store = open_state(places, secret)
     try:
+        _remove_left_work(places, run)
         password = store.load("login", "password")
         if password is None:
             raise NotLoggedInError("this device was logged out", path=config.url)
@@ -166,6 +171,20 @@ async def open_account(run: "Run") -> "AsyncIterator[Account]":
             await remote.close()
     finally:
         store.close()
+
+
+def work_folder(places: Places) -> "contextlib.AbstractContextManager[str]":
+    """A private folder for clear bodies on their way through a pipe, gone afterwards; only with the state open."""
+    return tempfile.TemporaryDirectory(prefix=_WORK_PREFIX, dir=places.state)
+
+
+def _remove_left_work(places: Places, run: "Run") -> None:
+    """Remove clear bodies that a killed process left. The device's lock is held, so nobody uses them."""
+    for left in places.state.glob(f"{_WORK_PREFIX}*"):
+        try:
+            shutil.rmtree(left)
+        except OSError as exc:
+            run.warn(f"clear data that a killed command left cannot be removed: {left}: {exc.strerror}")
 
 
 def open_tree(root: Path) -> "DiskTree":

@@ -29,7 +29,7 @@ class Issue:
 
     ``code`` is an error code or an event code of the threat model, ``path`` a clear path of this user, ``time``
     seconds since the epoch of the first sighting, ``count`` how often it was seen. ``evidence`` says that the raw
-    documents were kept.
+    documents were kept. ``pair`` names the pair of folders whose sync met a problem, empty for all others.
     """
 
     issue_id: str
@@ -44,6 +44,7 @@ class Issue:
     count: int = 1
     file_id: int = 0
     evidence: bool = False
+    pair: str = ""
 
 
 class IssueBook:
@@ -73,12 +74,14 @@ class IssueBook:
         advice: str = "",
         file_id: int = 0,
         raw: RawText | None = None,
+        pair: str = "",
     ) -> Issue:
         """Record one sighting; durable on return when it is a refusal."""
         digest = (
             "" if raw is None else sha256(f"{raw.text}\0{raw.signature}".encode("utf-8", "surrogatepass")).hexdigest()
         )
-        identity = sha256(f"{code}\0{path}\0{file_id}\0{digest}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        facts = f"{code}\0{path}\0{file_id}\0{digest}" + (f"\0{pair}" if pair else "")
+        identity = sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         now = self._clock.now()
         stored = self._store.load(_SPACE, identity)
         before = None if stored is None else _parse(stored)
@@ -95,6 +98,7 @@ class IssueBook:
             1 if before is None else before.count + 1,
             file_id,
             raw is not None,
+            pair,
         )
         rows: list[tuple[str, str, bytes | None]] = [(_SPACE, identity, json.dumps(asdict(issue)).encode())]
         if raw is not None and before is None:

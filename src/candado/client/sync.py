@@ -18,6 +18,7 @@ from candado.client.edit import encrypt_folder
 from candado.client.reader import FolderReader
 from candado.client.session import recover_sessions
 from candado.client.sync_compare import compare, stored_tag
+from candado.client.sync_issues import SyncIssues
 from candado.client.sync_local import LocalHalf, LocalStep, row_of, settled
 from candado.client.sync_observe import (
     LocalSight,
@@ -107,31 +108,41 @@ class _Run:
         self._report = SyncReport(dry_run=options.dry_run)
         self._reader = FolderReader(account)
         self._state = PairState(account.store, local_root=options.local_root, remote_path=top_path)
+        self._issues = SyncIssues(account, top_path, self._state.name)
         self._verdicts: dict[tuple[str, str], bool] = {}
 
     async def run(self) -> SyncReport:
         clock, remote = self._account.clock, self._account.remote
         started, requests = clock.monotonic(), remote.requests
         try:
-            await recover_sessions(self._account)
-            for attempt in range(_ATTEMPTS_MAX):
-                last = attempt == _ATTEMPTS_MAX - 1
-                # Problems of an earlier attempt are met again or were solved by planning anew.
-                self._report.errors.clear()
-                self._report.warnings.clear()
-                try:
-                    if not await self._attempt() or last:
-                        break
-                except (PreconditionFailedError, CounterConflictError, LockLostError):
-                    if last:
-                        raise
-                finally:
-                    if not self._options.dry_run:
-                        self._state.commit()
+            done = await self._attempts()
         finally:
             self._report.seconds = clock.monotonic() - started
             self._report.requests = remote.requests - requests
+            if not self._options.dry_run:
+                # Also when something else ended the run: that is all its caller is told.
+                self._issues.keep(self._report.errors)
+        if done and self._options.mode is Mode.TWO_WAY and not self._options.dry_run:
+            self._issues.settle(self._state)
         return self._report
+
+    async def _attempts(self) -> bool:
+        """Go until nothing is left to plan anew, at most three times; True when that was reached."""
+        await recover_sessions(self._account)
+        for attempt in range(_ATTEMPTS_MAX):
+            # Problems of an earlier attempt are met again or were solved by planning anew.
+            self._report.errors.clear()
+            self._report.warnings.clear()
+            try:
+                if not await self._attempt():
+                    return True
+            except (PreconditionFailedError, CounterConflictError, LockLostError):
+                if attempt == _ATTEMPTS_MAX - 1:
+                    raise
+            finally:
+                if not self._options.dry_run:
+                    self._state.commit()
+        return False
 
     async def _attempt(self) -> bool:
         """One look, one plan, one go; True when it is worth planning anew."""
@@ -139,6 +150,7 @@ class _Run:
         here, there = await self._look()
         if there is None:
             return False
+        self._issues.opened(there.views)
         plan, here = await self._plan(here, there)
         self._take_problems(plan)
         for view in there.views.values():

@@ -53,6 +53,7 @@ class PairState:
     def __init__(self, store: StateStore, *, local_root: str, remote_path: str) -> None:
         self._store = store
         name = sha256(f"{local_root}\0{remote_path}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        self.name = name
         self._space = f"agreed/{name}"
         self._dirty: set[str] = set()
         self.nodes: dict[str, AgreedNode] = {}

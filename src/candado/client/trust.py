@@ -6,8 +6,10 @@ fingerprint on another channel. A changed key stops sharing with that person unt
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from candado.client.account import Account
+from candado.client.reader import FolderReader
 from candado.client.view import clear_path
 from candado.crypto.x509 import (
     Certificate,
@@ -20,6 +22,7 @@ from candado.errors import (
     CryptoError,
     FormatError,
     KeyChangedError,
+    KeyHistoryError,
     NotFoundError,
     PeerWithoutKeysError,
     UntrustedCertificateError,
@@ -30,13 +33,18 @@ from candado.types import UserId
 
 __all__ = [
     "Fingerprint",
+    "ShortHistory",
+    "accept_history",
     "fingerprint",
     "forget",
     "forget_folder",
     "known_peers",
     "peer_certificate",
+    "short_history",
     "verify",
 ]
+
+_SHORTENED: Final = "mk.history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,15 @@ class Fingerprint:
     verified: bool
     own: bool
     first_seen: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShortHistory:
+    """A state of a root, signed by a member, that leaves out keys the root had; ``digest`` names that one state."""
+
+    path: str
+    digest: str
+    message: str
 
 
 async def fingerprint(account: Account, user_id: UserId | None = None) -> Fingerprint:
@@ -107,13 +124,51 @@ def forget(account: Account, user_id: UserId) -> None:
 
 
 def forget_folder(account: Account, path: str) -> None:
-    """Drop what this device knows of a root that a person says was removed or replaced on purpose. NotFoundError."""
+    """Drop what this device knows of a root that a person says was removed or replaced on purpose.
+
+    Its refusals and problems among the issues are settled by that. NotFoundError when no root is known at the path.
+    """
     path = clear_path(path)
     pins = [pin for pin in account.book.roots() if pin.path_hint == path]
     if not pins:
-        raise NotFoundError("This device knows no encrypted folder at this path.", path=path)
+        raise NotFoundError(
+            "This device knows no encrypted folder at this path.", path=path, advice="See `candado status`."
+        )
     ids = [file_id for pin in pins for file_id in (pin.file_id, *account.book.below(pin.file_id))]
     account.store.commit(account.book.rows_forget_folders(ids))
+    for issue in account.issues():
+        if issue.severity != "notice" and (issue.path == path or issue.path.startswith(f"{path}/")):
+            account.issue_book.dismiss(issue.issue_id)
+
+
+async def short_history(account: Account, path: str) -> ShortHistory | None:
+    """What the server shows for a root when its history of keys was shortened; None when it was not.
+
+    One of the stock apps writes such a history. It can also hide that a key was given up, so a person decides.
+
+    Raises:
+        NotEncryptedError, NotFoundError: no root. TamperError, FormatError, CryptoError: refused for another reason.
+    """
+    try:
+        await FolderReader(account).open_root(path)
+    except KeyHistoryError as error:
+        if error.event != _SHORTENED:
+            raise
+        return ShortHistory(clear_path(path), error.got, error.message)
+    return None
+
+
+async def accept_history(account: Account, short: ShortHistory) -> None:
+    """Let this one state pass in spite of its history, and read it; all other checks stay.
+
+    Raises:
+        TamperError, FormatError, CryptoError: the state breaks another rule too, or the server shows another one now.
+    """
+    account.store.commit(account.book.rows_history_override(short.digest))
+    await FolderReader(account).open_root(short.path)
+    for issue in account.issues():
+        if issue.code == _SHORTENED and issue.path == short.path:
+            account.issue_book.dismiss(issue.issue_id)
 
 
 async def peer_certificate(account: Account, user_id: UserId) -> Certificate:

@@ -73,7 +73,7 @@ class UnsignedDeletionError(TamperError):
 
     code = "UNSIGNED_DELETION"
     default_advice = (
-        "If a person removed it on purpose, remove the local copy yourself and run `candado sync` again; "
+        "If a person removed it on purpose, run `candado trust forget --folder FOLDER`; "
         "else ask the administrator to bring it back."
     )
 

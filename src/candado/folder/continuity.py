@@ -59,7 +59,14 @@ def check_key_continuity(
     if known.isdisjoint(history):
         raise ContextError("ctx.root", "Another folder is shown in the place of this one.")
     if not known <= history and digest not in pins.history_overrides:
-        raise KeyHistoryError("mk.history", "Keys that this folder had are missing from the history of its keys.")
+        raise KeyHistoryError(
+            "mk.history",
+            f"{len(known - history)} of the {len(known)} keys that this folder had are missing from the history of "
+            "its keys.",
+            got=digest,
+            advice="Ask the members whether one of their apps wrote this; only then run "
+            "`candado trust accept-history FOLDER`.",
+        )
     if checksum != pin.current_checksum and checksum in known:
         raise KeyHistoryError("mk.reuse", "An older key of this folder is used again.")
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -212,6 +211,7 @@ def _tree(root: Path) -> "Iterator[DiskTree]":
 @contextlib.contextmanager
 def _private_folder() -> Iterator[Path]:
     """A folder below the state of this device, gone afterwards."""
-    state = Places.of(os.environ).state
-    with tempfile.TemporaryDirectory(prefix="work-", dir=state) as folder:
+    from candado.apps.wiring import work_folder
+
+    with work_folder(Places.of(os.environ)) as folder:
         yield Path(folder)

@@ -10,6 +10,7 @@ import click
 
 from candado.apps.cli.common import Command, Group, Run, pass_run, with_account
 from candado.apps.cli.output import printable, rfc3339, table
+from candado.errors import UsageError
 from candado.types import check_user_id
 
 if TYPE_CHECKING:
@@ -106,16 +107,90 @@ def verify(run: Run, user: str, value: str) -> None:
 
 
 @trust.command()
-@click.argument("user")
+@click.argument("user", required=False)
+@click.option("--folder", metavar="REMOTE", help="Forget an encrypted folder that was removed on purpose.")
 @pass_run
-def forget(run: Run, user: str) -> None:
-    """Forget the key of USER, after the person said that it was changed on purpose."""
+def forget(run: Run, user: str | None, folder: str | None) -> None:
+    r"""Forget the key of USER, after the person said that it was changed on purpose.
+
+    With --folder: forget an encrypted folder, after a person said that it was removed or made anew on purpose. Local
+    files stay; the next state that the server shows is met as for the first time.
+
+    \b
+    Examples:
+      candado trust forget bob
+      candado trust forget --folder Documents
+    """
+    if (user is None) == (folder is None):
+        raise UsageError("name a USER or a --folder, one of the two", advice="See `candado trust forget --help`.")
+    if folder is not None:
+        _forget_folder(run, folder)
+        return
     from candado.client.trust import forget as drop
 
-    run.confirm(f"Forget the key of {printable(user)} and trust the next one that the server shows?")
+    person = check_user_id(user or "")
+    run.confirm(f"Forget the key of {printable(person)} and trust the next one that the server shows?")
 
     async def work(account: Any) -> None:
-        drop(account, check_user_id(user))
+        drop(account, person)
 
     with_account(run, work)
-    run.emit("candado.forgotten/1", {"user": user}, f"The key of {printable(user)} is forgotten.")
+    run.emit("candado.forgotten/1", {"user": person}, f"The key of {printable(person)} is forgotten.")
+
+
+def _forget_folder(run: Run, folder: str) -> None:
+    from candado.client.trust import forget_folder as drop
+    from candado.client.view import clear_path
+
+    path = clear_path(folder)
+    run.confirm(
+        f"Forget what this device knows of {printable(path)}? Local files stay, but an older or another folder that "
+        "the server shows there would not be noticed once."
+    )
+
+    async def work(account: Any) -> None:
+        drop(account, path)
+
+    with_account(run, work)
+    run.emit(
+        "candado.forgotten/1",
+        {"folder": path},
+        f"{printable(path)} is forgotten. `candado sync LOCAL {printable(path)} --encrypt` makes it anew from local "
+        "files.",
+    )
+
+
+@trust.command("accept-history")
+@click.argument("remote")
+@pass_run
+def accept_history(run: Run, remote: str) -> None:
+    r"""Accept a folder whose history of keys an app has shortened.
+
+    Some apps write the history of a folder's keys without the older ones. It can also mean that somebody wants a
+    member who was removed to read again. Ask the members first. Only the one state that the server shows now is
+    accepted, and every other check stays.
+
+    \b
+    Examples:
+      candado trust accept-history Documents
+    """
+    from candado.client.trust import accept_history as accept
+    from candado.client.trust import short_history
+
+    async def work(account: Any) -> str:
+        short = await short_history(account, remote)
+        if short is None:
+            return ""
+        run.say(f"{printable(short.path)}: {short.message}\nThe state that a member signed: {short.digest}")
+        run.confirm("Did a member's app write this, and is it to be accepted?")
+        await accept(account, short)
+        digest: str = short.digest
+        return digest
+
+    digest = with_account(run, work)
+    said = "is accepted from here on" if digest else "was not shortened; nothing was changed"
+    run.emit(
+        "candado.history/1",
+        {"path": remote, "accepted": bool(digest), "digest": digest},
+        f"The history of keys of {printable(remote)} {said}.",
+    )
