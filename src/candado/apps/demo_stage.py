@@ -18,6 +18,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+from candado.adapters.disk_scan import scan_tree
+from candado.errors import LocalNameError
+from candado.folder.names import check_clear_name
+
 CLIENT = [sys.executable, "-m", "candado.apps.cli"]
 SERVER = [sys.executable, "-m", "candado.apps.server_cli"]
 BIG_FILE_BYTES = 300 * 1024 * 1024
@@ -172,20 +176,48 @@ def standard_library_files() -> Iterator[tuple[Path, str]]:
                 yield source, str(source.relative_to(root))
 
 
-def build_tree(target: Path, folder: Path | None) -> tuple[int, int]:
-    """Copy the person's folder, or the standard library and one big file, to ``target``; (files, bytes)."""
+def build_tree(target: Path, folder: Path | None) -> list[str]:
+    """Copy the person's folder, or the standard library and one big file, to ``target``.
+
+    Returns what of the person's folder a sync leaves out, each with its reason: links, special files, ignored names,
+    and names that no encrypted folder may have.
+    """
     if folder is not None:
-        shutil.copytree(folder, target, symlinks=True, ignore_dangling_symlinks=True)
-    else:
-        for source, name in standard_library_files():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target / name)
-        noise = Random(2026)  # noqa: S311 - filler bytes, not a key
-        with (target / "holiday-video.bin").open("wb") as big:
-            for _ in range(BIG_FILE_BYTES // _MIB):
-                big.write(noise.randbytes(_MIB))
-    files = regular_files(target)
-    return len(files), sum((target / name).stat().st_size for name in files)
+        return _copy_folder(folder, target)
+    for source, name in standard_library_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target / name)
+    noise = Random(2026)  # noqa: S311 - filler bytes, not a key
+    with (target / "holiday-video.bin").open("wb") as big:
+        for _ in range(BIG_FILE_BYTES // _MIB):
+            big.write(noise.randbytes(_MIB))
+    return []
+
+
+def _copy_folder(folder: Path, target: Path) -> list[str]:
+    target.mkdir(parents=True)
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        found, skipped = scan_tree(folder_fd)
+    finally:
+        os.close(folder_fd)
+    left_out = [f"{name} ({reason})" for name, reason in skipped]
+    refused: set[str] = set()
+    for name, stat in sorted(found.items()):
+        parent, _, last = name.rpartition("/")
+        if parent in refused:
+            refused.add(name)
+            continue
+        try:
+            check_clear_name(last)
+            if stat.is_folder:
+                (target / name).mkdir()
+            else:
+                shutil.copyfile(folder / name, target / name, follow_symlinks=False)
+        except (LocalNameError, OSError) as exc:
+            refused.add(name)
+            left_out.append(f"{name!r} ({exc})")
+    return left_out
 
 
 def regular_files(root: Path) -> set[str]:
