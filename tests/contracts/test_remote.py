@@ -188,7 +188,7 @@ async def test_bodies_of_all_sizes_arrive_in_one_piece_or_in_chunks(people: Peop
     result = await people.alice.put("/body", Block(data), token=None, mtime_seconds=5)
     (node,) = await people.alice.list_folder("/body", depth=0)
     assert (node.size_bytes, node.etag, node.file_id) == (size, result.etag, result.file_id)
-    got = b"".join([piece async for piece in people.alice.get("/body", size_expected=size)])
+    got = b"".join([bytes(piece) async for piece in people.alice.get("/body", size_expected=size)])
     assert got == data
     with pytest.raises(MalformedError):
         assert [piece async for piece in people.alice.get("/body", size_expected=size + 1)]

@@ -92,8 +92,6 @@ class HttpRemote(HttpCalls):
         self, path: str, body: Body, *, token: LockToken | None, mtime_seconds: float | None = None
     ) -> PutResult:
         """Store a file, in chunks above the threshold; QuotaExceededError, LockLostError, errors of the body."""
-        from candado.adapters.http_payload import BodyPayload  # noqa: PLC0415 -- imports aiohttp
-
         target = self._dav(path)
         mtime = {} if mtime_seconds is None else {"X-OC-MTime": str(int(mtime_seconds))}
         meanings = _write_meanings(token)
@@ -118,16 +116,15 @@ class HttpRemote(HttpCalls):
                         meanings=meanings,
                     )
                 )
-        payload = BodyPayload(body, self._wire.sent, self._settings.idle_seconds)
-        headers = {**_token_header(token), **mtime}
-        try:
-            answer = await self._wire.ask(
-                "PUT", target, limit=_SMALL_BYTES_MAX, where=path, headers=headers, data=payload, meanings=meanings
-            )
-        except TransportError:
-            if payload.fault is not None:
-                raise payload.fault from None
-            raise
+        answer = await self._wire.ask(
+            "PUT",
+            target,
+            limit=_SMALL_BYTES_MAX,
+            where=path,
+            headers={**_token_header(token), **mtime},
+            data=body,
+            meanings=meanings,
+        )
         return _put_result(answer)
 
     async def put_bytes(
@@ -156,7 +153,7 @@ class HttpRemote(HttpCalls):
         answer = await self._wire.ask("GET", self._dav(path), limit=size_max, where=path, harmless=True)
         return answer.body
 
-    async def get(self, path: str, *, size_expected: int) -> AsyncIterator[bytes]:
+    async def get(self, path: str, *, size_expected: int) -> AsyncIterator[memoryview]:
         """Read a file in pieces of at most 1 MiB; MalformedError when the length is not ``size_expected``.
 
         When the connection breaks, the rest is asked for with a Range request under the same entity tag, a bounded
@@ -167,16 +164,16 @@ class HttpRemote(HttpCalls):
         while True:
             headers = {"Range": f"bytes={done}-", "If-Match": etag} if done else {}
             try:
-                async with self._wire.open("GET", target, where=path, headers=headers) as response:
-                    if done and (response.status != 206 or not _starts_at(response.headers, done, size_expected)):
+                async with self._wire.download(target, where=path, headers=headers) as answer:
+                    if done and (answer.status != 206 or not _starts_at(answer.headers, done, size_expected)):
                         raise PreconditionFailedError("the server does not go on where the download broke", path=path)
-                    length = response.content_length
+                    length = answer.announced_bytes
                     if length is not None and length != size_expected - done:
                         raise MalformedError(
                             f"the file has {length} bytes instead of {size_expected - done}", path=path
                         )
-                    etag = response.headers.get("ETag", "")
-                    async for piece in self._wire.pieces(response):
+                    etag = answer.headers.get("etag", "")
+                    while (piece := await answer.next_piece()) is not None:
                         done += len(piece)
                         if done > size_expected:
                             raise MalformedError(f"the file has more than {size_expected} bytes", path=path)
@@ -278,7 +275,7 @@ def _put_result(answer: Answer) -> PutResult:
 
 
 def _starts_at(headers: Mapping[str, str], start: int, size: int) -> bool:
-    return headers.get("Content-Range", "") == f"bytes {start}-{size - 1}/{size}"
+    return headers.get("content-range", "") == f"bytes {start}-{size - 1}/{size}"
 
 
 def _clean(href_path: str) -> str:

@@ -7,17 +7,18 @@ The e2e-token goes along with every request, as stock clients do.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
+from candado.adapters.http_connection import closing_chunks
 from candado.adapters.http_errors import Meanings, ServerFailedError
 from candado.adapters.http_wire import Answer, HttpWire
 from candado.errors import CandadoError, LimitExceededError, MisuseError, RateLimitedError, TransportError
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Body
 
-__all__ = ["ChunkedUpload", "closing_chunks"]
+__all__ = ["ChunkedUpload"]
 
 _CHUNKS_MAX: Final = 10_000
 _ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -121,8 +122,6 @@ class ChunkedUpload:
     async def _send(
         self, number: int, block: memoryview, headers: Mapping[str, str], where: str, meanings: Meanings
     ) -> None:
-        from candado.adapters.http_payload import BlockPayload  # noqa: PLC0415 -- imports aiohttp
-
         settings = self._wire.settings
         for attempt in range(1, settings.attempts + 1):
             try:
@@ -132,7 +131,7 @@ class ChunkedUpload:
                     limit=_ANSWER_BYTES_MAX,
                     where=where,
                     headers=headers,
-                    data=BlockPayload(block, self._wire.sent, settings.idle_seconds),
+                    data=block,
                     meanings=meanings,
                 )
             except (TransportError, ServerFailedError, RateLimitedError) as exc:
@@ -142,17 +141,6 @@ class ChunkedUpload:
                 await self._clock.sleep(pause)
             else:
                 return
-
-
-@contextlib.asynccontextmanager
-async def closing_chunks(body: Body) -> AsyncIterator[AsyncIterator[bytes | memoryview]]:
-    """The chunks of a body; whatever it holds is let go at the end, also when they were not used up."""
-    chunks = body.chunks()
-    try:
-        yield chunks
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
 
 
 class _Filler:

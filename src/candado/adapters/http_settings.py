@@ -5,12 +5,16 @@ Layer: ``adapters``.
 
 import ipaddress
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from candado.errors import LimitExceededError, TlsError, UsageError
 from candado.ports.ambient import Clock
 
 __all__ = ["HttpSettings", "Throttle", "check_server_url", "encoded", "origin_of", "path_and_query"]
+
+_SLICE_BYTES: Final = 1 << 20
+_SLOW_SLICE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Throttle:
 
     def __init__(self, bytes_per_second: float | None, clock: Clock) -> None:
         self._rate = bytes_per_second
+        self.slice_bytes = _SLICE_BYTES if bytes_per_second is None else _SLOW_SLICE_BYTES
+        """How much to send at a time."""
         self._clock = clock
         self._free_at = 0.0
 

@@ -18,39 +18,31 @@ import base64
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
+from candado.adapters.http_connection import RequestBody
 from candado.adapters.http_errors import TRANSIENT, Meanings, ServerFailedError, refusal
-from candado.adapters.http_pool import PLAIN_BODY_BYTES_MAX, HttpPool
+from candado.adapters.http_pool import HttpPool, LongReply
 from candado.adapters.http_settings import HttpSettings, Throttle, check_server_url, origin_of, path_and_query
-from candado.adapters.http_tls import tls_context, tls_reason
+from candado.adapters.http_tls import tls_context
 from candado.errors import (
     CandadoError,
-    LimitExceededError,
-    MalformedError,
     RateLimitedError,
     RedirectError,
-    TlsError,
     TransportError,
 )
 from candado.ports.ambient import Clock, Random
 from candado.types import SecretText
 
-if TYPE_CHECKING:
-    import aiohttp
-
-__all__ = ["Answer", "HttpWire", "basic"]
+__all__ = ["Answer", "Download", "HttpWire", "basic"]
 
 USER_AGENT: Final = "candado/0.1.0"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX: Final = 3
 _PAUSE_MAX_SECONDS: Final = 30.0
-_HEADER_BYTES_MAX: Final = 64 * 1024
-_READ_BUFFER_BYTES: Final = 512 * 1024
-_PIECE_BYTES_MAX: Final = 1 << 20
 
 _log = logging.getLogger("candado.http")
 
@@ -63,6 +55,33 @@ class Answer:
     headers: Mapping[str, str]
     """Asked for by lower-case names."""
     body: bytes
+
+
+class Download:
+    """A successful answer whose body is read while it arrives.
+
+    ``announced_bytes`` is the length of its body, None when only its end tells.
+    """
+
+    def __init__(self, reply: LongReply, received: Throttle, place: str) -> None:
+        self.status = reply.status
+        self.headers: Mapping[str, str] = reply.headers
+        self.announced_bytes = reply.announced_bytes
+        self._reply = reply
+        self._received = received
+        self._place = place
+
+    async def next_piece(self) -> memoryview | None:
+        """The next piece of at most 1 MiB, None at the end; valid until the next one is asked for.
+
+        Raises:
+            TransportError, FormatError: it broke off; all that came before was handed out.
+        """
+        with _placed(self._place):
+            piece = await self._reply.next_piece()
+        if piece is not None:
+            await self._received.take(len(piece))
+        return piece
 
 
 class HttpWire:
@@ -96,7 +115,6 @@ class HttpWire:
         self.received = Throttle(settings.bytes_per_second, clock)
         self._clock = clock
         self._random = random
-        self._session: aiohttp.ClientSession | None = None
         self._pool: HttpPool | None = None
         self._context: ssl.SSLContext | None = None
         self._origin = origin_of(self.base_url)
@@ -118,7 +136,7 @@ class HttpWire:
         limit: int,
         where: str | None = None,
         headers: Mapping[str, str] | None = None,
-        data: object = None,
+        data: RequestBody = None,
         meanings: Meanings | None = None,
         harmless: bool = False,
         idle_seconds: float | None = None,
@@ -131,51 +149,44 @@ class HttpWire:
             limit: of the answer's body in bytes.
             where: names the place in errors.
             headers: beside the standing ones.
-            data: bytes or an aiohttp payload.
+            data: the request body; one that is made while it is sent is sent once only.
             meanings: errors of statuses at this endpoint.
             harmless: True when repeating it does no harm.
             idle_seconds: instead of the setting.
 
         Raises:
             RemoteError, TransportError, FormatError: see ``http_errors``.
+            Exception: of a body that is made while it is sent, as it is.
         """
         tries = self.settings.attempts if harmless else 1
         attempt = 0
         while True:
             attempt += 1
             try:
-                if data is None or (isinstance(data, bytes) and len(data) <= PLAIN_BODY_BYTES_MAX):
-                    return await self._ask_shortly(method, target, limit, where, headers, data, meanings, idle_seconds)
-                async with self.open(
-                    method, target, where=where, headers=headers, data=data, meanings=meanings, idle=idle_seconds
-                ) as response:
-                    body = await self._read(response, limit, where)
-                    return Answer(response.status, response.headers, body)
+                return await self._ask_once(method, target, limit, where, headers, data, meanings, idle_seconds)
             except CandadoError as exc:
                 pause = self.pause_before_repeat(exc, attempt)
                 if attempt >= tries or pause is None:
                     raise
             await self._clock.sleep(pause)
 
-    async def _ask_shortly(
+    async def _ask_once(
         self,
         method: str,
         target: str,
         limit: int,
         where: str | None,
         headers: Mapping[str, str] | None,
-        data: bytes | None,
+        data: RequestBody,
         meanings: Meanings | None,
         idle_seconds: float | None,
     ) -> Answer:
-        """One request whose body and answer fit in memory."""
         pool = self._pool or self._make_pool()
         url = f"{self.base_url}{target}"
         every = {**self._headers, **headers} if headers else self._headers
-        try:
+        with _placed(where or self.base_url):
             for _ in range(_REDIRECTS_MAX + 1):
-                if self._on_request is not None:
-                    self._on_request()
+                self._count()
                 reply = await pool.request(
                     method,
                     path_and_query(url),
@@ -184,19 +195,44 @@ class HttpWire:
                     limit=limit,
                     idle_seconds=idle_seconds or self.settings.idle_seconds,
                 )
-                if _log.isEnabledFor(logging.DEBUG):
-                    _log.debug("%s %s %d", method, urlsplit(url).path, reply.status)
+                _log_reply(method, url, reply.status)
                 if reply.status not in _REDIRECTS:
                     break
                 url = self._redirected(method, url, reply.headers.get("location", ""))
             else:
                 raise RedirectError("the server redirects in circles")
-        except CandadoError as exc:
-            exc.path = exc.path or where or self.base_url
-            raise
         _check_status(reply.status, where, meanings or {}, reply.headers.get("retry-after"))
         await self.received.take(len(reply.body))
         return Answer(reply.status, reply.headers, reply.body)
+
+    @contextlib.asynccontextmanager
+    async def download(
+        self, target: str, *, where: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Download, None]:
+        """The answer to one GET once its status is success; the body is not read yet. One try; errors as ``ask``."""
+        pool = self._pool or self._make_pool()
+        url = f"{self.base_url}{target}"
+        every = {**self._headers, **headers} if headers else self._headers
+        async with contextlib.AsyncExitStack() as stack:
+            with _placed(where):
+                for _ in range(_REDIRECTS_MAX + 1):
+                    self._count()
+                    reply = await stack.enter_async_context(
+                        pool.download(path_and_query(url), headers=every, idle_seconds=self.settings.idle_seconds)
+                    )
+                    _log_reply("GET", url, reply.status)
+                    if reply.status not in _REDIRECTS:
+                        break
+                    await stack.aclose()
+                    url = self._redirected("GET", url, reply.headers.get("location", ""))
+                else:
+                    raise RedirectError("the server redirects in circles")
+            _check_status(reply.status, where, {}, reply.headers.get("retry-after"))
+            yield Download(reply, self.received, where)
+
+    def _count(self) -> None:
+        if self._on_request is not None:
+            self._on_request()
 
     def _make_pool(self) -> HttpPool:
         self._pool = HttpPool(
@@ -204,6 +240,7 @@ class HttpWire:
             tls=self._tls(),
             size=self.settings.connections,
             connect_seconds=self.settings.connect_seconds,
+            sent=self.sent,
         )
         return self._pool
 
@@ -223,98 +260,10 @@ class HttpWire:
         backoff = 0.25 * 2.0**attempt * (0.5 + self._random.token(1)[0] / 255)
         return max(asked, backoff)
 
-    @contextlib.asynccontextmanager
-    async def open(
-        self,
-        method: str,
-        target: str,
-        *,
-        where: str | None,
-        headers: Mapping[str, str] | None = None,
-        data: object = None,
-        meanings: Meanings | None = None,
-        idle: float | None = None,
-    ) -> "AsyncIterator[aiohttp.ClientResponse]":
-        """The response to one request once its status is success; the body is not read yet."""
-        url = f"{self.base_url}{target}"
-        session = self._session or self._connect()
-        response: aiohttp.ClientResponse | None = None
-        with self._translated(where):
-            for _ in range(_REDIRECTS_MAX + 1):
-                if self._on_request is not None:
-                    self._on_request()
-                response = await self._send(session, method, url, headers, data, idle)
-                if response.status not in _REDIRECTS:
-                    break
-                url = self._redirected(method, url, response.headers.get("Location", ""))
-                response.close()
-            else:
-                raise RedirectError("the server redirects in circles", path=where)
-            try:
-                _check_status(response.status, where, meanings or {}, response.headers.get("Retry-After"))
-                yield response
-            except BaseException:
-                response.close()
-                raise
-            finally:
-                response.release()
-
-    async def _send(
-        self,
-        session: "aiohttp.ClientSession",
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        data: object,
-        idle: float | None,
-    ) -> "aiohttp.ClientResponse":
-        from aiohttp import ClientTimeout  # noqa: PLC0415 -- imported by _connect already
-        from yarl import URL  # noqa: PLC0415
-
-        timeout = session.timeout
-        if idle is not None:
-            timeout = ClientTimeout(total=None, sock_connect=self.settings.connect_seconds, sock_read=idle)
-        response = await session.request(
-            method, URL(url, encoded=True), headers=headers, data=data, allow_redirects=False, timeout=timeout
-        )
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s %d", method, urlsplit(url).path, response.status)
-        return response
-
-    async def _read(self, response: "aiohttp.ClientResponse", limit: int, where: str | None) -> bytes:
-        length = response.content_length
-        if length is not None and length > limit:
-            raise LimitExceededError(f"the answer has {length} bytes, more than {limit}", path=where)
-        if length is not None:
-            body = await response.read()
-        else:
-            pieces, total = [], 0
-            async for piece in response.content.iter_any():
-                total += len(piece)
-                if total > limit:
-                    raise LimitExceededError(f"the answer has more than {limit} bytes", path=where)
-                pieces.append(piece)
-            body = b"".join(pieces)
-        await self.received.take(len(body))
-        return body
-
-    async def pieces(self, response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:
-        """The body of an open response in pieces of at most 1 MiB."""
-        async for piece in response.content.iter_any():
-            await self.received.take(len(piece))
-            if len(piece) <= _PIECE_BYTES_MAX:
-                yield piece
-            else:
-                for start in range(0, len(piece), _PIECE_BYTES_MAX):
-                    yield piece[start : start + _PIECE_BYTES_MAX]
-
     async def close(self) -> None:
         """Close all connections; harmless twice."""
         if self._pool is not None:
             self._pool.close()
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
 
     def _redirected(self, method: str, url: str, location: str) -> str:
         try:
@@ -328,61 +277,26 @@ class HttpWire:
             raise RedirectError(f"the server redirects to {shown[:200]!a}; this is not followed", path=self.base_url)
         return target
 
-    def _connect(self) -> "aiohttp.ClientSession":
-        import aiohttp  # noqa: PLC0415 -- only commands that stream bodies need it
-
-        settings = self.settings
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=settings.connections,
-                limit_per_host=settings.connections,
-                ssl=self._tls() or True,
-                resolver=aiohttp.ThreadedResolver(),
-            ),
-            headers=self._headers,
-            skip_auto_headers=("Content-Type",),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=settings.connect_seconds, sock_read=settings.idle_seconds
-            ),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=_READ_BUFFER_BYTES,
-            max_line_size=_HEADER_BYTES_MAX,
-            max_field_size=_HEADER_BYTES_MAX,
-        )
-        return self._session
-
     def _tls(self) -> ssl.SSLContext | None:
         """The context for https, made once; None for http."""
         if self._context is None and self.base_url.startswith("https://"):
             self._context = tls_context(self.settings.ca_file)
         return self._context
 
-    @contextlib.contextmanager
-    def _translated(self, where: str | None) -> Iterator[None]:
-        """Turn the exceptions of aiohttp and ssl into ours."""
-        import aiohttp  # noqa: PLC0415 -- imported by _connect already
 
-        place = where if where is not None else self.base_url
-        try:
-            yield
-        except CandadoError:
-            raise
-        except (aiohttp.ClientSSLError, ssl.SSLError) as exc:
-            raise TlsError(f"the server's TLS certificate is not accepted: {tls_reason(exc)}", path=place) from exc
-        except aiohttp.ClientConnectorError as exc:
-            raise TransportError(
-                f"the server cannot be reached: {exc.os_error.strerror or 'no answer'}", outcome_known=True, path=place
-            ) from exc
-        except aiohttp.ConnectionTimeoutError as exc:
-            raise TransportError("the server does not answer in time", outcome_known=True, path=place) from exc
-        except (aiohttp.ServerTimeoutError, TimeoutError) as exc:
-            raise TransportError("the server stopped answering", path=place) from exc
-        except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as exc:
-            raise MalformedError("the server's answer is not HTTP as it should be", path=place) from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise TransportError("the connection broke", path=place) from exc
+@contextlib.contextmanager
+def _placed(place: str) -> Generator[None, None, None]:
+    """Errors that do not say where they happened happened at ``place``."""
+    try:
+        yield
+    except CandadoError as exc:
+        exc.path = exc.path or place
+        raise
+
+
+def _log_reply(method: str, url: str, status: int) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("%s %s %d", method, urlsplit(url).path, status)
 
 
 def basic(login: str, password: SecretText) -> str:

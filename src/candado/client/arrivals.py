@@ -4,7 +4,7 @@ Layer: ``client``; used by ``transfer``. Nothing here makes anything visible.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -44,13 +44,13 @@ async def get_small(account: "Account", entry: "RemoteEntry") -> bytes:
 
 
 async def get_big(account: "Account", entry: "RemoteEntry", spool: "Spool", progress: Progress | None) -> None:
-    """Stream, open and spool: while a thread opens and writes one MiB the next one arrives.
+    """Stream, open and spool: while a thread opens and writes one MiB the connection takes in the next.
 
     A file outside of encrypted folders has nothing to verify but its length.
     """
     if entry.entry is None:
         async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
-            await asyncio.to_thread(spool.write, piece)
+            await _in_thread(spool.write, piece)
         return
     opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)
     try:
@@ -71,28 +71,25 @@ async def _stream(
     tail = b""
     done = 0
 
-    def write(pieces: list[bytes]) -> None:
-        for piece in pieces:
-            for at in range(0, len(piece), PIECE_BYTES):
-                spool.write(out[: opener.update_into(memoryview(piece)[at : at + PIECE_BYTES], out)])
+    def write(piece: bytes | memoryview) -> None:
+        spool.write(out[: opener.update_into(piece, out)])
 
-    pending: asyncio.Future[None] | None = None
-    try:
-        async for pieces in _batches(account.remote.get(entry.remote_path, size_expected=entry.stored_bytes)):
-            if pending is not None:
-                await pending
-            pending = asyncio.ensure_future(asyncio.to_thread(write, pieces))
-            done += sum(len(piece) for piece in pieces)
-            for piece in pieces:
-                tail = (tail + piece[-BODY_OVERHEAD_BYTES:])[-BODY_OVERHEAD_BYTES:]
-            _tell(progress, entry, min(done, entry.size_bytes))
-        if pending is not None:
-            await pending
-    finally:
-        if pending is not None and not pending.done():
-            # The thread must not write into a spool that is being thrown away.
-            await asyncio.wait([pending])
+    async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
+        await _in_thread(write, piece)
+        tail = (tail + bytes(piece[-BODY_OVERHEAD_BYTES:]))[-BODY_OVERHEAD_BYTES:]
+        done += len(piece)
+        _tell(progress, entry, min(done, entry.size_bytes))
     return tail
+
+
+async def _in_thread(function: Callable[[bytes | memoryview], None], piece: bytes | memoryview) -> None:
+    """Run it in a thread, to its end also when the caller is cancelled: it must not use what is let go afterwards."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, piece))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def _tell(progress: Progress | None, entry: "RemoteEntry", done: int) -> None:
@@ -124,21 +121,7 @@ async def check_body(account: "Account", entry: "RemoteEntry") -> list[bytes]:
     return marks
 
 
-async def _batches(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-    """The pieces as they come, about 1 MiB at a time: one hop to a thread costs as much as sealing 100 KiB."""
-    waiting: list[bytes] = []
-    size = 0
-    async for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= PIECE_BYTES:
-            yield waiting
-            waiting, size = [], 0
-    if waiting:
-        yield waiting
-
-
-async def even_pieces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def even_pieces(pieces: AsyncIterator[bytes | memoryview]) -> AsyncIterator[bytes]:
     """The same bytes in pieces of exactly 1 MiB but for the last."""
     waiting = bytearray()
     async for piece in pieces:

@@ -208,7 +208,7 @@ async def cat(account: Account, path: str, write: Callable[[bytes], None]) -> in
         return entry.size_bytes
     if entry.entry is None:
         async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
-            write(piece)
+            write(bytes(piece))
         return entry.size_bytes
     marks = await check_body(account, entry)
     opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)

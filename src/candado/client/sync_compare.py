@@ -53,7 +53,7 @@ async def stored_tag(account: "Account", entry: "RemoteEntry") -> Tag:
         return entry.entry.tag
     tail = b""
     async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
-        tail = (tail + piece[-_TAG_BYTES:])[-_TAG_BYTES:]
+        tail = (tail + bytes(piece[-_TAG_BYTES:]))[-_TAG_BYTES:]
     return Tag(tail)
 
 

@@ -200,8 +200,11 @@ class Remote(Protocol):
         """Read a whole small file; LimitExceededError beyond ``size_max``."""
         ...
 
-    def get(self, path: str, *, size_expected: int) -> AsyncIterator[bytes]:
-        """Read a file in pieces of at most 1 MiB; MalformedError when the length is not ``size_expected``."""
+    def get(self, path: str, *, size_expected: int) -> AsyncIterator[bytes | memoryview]:
+        """Read a file in pieces of at most 1 MiB; MalformedError when the length is not ``size_expected``.
+
+        A yielded view is valid until the next one is asked for.
+        """
         ...
 
     async def make_folder(self, path: str, *, token: LockToken | None) -> FileId:

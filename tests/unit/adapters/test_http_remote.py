@@ -415,14 +415,14 @@ async def test_a_lock_token_that_could_not_be_a_header_is_refused(token: object)
 
 
 async def download(remote: HttpRemote, path: str, size: int) -> bytes:
-    return b"".join([piece async for piece in remote.get(path, size_expected=size)])
+    return b"".join([bytes(piece) async for piece in remote.get(path, size_expected=size)])
 
 
 async def test_a_download_comes_in_pieces_of_at_most_one_mebibyte() -> None:
     content = bytes(range(256)) * 40_000
     async with lying(lambda _: Reply(200, content)) as server:
         remote = remote_of(server)
-        pieces = [piece async for piece in remote.get("/f", size_expected=len(content))]
+        pieces = [bytes(piece) async for piece in remote.get("/f", size_expected=len(content))]
         await remote.close()
     assert b"".join(pieces) == content
     assert max(map(len, pieces)) <= 1 << 20
