@@ -135,12 +135,13 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         before = time.monotonic()
-        self._process = subprocess.Popen(  # noqa: S603 - our own program with our own words
-            [*SERVER, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0"],
-            stdout=subprocess.PIPE,
-            stderr=(self.data.parent / "server.log").open("w"),
-            text=True,
-        )
+        with (self.data.parent / "server.log").open("w") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program with our own words
+                [*SERVER, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("listening on "):
@@ -158,6 +159,8 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def _short(arguments: list[str]) -> list[str]:
