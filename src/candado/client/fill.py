@@ -197,7 +197,9 @@ class Filler:
         elif name in names and self._conflict == "skip":
             return None
         elif name in names and (self._conflict == "fail" or names[name]):
-            raise AlreadyExistsError(path=path)
+            raise AlreadyExistsError(
+                path=path, advice="Choose another name, or add --conflict skip, replace or keep-both."
+            )
         names[name] = False
         return join(parent, name)
 

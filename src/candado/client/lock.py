@@ -156,13 +156,12 @@ class Lock:
     async def _lock(self, counter: Counter) -> object:
         try:
             return edit.Locked(await self._account.remote.lock(self._file_id, counter))
-        except CounterConflictError as error:
-            return edit.CounterConflict(error)
-        except LockedError as error:
-            return edit.LockHeld(error)
         except CandadoError as error:
-            error.path = error.path or self._path
-            return _event(error)
+            # The wire knows the folder by its number; people know its path.
+            error.path = self._path
+            if isinstance(error, CounterConflictError):
+                return edit.CounterConflict(error)
+            return edit.LockHeld(error) if isinstance(error, LockedError) else _event(error)
 
     async def _unlock(self, token: LockToken, *, abort: bool) -> object:
         try:

@@ -62,13 +62,17 @@ class UnshareReport:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One person of one root: who can open it (``member``), whom the server lets in (``shared``), how well known."""
+    """One person of one root: who can open it (``member``), whom the server lets in (``shared``), how well known.
+
+    The server lists shares to the owner alone: in a folder of somebody else ``shared`` and ``read_only`` are None.
+    """
 
     path: str
     user_id: UserId
+    is_owner: bool
     member: bool
-    shared: bool
-    read_only: bool
+    shared: bool | None
+    read_only: bool | None
     verified: bool
     first_seen: float | None
 
@@ -136,13 +140,15 @@ async def unshare(account: Account, path: str, user_id: UserId, *, progress: Pro
 
     Raises:
         NotFoundError: the folder is not shared with this person.
-        UsageError: it is the account's own folder and the account itself was named.
+        UsageError: the owner or the account itself was named.
     """
     if user_id == account.user_id:
-        raise UsageError("the owner cannot be taken out of a folder")
+        raise UsageError("nobody can be taken out by oneself", advice="Ask the owner of the folder to do it.")
     reader = FolderReader(account)
     root = await _root(reader, path)
     assert root.folder is not None
+    if user_id == _owner(root):
+        raise UsageError("the owner cannot be taken out of a folder", path=root.path)
     was_member = root.folder.member(user_id) is not None
     shares = [item for item in await account.remote.list_shares(root.path) if item.share_with == user_id]
     if not was_member and not shares:
@@ -172,7 +178,10 @@ async def list_shares(account: Account, path: str | None = None) -> list[Share]:
     for root_path in roots:
         root = await _root(reader, root_path)
         assert root.folder is not None
-        shares = {item.share_with: item for item in await account.remote.list_shares(root.path)}
+        owner = _owner(root)
+        is_ours = owner == account.user_id
+        listed = await account.remote.list_shares(root.path) if is_ours else []
+        shares = {item.share_with: item for item in listed}
         members = {member.user_id for member in root.folder.members} - {account.user_id}
         peers = account.book.peers()
         for user_id in sorted(members | shares.keys()):
@@ -181,14 +190,20 @@ async def list_shares(account: Account, path: str | None = None) -> list[Share]:
                 Share(
                     root.path,
                     user_id,
+                    user_id == owner,
                     user_id in members,
-                    item is not None,
-                    item is not None and item.permissions == _READ,
+                    item is not None if is_ours else None,
+                    item is not None and item.permissions == _READ if is_ours else None,
                     pin is not None and pin.verified,
                     None if pin is None else pin.first_seen,
                 )
             )
     return found
+
+
+def _owner(root: FolderView) -> str:
+    """Who owns a root, as the server says."""
+    return "" if root.node is None else root.node.owner_id
 
 
 async def _root(reader: FolderReader, path: str) -> FolderView:

@@ -201,7 +201,9 @@ class _Run:
             if located.kind in ("root", "nested"):
                 return located.view
             if located.kind == "file":
-                raise NotEncryptedError("This is a file, not a folder.", path=self._top_path)
+                raise NotEncryptedError(
+                    "This is a file, not a folder.", path=self._top_path, advice="Name the folder that it is in."
+                )
             if not self._options.encrypt:
                 raise NotEncryptedError("The folder is not end-to-end encrypted.", path=self._top_path)
             if located.view.entries:

@@ -25,6 +25,7 @@ _GROUP_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}\Z")
 _PASSWORD_CHARS_MIN: Final = 10
 _PASSWORD_BYTES_MAX: Final = 1024
 _LABEL_CHARS_MAX: Final = 120
+_LIST_USERS: Final = "Look with `candado-server user list`."
 
 
 class PasswordHasher(Protocol):
@@ -196,7 +197,7 @@ class Accounts:
         async def work(rows: Rows) -> Account:
             row = await rows.one(_ONE, user_id)
             if row is None:
-                raise NotFoundError("no such user", path=user_id)
+                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
             names = await rows.all("SELECT group_id FROM memberships WHERE user_id = $1 ORDER BY group_id", user_id)
             return _account(row, tuple(str(n[0]) for n in names))
 
@@ -244,7 +245,7 @@ class Accounts:
 
         async def work(rows: Rows) -> None:
             if await rows.run("DELETE FROM users WHERE id = $1", user_id) == 0:
-                raise NotFoundError("no such user", path=user_id)
+                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
             for sql in _DELETE_USER:
                 await rows.run(sql, user_id)
             sql = "UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL"
@@ -255,7 +256,7 @@ class Accounts:
     async def _change(self, sql: str, user_id: str, value: SqlValue) -> None:
         async def work(rows: Rows) -> None:
             if await rows.run(sql, user_id, value) == 0:
-                raise NotFoundError("no such user", path=user_id)
+                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
 
         await self._database.write(work)
 
@@ -268,7 +269,7 @@ class Accounts:
 
         async def work(rows: Rows) -> None:
             if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
-                raise NotFoundError("no such user", path=user_id)
+                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
             await insert_app_password(rows, user_id, label, secret, now)
 
         await self._database.write(work)
@@ -321,7 +322,7 @@ class Accounts:
         async def work(rows: Rows) -> None:
             await rows.run("DELETE FROM memberships WHERE group_id = $1", name)
             if await rows.run("DELETE FROM groups WHERE id = $1", name) == 0:
-                raise NotFoundError("no such group", path=name)
+                raise NotFoundError("no such group", path=name, advice="Look with `candado-server group list`.")
 
         await self._database.write(work)
 
@@ -343,7 +344,7 @@ class Accounts:
 
         async def work(rows: Rows) -> None:
             if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
-                raise NotFoundError("no such user", path=user_id)
+                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
             await _join(rows, group, user_id)
 
         await self._database.write(work)

@@ -164,10 +164,28 @@ async def test_a_read_only_share_lets_read_and_not_write(world: World) -> None:
     alice, bob = await _alice(world), Device(world, "bob")
     await sharing.share(alice.account, "/Secret", BOB, read_only=True)
     assert await bob.tree() == TREE
-    with pytest.raises(ForbiddenError):
+    with pytest.raises(ForbiddenError) as caught:
         await bob.put("/Secret", {"x": b"1"})
+    assert caught.value.path == "/Secret"
     rows = await sharing.list_shares(alice.account)
     assert [(row.user_id, row.member, row.shared, row.read_only) for row in rows] == [(BOB, True, True, True)]
+
+
+async def test_a_member_sees_the_owner_and_the_members_and_can_take_neither_owner_nor_itself_out(world: World) -> None:
+    alice, bob = await _alice(world), Device(world, "bob")
+    await sharing.share(alice.account, "/Secret", BOB)
+    await sharing.share(alice.account, "/Secret", UserId("carol"))
+    rows = await sharing.list_shares(bob.account, "/Secret")
+    assert [(row.user_id, row.is_owner, row.member, row.shared, row.read_only) for row in rows] == [
+        ("alice", True, True, None, None),
+        ("carol", False, True, None, None),
+    ]
+    world.server.log.clear()
+    for user in ("alice", "bob"):
+        with pytest.raises(UsageError):
+            await sharing.unshare(bob.account, "/Secret", UserId(user))
+    assert "lock" not in [request.method for request in world.server.log]
+    assert await alice.tree() == TREE
 
 
 async def test_the_administrator_sees_sealed_names_only(world: World) -> None:

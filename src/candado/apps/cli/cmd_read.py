@@ -172,16 +172,21 @@ def _folder_facts(view: "FolderView") -> dict[str, Any]:
 
 @click.command(cls=Command)
 @click.argument("remote", default="/")
-@click.option("--name", "pattern", metavar="GLOB", help="Only names like this, such as '*.pdf'; case does not matter.")
+@click.argument("pattern", required=False, metavar="[GLOB]")
+@click.option("--name", metavar="GLOB", help="Only names like this, such as '*.pdf'; case does not matter.")
 @click.option("--type", "kind", type=click.Choice(["f", "d"]), help="Only files, or only folders.")
 @pass_run
-def find(run: Run, remote: str, pattern: str | None, kind: str | None) -> None:
+def find(run: Run, remote: str, pattern: str | None, name: str | None, kind: str | None) -> None:
     r"""Find names below a folder.
 
     \b
     Examples:
-      candado find Documents --name '*.pdf'
+      candado find Documents '*.pdf'
+      candado find Documents --name '*.pdf' --type f
     """
+    if pattern is not None and name is not None:
+        raise UsageError("GLOB and --name are the same; give one of them")
+    pattern = name if pattern is None else pattern
     found = with_account(run, lambda account: _walk(account, remote))
     wanted = [
         entry

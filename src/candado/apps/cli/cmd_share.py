@@ -118,6 +118,7 @@ def shares(run: Run, remote: str | None) -> None:
         return {
             "path": one.path,
             "user": one.user_id,
+            "owner": one.is_owner,
             "member": one.member,
             "shared": one.shared,
             "read_only": one.read_only,
@@ -126,10 +127,12 @@ def shares(run: Run, remote: str | None) -> None:
         }
 
     def words(one: Share) -> str:
-        said = ["read only" if one.read_only else "read and write"]
+        said = ["owner" if one.is_owner else "member"]
+        if one.shared is not None:
+            said = ["read only" if one.read_only else "read and write"]
         if not one.member:
             said.append("has NO key: share again")
-        if not one.shared:
+        if one.shared is False:
             said.append("has a key but NO share on the server")
         said.append("verified" if one.verified else "key not compared")
         return ", ".join(said)
