@@ -28,11 +28,11 @@ dev: $(VENV)/.dev          ## add the tools that tests and checks need
 demo: install              ## the whole story on real files: make demo FOLDER=~/Documents
 	@$(BIN)/candado demo $(if $(FOLDER),"$(FOLDER)")
 
-test: dev                  ## every test but the long ones, with branch coverage
+test: dev                  ## every test, with branch coverage
 	@tools/run-tests
 
-test-long: dev             ## soaks and long fuzz runs
-	@$(BIN)/pytest -m long -n 2 --timeout 1800
+test-long: dev             ## the property tests and rule-based machines, ten times longer and with new seeds
+	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --timeout 3000 tests/properties tests/unit/server/test_server_session_machine.py tests/unit/server/test_server_plain_machine.py
 
 check: dev                 ## format, lint, types, layers, spelling, docs
 	@$(BIN)/ruff format --check --quiet .

@@ -138,9 +138,7 @@ async def live(script: list[tuple[Any, ...]], *, is_stock: bool) -> None:
 
 
 @pytest.mark.parametrize("is_stock", [False, True])
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(script=steps)
 def test_two_devices_converge_through_power_cuts_and_lose_nothing(
     is_stock: bool, script: list[tuple[Any, ...]]

@@ -108,7 +108,7 @@ class Life:
         raise AssertionError(f"still busy after four rounds: {done}")
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=7 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_two_devices_end_up_equal_and_nothing_that_nobody_gave_up_is_lost(script: list[tuple[Any, ...]]) -> None:
     life = Life()
@@ -124,7 +124,7 @@ def test_two_devices_end_up_equal_and_nothing_that_nobody_gave_up_is_lost(script
     assert life.kept <= recoverable
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, st.sampled_from([pm.Mode.PUSH, pm.Mode.PULL]))
 def test_a_one_way_sync_never_writes_against_its_direction(script: list[tuple[Any, ...]], mode: pm.Mode) -> None:
     life = Life()
