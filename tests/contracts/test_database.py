@@ -1,6 +1,7 @@
 """What every ``Database`` must do; today SQLite's file."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -135,6 +136,20 @@ async def test_increments_from_many_tasks_are_all_counted(database: Database) ->
 
     await asyncio.gather(*[database.write(add, durable=bool(i % 2)) for i in range(200)])
     assert len(await texts(database)) == 200
+
+
+async def test_what_one_turn_of_the_loop_submits_is_one_transaction(tmp_path: Path, database: Database) -> None:
+    def seen_by_others() -> int:
+        with contextlib.closing(sqlite3.connect(tmp_path / "rows.sqlite")) as other:
+            return int(other.execute("SELECT COUNT(*) FROM t").fetchone()[0])
+
+    async def look(rows: Rows) -> int:
+        del rows
+        return seen_by_others()
+
+    units = [database.write(unit, durable=False) for unit in (insert("x"), look, insert("y"), look)]
+    assert await asyncio.gather(*units) == [1, 0, 1, 0]
+    assert seen_by_others() == 2
 
 
 async def test_two_processes_share_the_file(tmp_path: Path, database: Database) -> None:

@@ -45,6 +45,19 @@ async def props(caller: Caller, path: str, depth: str = "0") -> dict[str, dict[s
     return {node.href_path: node.props for node in nodes}
 
 
+async def test_a_client_that_prefers_a_minimal_listing_is_not_told_what_nodes_do_not_have(
+    alice: Caller, home: str
+) -> None:
+    await alice.dav("PUT", f"{home}/a.txt", body=b"one")
+    whole = await alice.dav("PROPFIND", home, body=FIND, Depth="1")
+    minimal = await alice.dav("PROPFIND", home, body=FIND, Depth="1", Prefer="respond-async, Return=Minimal")
+    assert (whole.body.count(b"404 Not Found"), minimal.body.count(b"404 Not Found")) == (2, 0)
+    assert "Preference-Applied" not in whole.headers
+    assert minimal.headers["Preference-Applied"] == "return=minimal"
+    root = "/remote.php/dav/files/alice"
+    assert parse_multistatus(minimal.body, root_href=root) == parse_multistatus(whole.body, root_href=root)
+
+
 async def test_a_new_file_is_201_and_its_update_204_with_the_headers_clients_need(alice: Caller, home: str) -> None:
     first = await alice.dav("PUT", f"{home}/a.txt", body=b"one", X_OC_MTime="1700000000")
     second = await alice.dav("PUT", f"{home}/a.txt", body=b"two!", X_OC_MTime="1700000001")

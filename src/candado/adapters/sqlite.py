@@ -16,6 +16,7 @@ import queue
 import re
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,6 +44,8 @@ Migration = tuple[int, tuple[str, ...]]
 """A schema version and the statements that lead to it from the one before."""
 
 _BATCH_MAX: Final = 512
+_WORK: Final = "work"
+_END: Final = "end"
 _BUSY_MILLISECONDS: Final = 10_000
 _CHECKPOINT_PAGES: Final = 4_000
 _CACHE_KIBIBYTES: Final = 32 * 1024
@@ -146,7 +149,9 @@ class _Worker:
         self._rows = _SqliteRows(connection)
         self._writes = writes
         self._full: bool | None = None
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: deque[_Job] = deque()
+        self._bells: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ringing: set[asyncio.AbstractEventLoop] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -156,33 +161,30 @@ class _Worker:
             raise MisuseError("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put(_Job(work, durable, future, loop))
+        self._jobs.append(_Job(work, durable, future, loop))
+        if loop not in self._ringing:
+            # Waking the thread costs more than a job: what else this turn of the loop submits goes along.
+            self._ringing.add(loop)
+            loop.call_soon(self._ring, loop)
         return cast("T", await future)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ringing.discard(loop)
+        self._bells.put(_WORK)
 
     def stop(self) -> None:
         """Finish what is queued, then close the connection; blocks."""
         if not self._closed:
             self._closed = True
-            self._jobs.put(None)
+            self._bells.put(_END)
         self._thread.join()
 
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch: list[_Job] = []
-            job = self._jobs.get()
-            while True:
-                if job is None:
-                    ended = True
-                else:
-                    batch.append(job)
-                if ended or len(batch) >= _BATCH_MAX:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            if batch:
+            ended = self._bells.get() == _END
+            while self._jobs:
+                batch = [self._jobs.popleft() for _ in range(min(_BATCH_MAX, len(self._jobs)))]
                 self._execute(batch)
                 self._answer(batch)
         with contextlib.suppress(sqlite3.Error):

@@ -24,6 +24,7 @@ __all__ = [
     "is_unchanged",
     "mtime_of",
     "node_headers",
+    "prefers_minimal",
     "time_of",
 ]
 
@@ -49,6 +50,12 @@ class Place:
         """The percent-encoded path of a node; folders end with a slash."""
         below = quote_href(node_path)
         return f"{self.prefix}/{below}{'/' if is_folder and below else ''}"
+
+
+def prefers_minimal(exchange: Exchange) -> bool:
+    """Whether the client wants a listing without what nodes do not have (RFC 8144, section 2.1)."""
+    wishes = (exchange.text(b"prefer") or "").lower().split(",")
+    return "return=minimal" in [wish.strip() for wish in wishes]
 
 
 def header_etag(value: str | None) -> str | None:

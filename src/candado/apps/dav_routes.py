@@ -22,6 +22,7 @@ from candado.apps.dav_headers import (
     is_unchanged,
     mtime_of,
     node_headers,
+    prefers_minimal,
     time_of,
 )
 from candado.apps.dav_props import ALL_NAMES, DAV, METADATA_NAMES, OC, PropertyContext, is_live, response_of
@@ -106,6 +107,7 @@ class DavFiles:
         )
         dead = {name for n in (node, *children) for name in n.properties} if wanted.names is None else set()
         listed = (*names, *sorted(dead - asked))
+        minimal = prefers_minimal(exchange)
         responses = (
             response_of(
                 place.href(one.path, is_folder=one.is_folder),
@@ -113,7 +115,7 @@ class DavFiles:
                 listed,
                 context,
                 name_only=wanted.name_only,
-                terse=wanted.names is None,
+                terse=minimal or wanted.names is None,
             )
             for one in (node, *children)
         )
@@ -121,7 +123,8 @@ class DavFiles:
             body = await asyncio.to_thread(format_multistatus, responses)
         else:
             body = format_multistatus(responses)
-        await exchange.reply(207, [XML, (b"dav", b"1, 3")], body)
+        applied = [(b"preference-applied", b"return=minimal")] if minimal else []
+        await exchange.reply(207, [XML, (b"dav", b"1, 3"), *applied], body)
 
     async def _list(
         self, exchange: Exchange, path: str, depth: str, *, with_metadata: bool

@@ -1,5 +1,6 @@
 """The frame of the command line: exit statuses, messages, flags, places, secrets, what is printed."""
 
+import gc
 import json
 import os
 import stat
@@ -13,6 +14,7 @@ import click
 import pytest
 
 import candado.errors as tree
+from candado.apps.cli import main
 from candado.apps.cli.common import Run, SizeType
 from candado.apps.cli.config import DeviceConfig, Places, load_config, save_config
 from candado.apps.cli.errors import EXIT_STATUS, exit_status
@@ -151,6 +153,20 @@ def test_every_command_has_help_with_examples_or_a_sentence(capsys: pytest.Captu
         assert outcome(capsys, "help", topic)[0] == 0
     assert outcome(capsys, "help")[1] == out
     assert outcome(capsys, "help", "trust", "verify")[1].startswith("Usage: candado trust verify")
+
+
+def test_a_command_neither_looks_for_cycles_often_nor_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = gc.get_threshold()
+    monkeypatch.setattr("sys.argv", ["candado", "--version"])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def test_the_version_is_told_in_every_form(capsys: pytest.CaptureFixture[str]) -> None:
