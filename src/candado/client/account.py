@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Final
 
+from candado.client.event_texts import text_of
 from candado.client.issues import Issue, IssueBook
 from candado.client.pins import PinBook, Row
 from candado.crypto.rsa import PrivateKey, PublicKey
@@ -141,8 +142,7 @@ class Account:
 
     def record_event(self, event: Event, *, path: str) -> None:
         """Keep a notice for people."""
-        who = f" ({event.user_id})" if event.user_id else ""
-        self.issue_book.add("notice", event.code, f"{event.detail}{who}".strip(), path=path, file_id=event.file_id)
+        self.issue_book.add("notice", event.code, text_of(event), path=path, file_id=event.file_id)
 
     def record_refusal(
         self, error: CandadoError, *, path: str, file_id: FileId | int = 0, raw: RawText | None = None

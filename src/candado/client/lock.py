@@ -21,6 +21,7 @@ from candado.errors import (
     LockLostError,
     MisuseError,
     NotFoundError,
+    RemoteError,
     TransportError,
 )
 from candado.protocol import edit
@@ -204,6 +205,8 @@ class Lock:
         except CandadoError as error:
             if isinstance(command, edit.ReadBack):
                 return edit.ShowsOther(error)
+            if isinstance(error, RemoteError):
+                error.path = self._path
             return _event(error)
 
 

@@ -204,6 +204,8 @@ class RemoteHalf:
             self._fail(step.path, error)
         except QuotaExceededError as error:
             # The uploads under way come to their end and the session is kept: what fitted in is not lost.
+            error.safe = "What was finished stays on both sides; local files are unchanged."
+            self._fail(step.path, error)
             self.fatal = error
         else:
             self._done.append((step, written))

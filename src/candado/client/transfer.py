@@ -23,6 +23,7 @@ from candado.errors import (
     OpenFailedError,
     RateLimitedError,
     RemoteBugError,
+    RemoteError,
     TransportError,
 )
 from candado.types import FileKey, LockToken, Nonce, Tag
@@ -161,7 +162,7 @@ async def upload(
     try:
         done = await _persist(account, attempt, lost=target.abandon)
     except CandadoError as error:
-        error.path = error.path or path
+        _say_clear_path(error, path)
         raise
     if progress is not None:
         progress(ProgressEvent(path, "up", done.size_bytes, done.size_bytes, finished=True))
@@ -293,7 +294,7 @@ async def download(
     try:
         spool = await _persist(account, attempt)
     except CandadoError as error:
-        error.path = error.path or entry.path
+        _say_clear_path(error, entry.path)
         raise
     if progress is not None:
         progress(ProgressEvent(entry.path, "down", entry.size_bytes, entry.size_bytes, finished=True))
@@ -333,6 +334,12 @@ async def _persist(
         await account.clock.sleep(min(wait * jitter, _PAUSE_SECONDS_MAX))
         pause *= 2
     raise AssertionError
+
+
+def _say_clear_path(error: CandadoError, path: str) -> None:
+    """Name the file as people know it: what the server refuses carries the sealed name."""
+    if isinstance(error, RemoteError) or not error.path:
+        error.path = path
 
 
 def _known(error: CandadoError) -> bool:

@@ -83,7 +83,10 @@ def decide(wish: Wish, found: KeysOnServer, *, own_key_fingerprint: str | None) 
                 "own.keys-missing",
                 "This device has its keys, but the server says that the account has none; no new ones are made.",
             )
-        raise KeysExistError("This device has joined already.")
+        raise KeysExistError(
+            "This device has joined already.",
+            advice="There is nothing to do: see `candado status`. `candado logout --wipe` makes room for another one.",
+        )
     if not has_certificate and not found.has_private_key:
         if wish is Wish.NEW_KEYS:
             return EnrolmentStep.REGISTER

@@ -82,7 +82,12 @@ def _from_file(path: Path) -> SecretText:
         with path.open("rb") as file:
             return _secret(file.read(_SECRET_BYTES_MAX + 1), str(path))
     except OSError as exc:
-        raise LocalStorageError(f"the file with a secret cannot be read: {exc.strerror}", path=str(path)) from exc
+        raise LocalStorageError(
+            f"the file with a secret cannot be read: {exc.strerror}",
+            path=str(path),
+            safe="Nothing was changed.",
+            advice="Check the path and who may read the file.",
+        ) from exc
 
 
 def _from_command(command: str) -> SecretText:
