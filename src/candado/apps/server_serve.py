@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final, NoReturn
 
+from candado.adapters.allocator import keep_freed_memory
 from candado.apps.server_common import start_log
 from candado.apps.server_config import ServerConfig
 from candado.apps.server_metrics import MULTIPROCESS_VARIABLE
@@ -86,6 +87,7 @@ def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], N
     # uvicorn raises the signals it caught once more when it has stopped; by then there is nothing left to interrupt.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    keep_freed_memory()
     try:
         import uvloop
 

@@ -1,0 +1,31 @@
+"""What the process does with memory that was freed."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_PASS_BLOCKS = """
+import resource
+from candado.adapters.allocator import keep_freed_memory
+if {keep}:
+    keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(200):
+    blocks = [b"x" * 262144 for _ in range(6)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _faults(*, keep: bool) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", _PASS_BLOCKS.format(keep=keep)], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory as it likes")
+def test_blocks_that_pass_through_are_not_asked_of_the_system_again_and_again() -> None:
+    assert _faults(keep=True) < 2_000 < 20_000 < _faults(keep=False)
