@@ -209,7 +209,9 @@ class Connection(asyncio.BufferedProtocol):
         # The transports of uvloop have the methods of asyncio.Transport, but not its class.
         self.transport = cast("asyncio.Transport", transport)
         # Whoever made a slice uses its memory again as soon as this lets him: nothing of it may be left here then.
-        self.transport.set_write_buffer_limits(high=0)
+        # The transports of TLS take the limit as reached at that size, all others beyond it.
+        secure = self.transport.get_extra_info("sslcontext") is not None
+        self.transport.set_write_buffer_limits(high=1 if secure else 0)
 
     def pause_writing(self) -> None:
         """Something is left to be sent."""
@@ -259,6 +261,7 @@ class Connection(asyncio.BufferedProtocol):
             self._parser.feed_data(data)
         except HttpParserError as exc:
             cause = exc.__context__
+            self.usable = False
             self._fail(cause if isinstance(cause, CandadoError) else MalformedError("the server's answer is not HTTP"))
         if self._header_bytes + len(data) > _HEADER_BYTES_MAX and not self._has_headers:
             self._header_bytes += len(data)
@@ -271,6 +274,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._direct = int(length) - self._body_bytes
 
     # --- what the parser calls ---
+
+    def on_message_begin(self) -> None:
+        """An answer begins; one that nobody asked for ends the connection."""
+        if not self.busy:
+            self.usable = False
+            raise MalformedError("the server answered more than it was asked")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""

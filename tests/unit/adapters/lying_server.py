@@ -44,6 +44,7 @@ class LyingServer:
         self.connections = 0
         self._tls = tls
         self._stop = asyncio.Event()
+        self._open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     @property
     def url(self) -> str:
@@ -60,9 +61,14 @@ class LyingServer:
         self._stop.set()
         self._server.close()
         await self._server.wait_closed()
+        for writer in self._open.values():
+            writer.close()
+        if tasks := [task for task in self._open if task is not None]:
+            await asyncio.wait(tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._open[asyncio.current_task()] = writer
         try:
             while await self._one(reader, writer):
                 pass
@@ -70,6 +76,7 @@ class LyingServer:
             pass
         finally:
             writer.close()
+            del self._open[asyncio.current_task()]
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         line = (await reader.readline()).decode("latin-1").strip()
