@@ -1,5 +1,6 @@
 """The contract of LocalTree, on the real disk."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.sim import FakeClock
 from candado.adapters.disk import DiskTree
 from candado.errors import (
     AlreadyExistsError,
+    DiskFullError,
     FileChangedError,
     LocalNameError,
     LocalPermissionError,
@@ -41,6 +43,18 @@ def _publish(
         spool.discard()
         raise result
     return result
+
+
+def _fill_the_disk_under(spool_folder: Path) -> None:
+    """Let the kernel refuse every further byte for the spools that are open now: behind them is a full device."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        for link in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if Path(os.readlink(link)).parent.parent == spool_folder:
+                    os.dup2(full, int(link.name))
+    finally:
+        os.close(full)
 
 
 def _visible(root: Path) -> dict[str, bytes]:
@@ -376,3 +390,21 @@ def test_a_spool_is_of_no_use_after_its_end(tree: DiskTree) -> None:
     spool.discard()
     with pytest.raises(MisuseError):
         spool.write(b"x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_full_disk_is_told_and_leaves_the_old_file_and_nothing_half_written(tree: DiskTree, root: Path) -> None:
+    known = _publish(tree, "a.txt", b"old")
+    spool = tree.open_spool()
+    spool.write(b"the first piece")
+    _fill_the_disk_under(root)
+    with pytest.raises(DiskFullError) as caught:
+        spool.write(b"the second piece")
+    assert caught.value.code == "DISK_FULL"
+    spool.discard()
+    assert _visible(root) == {"a.txt": b"old"}
+    assert [path for room in root.glob(".candado-tmp-*") for path in room.iterdir()] == []
+    _publish(tree, "a.txt", b"new", known)
+    assert _visible(root) == {"a.txt": b"new"}
+    tree.close()
+    assert list(root.glob(".candado-tmp-*")) == []

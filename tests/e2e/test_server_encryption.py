@@ -338,6 +338,24 @@ async def test_a_folder_made_in_a_session_can_be_filled_in_it(alice: Caller, roo
     assert data(await alice.e2ee("GET", f"meta-data/{inner}")) == {"meta-data": "inner"}
 
 
+async def test_the_first_document_of_a_nested_folder_may_come_before_its_flag(alice: Caller, root: Folder) -> None:
+    """As the stock apps for Android and the web do it: folder, document, parent, unlock, flag."""
+    await commit_first(alice, root)
+    token, name = await lock(alice, root.file_id, 2), "c" * 32
+    inner = (await alice.dav("MKCOL", f"{root.name}/{name}", e2e_token=token)).headers["OC-FileId"]
+    assert (await write(alice, "POST", inner, "x" * 64, "inner")).status == 403
+    assert (await write(alice, "POST", inner, token, "inner")).status == 200
+    assert (await write(alice, "PUT", root.file_id, token)).status == 200
+    assert (await alice.e2ee("DELETE", f"lock/{root.file_id}", e2e_token=token)).status == 200
+    assert (await alice.e2ee("PUT", f"encrypted/{inner}")).status == 200
+    assert data(await alice.e2ee("GET", f"meta-data/{inner}")) == {"meta-data": "inner"}
+    second = await lock(alice, inner, 2)
+    assert (await alice.dav("PUT", f"{root.name}/{name}/{'d' * 32}", body=b"deep", e2e_token=second)).status == 201
+    assert (await write(alice, "PUT", inner, second, "again")).status == 200
+    assert (await alice.e2ee("DELETE", f"lock/{inner}", e2e_token=second)).status == 200
+    assert (await alice.dav("GET", f"{root.name}/{name}/{'d' * 32}")).body == b"deep"
+
+
 # --- strangers ---------------------------------------------------------------------------------------------
 
 

@@ -272,14 +272,17 @@ async def _accessible(view: View, principal: Principal, file_id: int, now: float
 
 
 async def _covered(rows: Rows, principal: Principal, file_id: int, session: str, rule: LockRule) -> None:
-    """Check that the session's lock covers this encrypted folder and the caller may write it."""
+    """Check that the session's lock covers this encrypted folder and the caller may write it.
+
+    Some stock clients send the first document of a nested folder before they flag it, so its parent's flag is enough.
+    """
     found = await _accessible(View(rows, session), principal, file_id, rule.now, PERMISSION_UPDATE)
     node = found.existing()
     for lock in await covering_locks(rows, [*found.above, node]):
         if lock.session == session:
             if rule.is_over(lock):
                 raise SessionExpiredSignal(session)
-            if not node.is_folder or not node.encrypted:
+            if not node.is_folder or not (node.encrypted or (found.above and found.above[-1].encrypted)):
                 raise NotEncryptedError("the folder is not flagged as encrypted", path=str(file_id))
             return
     raise LockedError("the folder is not locked by this token", path=str(file_id))
