@@ -20,6 +20,8 @@ from candado.errors import (
 )
 from candado.ports.client import LocalStat
 
+LONG = b"longer than what waits in memory" * 2200
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -150,7 +152,7 @@ def test_a_published_file_has_its_content_time_and_mode(tree: DiskTree, root: Pa
 
 def test_nothing_is_visible_before_publish_and_nothing_stays_after_discard(tree: DiskTree, root: Path) -> None:
     spool = tree.open_spool()
-    spool.write(b"secret")
+    spool.write(LONG)
     assert _visible(root) == {}
     assert tree.scan() == {}
     (work,) = [path for path in root.iterdir() if path.name.startswith(".candado-tmp-")]
@@ -201,15 +203,37 @@ def test_one_bad_item_does_not_stop_the_others(tree: DiskTree, root: Path) -> No
     assert _visible(root) == {"a": b"1", "taken": b"theirs", "c": b"4"}
 
 
-def test_hundreds_of_spools_can_wait_for_one_publish(tree: DiskTree, root: Path) -> None:
+@pytest.mark.parametrize("padding", [b"", LONG])
+def test_hundreds_of_spools_can_wait_for_one_publish(tree: DiskTree, root: Path, padding: bytes) -> None:
     spools = [tree.open_spool() for _ in range(600)]
     for number, spool in enumerate(spools):
-        spool.write(f"{number}".encode())
+        spool.write(padding + f"{number}".encode())
     for number, spool in enumerate(spools):
         spool.write(f" {number}".encode())
     results = tree.publish([(spool, f"f{number}", 1e9, None) for number, spool in enumerate(spools)])
     assert not [result for result in results if isinstance(result, Exception)]
-    assert _visible(root) == {f"f{number}": f"{number} {number}".encode() for number in range(600)}
+    assert _visible(root) == {f"f{number}": padding + f"{number} {number}".encode() for number in range(600)}
+
+
+def test_a_small_spool_that_is_discarded_leaves_nothing_and_cannot_be_used_again(tree: DiskTree, root: Path) -> None:
+    spool = tree.open_spool()
+    spool.write(b"small")
+    spool.discard()
+    with pytest.raises(MisuseError):
+        spool.write(b"more")
+    (result,) = tree.publish([(tree.open_spool(), "empty", 1e9, None)])
+    assert isinstance(result, LocalStat)
+    assert _visible(root) == {"empty": b""}
+    tree.close()
+    assert [path.name for path in root.iterdir()] == ["empty"]
+
+
+def test_short_and_long_writes_keep_their_order(tree: DiskTree, root: Path) -> None:
+    spool = tree.open_spool()
+    for piece in (b"a", b"b", LONG, b"c", memoryview(b"d")):
+        spool.write(piece)
+    tree.publish([(spool, "f", 1e9, None)])
+    assert _visible(root) == {"f": b"ab" + LONG + b"cd"}
 
 
 @pytest.mark.parametrize(
@@ -374,13 +398,13 @@ def test_a_quarantined_download_lies_outside_the_tree_with_its_reason(
 
 def test_left_spools_of_a_dead_process_are_removed_but_not_those_of_a_living_one(root: Path, tmp_path: Path) -> None:
     living = DiskTree(root, quarantine=tmp_path / "q", clock=FakeClock())
-    living.open_spool().write(b"in progress")
+    living.open_spool().write(LONG)
     dead = root / ".candado-tmp-dead"
     dead.mkdir()
     (dead / "00000000").write_bytes(b"plaintext")
     DiskTree(root, quarantine=tmp_path / "q", clock=FakeClock()).close()
     (left,) = root.iterdir()
-    assert [path.read_bytes() for path in left.iterdir()] == [b"in progress"]
+    assert [path.read_bytes() for path in left.iterdir()] == [LONG]
     living.close()
     assert list(root.iterdir()) == []
 

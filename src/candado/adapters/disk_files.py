@@ -18,6 +18,8 @@ from candado.ports.client import LocalStat
 
 __all__ = ["DiskFile", "DiskSpool", "OpenSpools", "is_same_file", "local_stat"]
 
+_HELD_BYTES_MAX: Final = 1 << 16
+
 
 def local_stat(facts: os.stat_result) -> LocalStat | None:
     """The facts of a regular file or a folder; None of anything else."""
@@ -116,6 +118,9 @@ class OpenSpools:
 class DiskSpool:
     """A private temporary file, mode 0600; implements ``Spool``.
 
+    Small content waits in memory for ``settle``, which a batch calls in threads: creating a file for each of
+    thousands, one after the other, would hold up the requests for the next ones.
+
     Args:
         folder_fd: the open working folder; not owned.
         name: its name there.
@@ -130,29 +135,28 @@ class DiskSpool:
         self._open_spools = open_spools
         self._mutex = threading.Lock()
         self._done = False
-        self._fd = self._open(os.O_CREAT | os.O_EXCL)
-        open_spools.opened(self)
+        self._exists = False
+        self._held = b""
+        self._fd = -1
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append; DiskFullError, LocalStorageError."""
+        """Append; DiskFullError, LocalPermissionError, LocalStorageError, of small content at ``settle``."""
         with self._mutex:
-            fd, opened = self._descriptor()
-            rest = memoryview(data)
-            try:
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
-            except OSError as exc:
-                raise translated(exc, self.name) from exc
+            if not self._exists and not self._done and len(self._held) + len(data) <= _HELD_BYTES_MAX:
+                self._held = b"".join((self._held, data))
+                return
+            opened = self._fd < 0
+            self._write_out(data)
         if opened:
             self._open_spools.opened(self)
 
     def settle(self, mtime_ns: int) -> None:
         """Set the time, make data and time durable, close."""
         with self._mutex:
-            fd, _ = self._descriptor()
             try:
-                os.utime(fd, ns=(mtime_ns, mtime_ns))
-                os.fsync(fd)
+                self._write_out(b"")
+                os.utime(self._fd, ns=(mtime_ns, mtime_ns))
+                os.fsync(self._fd)
             except OSError as exc:
                 raise translated(exc, self.name) from exc
             finally:
@@ -172,24 +176,27 @@ class DiskSpool:
         """Remove it; harmless twice and after ``publish``."""
         with self._mutex:
             self._close()
+            self._held = b""
             if not self._done:
                 self._done = True
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self.name, dir_fd=self._folder_fd)
         self._open_spools.closed(self)
 
-    def _descriptor(self) -> tuple[int, bool]:
-        """The open file, and whether it had to be opened again."""
+    def _write_out(self, data: bytes | memoryview) -> None:
+        """Append what waits and ``data`` to the file, which is made or opened again where needed."""
         if self._done:
             raise MisuseError("a spool was used after discard or publish")
-        if self._fd >= 0:
-            return self._fd, False
-        self._fd = self._open(0)
-        return self._fd, True
-
-    def _open(self, flags: int) -> int:
         try:
-            return os.open(self.name, self._FLAGS | flags, 0o600, dir_fd=self._folder_fd)
+            if self._fd < 0:
+                flags = self._FLAGS if self._exists else self._FLAGS | os.O_CREAT | os.O_EXCL
+                self._fd = os.open(self.name, flags, 0o600, dir_fd=self._folder_fd)
+                self._exists = True
+            held, self._held = self._held, b""
+            for piece in (held, data):
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
         except OSError as exc:
             raise translated(exc, self.name) from exc
 

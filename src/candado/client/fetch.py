@@ -171,18 +171,24 @@ async def _batch(
         for _, spool in spools:
             spool.discard()
         raise
-    await _publish(tree, spools, report)
+    await _publish(tree, spools, report, full)
     if full:
         raise full[0]
 
 
-async def _publish(tree: LocalTree, spools: list[tuple[_Job, Spool]], report: CopyReport) -> None:
+async def _publish(
+    tree: LocalTree, spools: list[tuple[_Job, Spool]], report: CopyReport, full: list[DiskFullError]
+) -> None:
     items = [(spool, job.local, job.entry.mtime_seconds, job.expected) for job, spool in spools]
     results = await asyncio.to_thread(tree.publish, items)
-    for (job, _), result in zip(spools, results, strict=True):
+    for (job, spool), result in zip(spools, results, strict=True):
         if isinstance(result, LocalStat):
             report.files += 1
             report.bytes += job.entry.size_bytes
+            continue
+        spool.discard()
+        if isinstance(result, DiskFullError):
+            full.append(result)
         elif isinstance(result, CandadoError):
             report.failures.append(ItemFailure(job.entry.path, result))
         else:

@@ -1,7 +1,7 @@
 """Bodies on their way: files that change, connections that break, keys that are never used twice."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ from candado.errors import (
     RemoteBugError,
     TransportError,
 )
+from candado.ports.client import LocalStat
 from candado.types import FileKey, Nonce
 
 BIG = bytes(range(256)) * 10_000
@@ -190,6 +191,21 @@ async def test_a_full_disk_leaves_no_half_made_file() -> None:
     with pytest.raises(DiskFullError):
         await edit.get(device.account, "/Secret", tree, "")
     assert (tree.files, tree.rest()) == ({}, [])
+
+
+async def test_a_disk_that_is_full_when_files_get_their_names_keeps_what_was_finished() -> None:
+    _, device = await _secret()
+    await device.put("/Secret", {"a": b"1", "b": b"2"})
+
+    class Full(MemoryTree):
+        def publish(self, items: Iterable[Any]) -> list[LocalStat | Exception]:
+            first, *rest = items
+            return [*super().publish([first]), *[DiskFullError() for _ in rest]]
+
+    tree = Full()
+    with pytest.raises(DiskFullError):
+        await edit.get(device.account, "/Secret", tree, "")
+    assert (len(tree.files), tree.rest()) == (1, [])
 
 
 async def test_an_interrupted_command_gives_the_lock_back() -> None:
