@@ -5,6 +5,7 @@ files would cost the square of their number; ``content`` makes the next ``Folder
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from mimetypes import MimeTypes
 from typing import Final
 
@@ -19,13 +20,18 @@ from candado.types import FileId, SealedName
 
 __all__ = ["Draft", "media_type"]
 
-_TYPES: Final = MimeTypes()
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 def media_type(name: str) -> str:
     """The media type that stock apps go by when they choose a preview; by the name's ending alone."""
-    return _TYPES.guess_type(name)[0] or _UNKNOWN_TYPE
+    return _types().guess_type(name)[0] or _UNKNOWN_TYPE
+
+
+@cache
+def _types() -> MimeTypes:
+    """The table of endings; making it reads files of the system, which most commands need not wait for."""
+    return MimeTypes()
 
 
 @dataclass(slots=True)
