@@ -1,6 +1,7 @@
 """The commands people type, against a real server over loopback."""
 
 import asyncio
+import itertools
 import json
 import re
 import signal
@@ -269,7 +270,7 @@ def test_secrets_do_not_appear_in_messages_logs_or_files_in_clear(cloud: Cloud, 
     assert "Traceback" in seen[-1].err
     words = (tmp_path / "words").read_text().split()
     # One word alone may stand in any message by chance; two that follow each other do not.
-    pairs = [" ".join(pair) for pair in zip(words, words[1:], strict=False)]
+    pairs = [" ".join(pair) for pair in itertools.pairwise(words)]
     secrets = [PASSWORD, "passphraseCANARY", "bodyCANARY", *pairs]
     told = " ".join(("".join(done.out + done.err for done in seen) + log.read_text()).split())
     for secret in secrets:

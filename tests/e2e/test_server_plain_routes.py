@@ -54,8 +54,10 @@ async def test_health_and_readiness_are_answered_without_login(nobody: Caller) -
     assert json.loads(ready.body) == {"status": "ok", "checks": {"database": "ok", "storage": "ok", "signer": "ok"}}
 
 
-async def test_metrics_are_off_unless_switched_on(nobody: Caller) -> None:
-    assert (await nobody.send("GET", "/metrics")).status == 404
+async def test_numbers_are_given_to_this_machine_and_not_through_a_proxy(nobody: Caller) -> None:
+    assert "candado_locks 0.0" in (await nobody.send("GET", "/metrics")).text
+    assert (await nobody.send("GET", "/metrics", X_Forwarded_For="203.0.113.9")).status == 404
+    assert (await nobody.send("GET", "/metrics", Via="1.1 proxy")).status == 404
 
 
 async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Caller, alice: Caller) -> None:

@@ -5,6 +5,7 @@ Layer: ``apps``.
 
 import asyncio
 import hmac
+import ipaddress
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ __all__ = ["json_answer", "plain_routes"]
 _LOG = logging.getLogger("candado.server")
 _READY_SECONDS: Final = 5.0
 _READY_CACHED_SECONDS: Final = 0.5
+_FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 
 def json_answer(document: object, code: int = 200) -> Response:
@@ -120,12 +122,22 @@ async def _readiness(services: Services) -> Response:
     return json_answer({"status": "ok" if ready else "failing", "checks": results}, 200 if ready else 503)
 
 
+def _is_from_here(request: Request) -> bool:
+    """Whether a process of this machine asks for itself, and no proxy for somebody else."""
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
 async def _metrics(services: Services, metrics: Metrics, request: Request) -> Response:
     config = services.config
     given = request.headers.get("authorization", "").encode("latin-1")
     wanted = f"Bearer {config.metrics_token}".encode()
-    allowed = config.metrics or (bool(config.metrics_token) and hmac.compare_digest(given, wanted))
-    if not allowed:
-        return json_answer({"error": "metrics are off; see docs/ops/server.md"}, 403 if given else 404)
+    has_token = bool(config.metrics_token) and hmac.compare_digest(given, wanted)
+    if not (config.metrics or has_token or (_is_from_here(request) and not config.metrics_token)):
+        return json_answer({"error": "metrics are for this machine; see docs/ops/server.md"}, 403 if given else 404)
     body, kind = await metrics.render(services)
     return Response(body, 200, {"Content-Type": kind})

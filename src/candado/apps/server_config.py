@@ -52,9 +52,9 @@ class ServerConfig:
     log_format: str = "text"
     """``text`` or ``json``."""
     metrics: bool = False
-    """Serve ``/metrics`` without a token."""
+    """Serve ``/metrics`` to everybody; without it only to this machine."""
     metrics_token: str = ""
-    """Serve ``/metrics`` to callers with this bearer token."""
+    """Serve ``/metrics`` only to callers with this bearer token."""
     require_e2ee_header: bool = False
     """Refuse encrypted trees to clients whose User-Agent is not known to support them; no security measure."""
     trusted_proxies: tuple[str, ...] = field(default=())

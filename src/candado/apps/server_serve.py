@@ -77,8 +77,7 @@ def serve(config: ServerConfig, announce: Callable[[str], None]) -> int:
         if config.workers == 1:
             return _run_worker(config, sock, lambda: announce(url), None)
         with tempfile.TemporaryDirectory(prefix="candado-metrics-") as folder:
-            if config.metrics or config.metrics_token:
-                os.environ[MULTIPROCESS_VARIABLE] = folder
+            os.environ[MULTIPROCESS_VARIABLE] = folder
             return _Supervisor(config, sock).run(lambda: announce(url))
 
 
