@@ -42,8 +42,7 @@ class Reply:
     @property
     def announced_bytes(self) -> int | None:
         """Length of the body as announced, None when it is not known before its end."""
-        length = self.headers.get("content-length", "")
-        return int(length) if length.isdigit() and "transfer-encoding" not in self.headers else None
+        return _announced(self.headers)
 
 
 class BrokenError(Exception):
@@ -267,11 +266,11 @@ class Connection(asyncio.BufferedProtocol):
             self._header_bytes += len(data)
             self._fail(LimitExceededError("the headers of the server's answer are too long"))
         if self.busy and self._inflow is not None and self._has_headers and self._room >= 0:
-            length = self._headers.get("content-length")
+            length = _announced(self._headers)
             if length is not None:
-                # What is left of it needs no parser; it has refused lengths that are none.
+                # What is left of it needs no parser.
                 self.usable = self.usable and self._parser.should_keep_alive()
-                self._direct = int(length) - self._body_bytes
+                self._direct = length - self._body_bytes
 
     # --- what the parser calls ---
 
@@ -294,15 +293,15 @@ class Connection(asyncio.BufferedProtocol):
         status = self._parser.get_status_code()
         self._has_headers = True
         self._room = self._limit if 200 <= status < 300 else -1
-        length = self._headers.get("content-length", "")
+        length = _announced(self._headers)
         if self._room < 0:
             return
         if self._inflow is None:
-            if length.isdigit() and int(length) > self._room:
-                raise LimitExceededError(f"the answer has {length[:30]} bytes, more than {self._room}")
+            if length is not None and length > self._room:
+                raise LimitExceededError(f"the answer has {length} bytes, more than {self._room}")
             return
-        if length.isdigit():
-            self._inflow.expect(int(length))
+        if length is not None:
+            self._inflow.expect(length)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(Reply(status, self._headers, b""))
 
@@ -371,6 +370,13 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(TransportError("the server stopped answering"))
         else:
             self._timer = self._loop.call_later(rest, self._look_at_clock)
+
+
+def _announced(headers: dict[str, str]) -> int | None:
+    """The length of a body as its headers tell it; the parser refuses lengths that are none, or two."""
+    length = headers.get("content-length", "")
+    plain = length.isascii() and length.isdigit() and "transfer-encoding" not in headers
+    return int(length) if plain else None
 
 
 @contextlib.asynccontextmanager

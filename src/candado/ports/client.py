@@ -201,10 +201,7 @@ class Remote(Protocol):
         ...
 
     def get(self, path: str, *, size_expected: int) -> AsyncIterator[bytes | memoryview]:
-        """Read a file in pieces of at most 1 MiB; MalformedError when the length is not ``size_expected``.
-
-        A yielded view is valid until the next one is asked for.
-        """
+        """Yield at most 1 MiB at a time, a view until the next is asked for; MalformedError at another length."""
         ...
 
     async def make_folder(self, path: str, *, token: LockToken | None) -> FileId:

@@ -170,6 +170,28 @@ async def test_a_chunked_download_that_is_garbled_is_refused() -> None:
         assert caught.value.path == "/f"
 
 
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        "Content-Length: 6\r\nContent-Length: 7",
+        "Content-Length: 6\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity\r\nContent-Length: 6",
+        "Content-Length: -6",
+        "Content-Length: 6x",
+        "Content-Length: \xb2",
+        "Content-Length: 99999999999999999999999999",
+    ],
+)
+@pytest.mark.parametrize("act", ["get", "get_bytes"])
+async def test_a_length_that_is_none_or_two_is_refused(lengths: str, act: str) -> None:
+    raw = f"HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nabcdef".encode("latin-1")
+    async with lying(lambda _: Reply(raw=raw)) as server:
+        remote = remote_of(server, attempts=1)
+        with pytest.raises(MalformedError):
+            await (fetched(remote, 6) if act == "get" else remote.get_bytes("/f", size_max=6))
+        await remote.close()
+
+
 async def test_a_download_that_falls_silent_is_given_up_and_says_where() -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
