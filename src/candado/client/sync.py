@@ -14,12 +14,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from candado.client.edit import encrypt_folder
+from candado.client.lock import recover_sessions
 from candado.client.reader import FolderReader
-from candado.client.session import recover_sessions
 from candado.client.sync_compare import compare, stored_tag
 from candado.client.sync_issues import SyncIssues
-from candado.client.sync_local import LocalHalf, LocalStep, row_of, settled
+from candado.client.sync_local import LocalHalf, LocalStep, RemoteStep, row_of, settled
 from candado.client.sync_observe import (
     LocalSight,
     RemoteSight,
@@ -28,7 +27,6 @@ from candado.client.sync_observe import (
     look_at_remote,
     mark_folders,
 )
-from candado.client.sync_remote import RemoteHalf, RemoteStep
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
 from candado.client.view import RemoteEntry, clear_path, join
@@ -65,6 +63,7 @@ from candado.protocol.plan_moves import is_under
 
 if TYPE_CHECKING:
     from candado.client.account import Account
+    from candado.client.sync_remote import RemoteHalf
     from candado.client.view import FolderView
     from candado.ports.client import LocalTree
 
@@ -210,6 +209,8 @@ class _Run:
                 raise FolderNotEmptyError("The folder is not encrypted, and something is in it.", path=self._top_path)
         if self._options.dry_run:
             return None
+        from candado.client.edit import encrypt_folder  # noqa: PLC0415 -- once in the life of a folder
+
         await encrypt_folder(self._account, self._top_path)
         return (await self._reader.open_path(self._top_path)).view
 
@@ -295,6 +296,31 @@ class _Run:
         early, late = _local_steps(operations)
         steps: list[RemoteStep] = [op for op in operations if isinstance(op, RemoteStep)]
         local = LocalHalf(self._account, self._tree, self._state, self._options, self._report)
+        await local.arrange(early)
+        if not any(isinstance(op, MoveRemote) and not op.conflict for op in steps):
+            local.move_rows()
+        if downloads:
+            await local.fetch(downloads)
+        if isinstance(local.fatal, TamperError | TransportError | AuthRequiredError):
+            raise local.fatal
+        remote = await self._carry_out_remotely(steps, local, here) if steps else None
+        local.move_rows()
+        await local.arrange(late)
+        self._remember(operations, here.seen_ns, local.failed | (remote.failed if remote else set()))
+        prefix = self._top_path.rstrip("/") + "/"
+        views = there.views | {
+            "" if path == self._top_path else path.removeprefix(prefix): view
+            for path, view in (remote.views if remote else {}).items()
+        }
+        mark_folders(self._state, views, there.top)
+        fatal = local.fatal or (remote.fatal if remote else None)
+        if fatal is not None:
+            raise fatal
+        return remote is not None and remote.stale
+
+    async def _carry_out_remotely(self, steps: list[RemoteStep], local: LocalHalf, here: LocalSight) -> "RemoteHalf":
+        from candado.client.sync_remote import RemoteHalf  # noqa: PLC0415 -- a run that only fetches does not need it
+
         remote = RemoteHalf(
             self._reader,
             self._tree,
@@ -305,27 +331,8 @@ class _Run:
             local=local,
             seen_ns=here.seen_ns,
         )
-        await local.arrange(early)
-        if not any(isinstance(op, MoveRemote) and not op.conflict for op in steps):
-            local.move_rows()
-        if downloads:
-            await local.fetch(downloads)
-        if isinstance(local.fatal, TamperError | TransportError | AuthRequiredError):
-            raise local.fatal
-        if steps:
-            await remote.carry_out(steps)
-        local.move_rows()
-        await local.arrange(late)
-        self._remember(operations, here.seen_ns, local.failed | remote.failed)
-        prefix = self._top_path.rstrip("/") + "/"
-        views = there.views | {
-            "" if path == self._top_path else path.removeprefix(prefix): view for path, view in remote.views.items()
-        }
-        mark_folders(self._state, views, there.top)
-        fatal = local.fatal or remote.fatal
-        if fatal is not None:
-            raise fatal
-        return remote.stale
+        await remote.carry_out(steps)
+        return remote
 
     def _remember(self, operations: tuple[Operation, ...], seen_ns: int, failed: set[str]) -> None:
         """Rows for what needed no change: it is equal on both sides, or gone from both.

@@ -26,18 +26,23 @@ from candado.ports.client import LocalStat
 from candado.protocol.plan_model import (
     AgreedNode,
     DeleteLocal,
+    DeleteRemote,
     Download,
     LocalFacts,
     MakeFolderLocal,
+    MakeFolderRemote,
     MoveLocal,
+    MoveRemote,
     RemoveFolderLocal,
+    RemoveFolderRemote,
+    Upload,
 )
 
 if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.ports.client import LocalTree, Spool
 
-__all__ = ["FATAL", "LocalHalf", "LocalStep", "row_of", "settled"]
+__all__ = ["FATAL", "LocalHalf", "LocalStep", "RemoteStep", "row_of", "settled"]
 
 FATAL: Final = (TransportError, AuthRequiredError, DiskFullError, TamperError)
 """Errors that would meet every further file too, or after which nothing may go on."""
@@ -54,6 +59,9 @@ _BATCH_BYTES: Final = 256 << 20
 
 LocalStep = MoveLocal | DeleteLocal | RemoveFolderLocal | MakeFolderLocal
 """Operations that touch only the local tree."""
+
+RemoteStep = MoveRemote | DeleteRemote | RemoveFolderRemote | MakeFolderRemote | Upload
+"""Operations that change only the remote tree."""
 
 _Fetched = tuple["Spool", Download]
 

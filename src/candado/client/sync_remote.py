@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from candado.client.bounded import bounded
 from candado.client.session import PER_FILE_ERRORS, WriteSession, Written
-from candado.client.sync_local import LocalHalf, row_of, settled
+from candado.client.sync_local import LocalHalf, RemoteStep, row_of, settled
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
 from candado.client.transfer import TreeSource
@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from candado.client.reader import FolderReader
     from candado.ports.client import LocalTree
 
-__all__ = ["RemoteHalf", "RemoteStep"]
-
-RemoteStep = MoveRemote | DeleteRemote | RemoveFolderRemote | MakeFolderRemote | Upload
-"""Operations that change only the remote tree."""
+__all__ = ["RemoteHalf"]
 
 
 class RemoteHalf:
