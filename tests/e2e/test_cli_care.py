@@ -175,6 +175,32 @@ def test_a_folder_can_be_forgotten_and_is_met_again(cloud: Cloud) -> None:
     assert "This folder of yours was met for the first time on this device" in told
 
 
+def test_a_folder_that_was_removed_leaves_no_problem_behind(cloud: Cloud, tmp_path: Path) -> None:
+    device = cloud.ready("jana")
+    device.run("encrypt", "Old")
+    (tmp_path / "file").write_text("x")
+    device.run("put", tmp_path / "file", "Old")
+    device.run("mkdir", "Old/in")
+    device.run("rm", "-r", "Old", "--yes")
+    assert [issue for issue in device.run("issues", "--json").json["issues"] if issue["severity"] != "notice"] == []
+
+
+def _app_passwords(cloud: Cloud, user: str) -> int:
+    import sqlite3
+
+    with sqlite3.connect(f"file:{cloud.data / 'candado.db'}?mode=ro", uri=True) as db:
+        count: int = db.execute("SELECT count(*) FROM app_passwords WHERE user_id = ?", (user,)).fetchone()[0]
+    db.close()
+    return count
+
+
+def test_a_refused_second_account_leaves_no_password_on_the_server(cloud: Cloud) -> None:
+    device = cloud.ready("karl")
+    device.user = cloud.user("lotte")
+    device.login(expect=2)
+    assert (_app_passwords(cloud, "karl"), _app_passwords(cloud, "lotte")) == (1, 0)
+
+
 def test_a_history_that_is_whole_needs_no_decision(cloud: Cloud) -> None:
     device = cloud.ready("gina")
     device.run("encrypt", "Whole")

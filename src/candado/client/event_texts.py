@@ -26,7 +26,7 @@ EVENT_TEXTS: Final = {
     "name.unsafe": "An entry of this folder has a name that cannot be used",
     "nested.moved": "This folder was moved",
     "nested.old-key": "This folder is still sealed under an older key",
-    "share.new": "Somebody shared this folder",
+    "share.new": "This folder was met for the first time on this device, in a state signed by this person",
 }
 
 

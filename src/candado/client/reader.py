@@ -264,6 +264,9 @@ class FolderReader:
         book = self.account.book
         pinned = [child.file_id for child in children if child.is_folder and book.folder(child.file_id) is not None]
         entries, missing, problems = sealed_entries(path, folder, children, pinned=pinned)
+        if folder.content.deleted:
+            # What a signed deletion left behind is on its way out, and nobody's problem.
+            entries, missing, problems = {}, frozenset(), ()
         for problem in problems:
             self._note(problem, node.file_id)
         root_pin = pin if folder.kind == "root" else book.folder(root.file_id)
@@ -276,7 +279,7 @@ class FolderReader:
             root=root,
             parent_id=pin.parent_id,
             sealed_name=pin.sealed_name,
-            entries={} if folder.content.deleted else entries,
+            entries=entries,
             missing=missing,
             problems=problems,
             deleted=folder.content.deleted,

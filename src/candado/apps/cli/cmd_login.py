@@ -77,13 +77,7 @@ def login(
         ca_file=str(ca_file.absolute()) if ca_file else "",
     )
     given = _given_password(run, config, password_file) if user else None
-    config, password = run_to_end(_sign_in(run, config, given, browser=not no_browser))
-    if before is not None and (before.url, before.user_id) != (config.url, config.user_id):
-        raise UsageError(
-            f"this device is {before.user_id} at {before.url} already",
-            path=str(places.config),
-            advice="Run `candado logout --wipe` first, or use another CANDADO_HOME for a second account.",
-        )
+    config, password = run_to_end(_sign_in(run, config, given, before, browser=not no_browser))
     _keep(run, places, before, config, password)
     if kind == "file":
         run.warn(PLAIN_FILE_WARNING)
@@ -131,15 +125,19 @@ def _given_password(run: Run, config: DeviceConfig, password_file: Path | None) 
 
 
 async def _sign_in(
-    run: Run, config: DeviceConfig, password: SecretText | None, *, browser: bool
+    run: Run, config: DeviceConfig, password: SecretText | None, before: DeviceConfig | None, *, browser: bool
 ) -> tuple[DeviceConfig, SecretText]:
-    """Ask the server who we are; the configuration with the user id, and the password to keep."""
+    """Ask the server who we are; the configuration with the user id, and the password to keep.
+
+    UsageError when the device belongs to another account; the server then keeps no password of it.
+    """
     from dataclasses import replace
 
     from candado.adapters.ambient import SystemClock, SystemRandom
     from candado.adapters.http import HttpRemote
     from candado.apps.wiring import http_settings
 
+    is_granted = password is None
     if password is None:
         name, password = await _through_browser(run, config, browser=browser)
         config = replace(config, login=name)
@@ -154,6 +152,14 @@ async def _sign_in(
     )
     try:
         me = await remote.user_info()
+        if before is not None and (before.url, before.user_id) != (config.url, me.user_id):
+            if is_granted:
+                await remote.delete_app_password()
+            raise UsageError(
+                f"this device is {before.user_id} at {before.url} already",
+                path=str(Places.of(os.environ).config),
+                advice="Run `candado logout --wipe` first, or use another CANDADO_HOME for a second account.",
+            )
         own = await remote.make_app_password()
     finally:
         await remote.close()
