@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?=
-export PYTHONDONTWRITEBYTECODE ?=
 
 .PHONY: help install dev demo test test-long check fmt docs bench lock clean
 
