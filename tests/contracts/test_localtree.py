@@ -420,7 +420,7 @@ def test_a_spool_is_of_no_use_after_its_end(tree: DiskTree) -> None:
 def test_a_full_disk_is_told_and_leaves_the_old_file_and_nothing_half_written(tree: DiskTree, root: Path) -> None:
     known = _publish(tree, "a.txt", b"old")
     spool = tree.open_spool()
-    spool.write(b"the first piece")
+    spool.write(LONG)
     _fill_the_disk_under(root)
     with pytest.raises(DiskFullError) as caught:
         spool.write(b"the second piece")
