@@ -201,6 +201,20 @@ def test_a_refused_second_account_leaves_no_password_on_the_server(cloud: Cloud)
     assert (_app_passwords(cloud, "karl"), _app_passwords(cloud, "lotte")) == (1, 0)
 
 
+def test_looking_from_the_home_folder_sees_into_encrypted_ones(cloud: Cloud, tmp_path: Path) -> None:
+    device = cloud.ready("mira")
+    (tmp_path / "file.txt").write_text("12345")
+    device.run("encrypt", "Home")
+    device.run("mkdir", "Home/in")
+    device.run("put", tmp_path / "file.txt", "Home/in")
+    assert device.run("du").out.split("\n")[0].split() == ["5", "1", "files", "/"]
+    assert device.run("tree").out == "Home/\n  in/\n    file.txt\n"
+    assert device.run("find", "/", "*.txt").out == "/Home/in/file.txt\n"
+    assert device.run("find", "/", "*.txt", "--name", "x", expect=2).out == ""
+    for words in (("ls", "../x"), ("encrypt", "a/../b"), ("cat", "Home/in/../file.txt")):
+        assert device.run(*words, "--json", expect=2).json["error"]["code"] == "USAGE"
+
+
 def test_a_history_that_is_whole_needs_no_decision(cloud: Cloud) -> None:
     device = cloud.ready("gina")
     device.run("encrypt", "Whole")

@@ -113,7 +113,11 @@ class FolderReader:
         """
         view = await self.open_folder(path)
         if view.kind != "root":
-            raise NotEncryptedError("This is not the top of an encrypted folder.", path=clear_path(path))
+            raise NotEncryptedError(
+                "This is not the top of an encrypted folder.",
+                path=clear_path(path),
+                advice="Name the encrypted folder itself: `candado ls` lists them.",
+            )
         return view
 
     async def open_entry(self, view: FolderView, entry: RemoteEntry) -> FolderView:

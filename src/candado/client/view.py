@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from candado.crypto.filebody import BODY_OVERHEAD_BYTES
+from candado.errors import UsageError
 from candado.folder.model import OpenFolder
 from candado.formats.metadata import Entry
 from candado.ports.client import RemoteNode
@@ -161,8 +162,11 @@ class Tree:
 
 
 def split(path: str) -> list[str]:
-    """The parts of an absolute path, without empty ones and ``.``."""
-    return [part for part in path.split("/") if part not in {"", "."}]
+    """The parts of an absolute path, without empty ones and ``.``; UsageError when it climbs with ``..``."""
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise UsageError("a remote path starts at the home folder and has no '..'", path=path)
+    return parts
 
 
 def join(folder: str, name: str) -> str:

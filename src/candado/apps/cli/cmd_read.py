@@ -3,6 +3,7 @@
 Layer: ``apps``.
 """
 
+import contextlib
 import fnmatch
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from candado.apps.cli.common import Command, Run, pass_run, with_account
 from candado.apps.cli.output import human_size, printable, rfc3339, table
-from candado.errors import UsageError
+from candado.errors import NotEncryptedError, UsageError
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -50,12 +51,26 @@ async def _look(account: "Account", path: str) -> "Located":
 
 
 async def _walk(account: "Account", path: str) -> "Tree | RemoteEntry":
-    """Everything below a folder, or the one file at the path."""
+    """Everything below a folder, or the one file at the path.
+
+    Below a plain folder that is also what the encrypted ones hold, when this device has keys.
+    """
     from candado.client.reader import FolderReader
+    from candado.client.view import Tree
 
     reader = FolderReader(account)
     found = await reader.open_path(path)
-    return found.entry if found.entry is not None else await reader.walk(found.view)
+    if found.entry is not None:
+        return found.entry
+    tree = await reader.walk(found.view)
+    if found.view.kind != "plain" or account.identity is None:
+        return tree
+    folders = dict(tree.folders)
+    for root in [entry for entry in tree.entries() if entry.is_folder and entry.path not in tree.folders]:
+        # One whose set-up was interrupted holds nothing.
+        with contextlib.suppress(NotEncryptedError):
+            folders |= (await reader.walk((await reader.open_path(root.path)).view)).folders
+    return Tree(tree.top, folders)
 
 
 @click.command(cls=Command)
