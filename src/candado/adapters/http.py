@@ -252,7 +252,11 @@ class HttpRemote(HttpCalls):
             target,
             limit=_LISTING_BYTES_MAX,
             where=path,
-            headers={"Depth": str(depth), "Content-Type": "application/xml; charset=utf-8"},
+            headers={
+                "Depth": str(depth),
+                "Content-Type": "application/xml; charset=utf-8",
+                "Prefer": "return=minimal",  # RFC 8144: no list of the properties that a node does not have
+            },
             data=PROPFIND_METADATA_BODY if with_metadata else PROPFIND_BODY,
             harmless=True,
         )

@@ -118,6 +118,7 @@ class HttpWire:
         self._pool: HttpPool | None = None
         self._context: ssl.SSLContext | None = None
         self._origin = origin_of(self.base_url)
+        self._base_path = path_and_query(self.base_url).rstrip("/")
         self._headers = {
             "User-Agent": USER_AGENT,
             "X-E2EE-SUPPORTED": "true",
@@ -182,14 +183,14 @@ class HttpWire:
         idle_seconds: float | None,
     ) -> Answer:
         pool = self._pool or self._make_pool()
-        url = f"{self.base_url}{target}"
+        url, asked = f"{self.base_url}{target}", f"{self._base_path}{target}" or "/"
         every = {**self._headers, **headers} if headers else self._headers
         with _placed(where or self.base_url):
             for _ in range(_REDIRECTS_MAX + 1):
                 self._count()
                 reply = await pool.request(
                     method,
-                    path_and_query(url),
+                    asked,
                     headers=every,
                     body=data,
                     limit=limit,
@@ -199,6 +200,7 @@ class HttpWire:
                 if reply.status not in _REDIRECTS:
                     break
                 url = self._redirected(method, url, reply.headers.get("location", ""))
+                asked = path_and_query(url)
             else:
                 raise RedirectError("the server redirects in circles")
         _check_status(reply.status, where, meanings or {}, reply.headers.get("retry-after"))
@@ -211,20 +213,21 @@ class HttpWire:
     ) -> AsyncGenerator[Download, None]:
         """The answer to one GET once its status is success; the body is not read yet. One try; errors as ``ask``."""
         pool = self._pool or self._make_pool()
-        url = f"{self.base_url}{target}"
+        url, asked = f"{self.base_url}{target}", f"{self._base_path}{target}" or "/"
         every = {**self._headers, **headers} if headers else self._headers
         async with contextlib.AsyncExitStack() as stack:
             with _placed(where):
                 for _ in range(_REDIRECTS_MAX + 1):
                     self._count()
                     reply = await stack.enter_async_context(
-                        pool.download(path_and_query(url), headers=every, idle_seconds=self.settings.idle_seconds)
+                        pool.download(asked, headers=every, idle_seconds=self.settings.idle_seconds)
                     )
                     _log_reply("GET", url, reply.status)
                     if reply.status not in _REDIRECTS:
                         break
                     await stack.aclose()
                     url = self._redirected("GET", url, reply.headers.get("location", ""))
+                    asked = path_and_query(url)
                 else:
                     raise RedirectError("the server redirects in circles")
             _check_status(reply.status, where, {}, reply.headers.get("retry-after"))
