@@ -9,7 +9,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A skip is allowed only for one of these reasons, and CI prints every one of them.
-ALLOWED_SKIPS = ("the shared vectors are not beside this checkout",)
+ALLOWED_SKIPS = (
+    "the shared vectors are not beside this checkout",
+    "this machine lets nobody mount a small disk",  # a full disk is also tested on a device that is always full
+    "another C library keeps memory as it likes",
+)
 
 settings.register_profile(
     "default",

@@ -614,19 +614,20 @@ async def test_a_change_outside_encrypted_folders_is_durable_whatever_token_come
             assert written[-1]
 
 
-async def test_metadata_needs_the_flag_the_right_and_the_lock_of_its_folder(world: World) -> None:
+async def test_metadata_needs_the_right_and_the_lock_of_its_folder_and_its_flag_may_come_later(world: World) -> None:
     root = await world.encrypted_root()
     other = await world.encrypted_root("Other")
     await world.share(root, BOB.user_id, permissions=1)
     token = await world.lock(root, 2)
     plain = await world.files.make_folder(ALICE, "Secret/plain", token=token)
+    deeper = await world.files.make_folder(ALICE, "Secret/plain/deeper", token=token)
     flagged = await world.files.make_folder(ALICE, "Secret/flagged", token=token)
     await world.metadata.mark_encrypted(ALICE, flagged.file_id, token=token)
     create, update = world.metadata.create, world.metadata.update
     for call, who, file_id, given, error in (
         (create, ALICE, flagged.file_id, None, BadRequestError),
         (create, ALICE, flagged.file_id, WRONG, ForbiddenError),
-        (create, ALICE, plain.file_id, token, NotEncryptedError),
+        (create, ALICE, deeper.file_id, token, NotEncryptedError),
         (create, BOB, flagged.file_id, token, ForbiddenError),
         (create, ALICE, 99_999, token, ForbiddenError),
         (update, ALICE, root.file_id, None, BadRequestError),
@@ -640,6 +641,8 @@ async def test_metadata_needs_the_flag_the_right_and_the_lock_of_its_folder(worl
     with pytest.raises(PreconditionFailedError):
         await world.metadata.delete(ALICE, root.file_id, token=WRONG)
     assert (await world.metadata.get(BOB, root.file_id)).text == "{}"
+    # Phones and browsers send the first document of a nested folder before they flag it.
+    await create(ALICE, plain.file_id, text="t", signature="s", token=token)
 
 
 async def test_the_last_of_several_metadata_writes_counts_and_a_removal_is_one(world: World) -> None:
