@@ -9,9 +9,9 @@ import pytest
 
 from candado.crypto import aead, keywrap
 from candado.crypto.rsa import PrivateKey
-from candado.encoding import encode_b64, pem_decode
+from candado.encoding import WrappedKey, encode_b64, join_wrapped, pem_decode, pem_encode, split_wrapped
 from candado.errors import FormatError, MalformedError, UnsupportedVersionError
-from candado.formats import keybundle, legacy
+from candado.formats import legacy
 from candado.types import FileKey, Nonce, Tag
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "vectors"
@@ -161,6 +161,6 @@ def test_what_is_not_an_entry_is_refused(plaintext: bytes) -> None:
 
 
 def test_the_stored_private_key_has_its_grammar_here_too() -> None:
-    wrapped = keybundle.WrappedKey(b"c" * 20, Nonce(bytes(12)), bytes(40))
-    assert keybundle.split_wrapped(keybundle.join_wrapped(wrapped)) == [wrapped]
-    assert keybundle.pem_decode(keybundle.pem_encode("X", b"y"), "X") == b"y"
+    wrapped = WrappedKey(b"c" * 20, Nonce(bytes(12)), bytes(40))
+    assert split_wrapped(join_wrapped(wrapped)) == [wrapped]
+    assert pem_decode(pem_encode("X", b"y"), "X") == b"y"
