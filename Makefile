@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?=
+# A lock names all that is needed. Resolving it anew would ask the index for what it has today, and a newer release there
+# of a package that another one wants with an extra ends the install; so nothing is resolved, and `pip check` looks for gaps.
+PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+LOCKED  = $(PIP) install --require-hashes --no-deps -r
 
 .PHONY: help install dev demo test test-long check fmt docs bench lock clean
 
@@ -12,12 +16,14 @@ help:           ## show this list
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(LOCKED) requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check || $(BIN)/python -m pip check
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(LOCKED) requirements-dev.lock
+	@$(PIP) check || $(BIN)/python -m pip check
 	@touch $@
 
 install: $(VENV)/.runtime  ## create .venv with candado and candado-server
@@ -50,7 +56,7 @@ docs: dev                  ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: dev                 ## ratios to peers, measured in one run
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@$(LOCKED) requirements-bench.lock
 	@$(BIN)/python benchmarks/run.py
 
 lock:                      ## resolve the dependencies anew (needs uv)
