@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.cli_world import PASSWORD, Cloud, Device, running_cloud
@@ -331,17 +332,25 @@ def test_an_interrupted_command_ends_with_130_and_leaves_no_lock(cloud: Cloud, t
             device.command("put", tmp_path / "big", "Slow", "--bwlimit", "200K", "--json"),
             env=device.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        deadline = time.monotonic() + 60
-        while not _locks(cloud) and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)
+        _wait_for_a_body(cloud, process)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert json.loads(out)["error"]["code"] == "INTERRUPTED"
         assert device.run("status", "--json").json["interrupted"] == []
+        assert _locks(cloud) == 0
     assert device.run("ls", "Slow").out == ""
     (tmp_path / "small").write_text("x")
     device.run("put", tmp_path / "small", "Slow")
+
+
+def _wait_for_a_body(cloud: Cloud, process: "subprocess.Popen[Any]") -> None:
+    """Until a body arrives under a lock; by then the client has written down that it holds one."""
+    deadline = time.monotonic() + 60
+    while not (_locks(cloud) and any((cloud.data / "blobs" / "incoming").iterdir())):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _locks(cloud: Cloud) -> int:
@@ -363,9 +372,7 @@ def test_a_killed_command_is_finished_by_the_next_one(cloud: Cloud, tmp_path: Pa
         device.command("put", tmp_path / "big", "Killed", "--bwlimit", "200K"),
         env=device.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not _locks(cloud) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
+    _wait_for_a_body(cloud, process)
     process.kill()
     process.wait()
     assert device.run("status", "--json").json["interrupted"] == ["/Killed"]

@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.server_process import PASSWORD, Caller, make_data, run_server, serving
+from tests.e2e.server_process import COMMAND, PASSWORD, STOP_SECONDS, Caller, make_data, run_server, serving
 
 from candado.apps.server_cli import run
 
@@ -331,6 +332,56 @@ def test_two_workers_serve_one_tree_and_a_dead_one_is_replaced(data: Path) -> No
         assert (len(after), before[1] in after, before[0] in after) == (2, True, False)
         assert server.stop() == 0
         assert [n for n in after if Path(f"/proc/{n}").exists()] == []
+
+
+def _children(pid: int) -> set[int]:
+    return {int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def _wait(seconds: float, done: Callable[[], object]) -> None:
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until
+        os.sched_yield()
+
+
+def _uses_the_database(pids: set[int]) -> bool:
+    for pid in pids:
+        try:
+            if any(os.readlink(fd).endswith("/candado.db") for fd in Path(f"/proc/{pid}/fd").iterdir()):
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
+@pytest.mark.parametrize("moment", ["as soon as it exists", "when it has opened the database"])
+def test_a_stop_while_a_worker_is_started_again_leaves_no_worker(data: Path, moment: str) -> None:
+    with serving(data, "--workers", "2") as server:
+        before = _children(server.process.pid)
+        os.kill(max(before), signal.SIGKILL)
+        _wait(20, lambda: _children(server.process.pid) - before)
+        another = _children(server.process.pid) - before
+        if moment == "when it has opened the database":
+            _wait(20, lambda: _uses_the_database(another))
+        assert server.stop() == 0
+        assert [n for n in before | another if _alive(n)] == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_while_the_server_starts_is_not_lost(data: Path, workers: str) -> None:
+    command = [*COMMAND, "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--workers", workers]
+    with (data.parent / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            _wait(30, lambda: _uses_the_database({process.pid} | _children(process.pid)))
+            pids = _children(process.pid)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOP_SECONDS / 2) == 0, (data.parent / "log").read_text()
+            assert [n for n in pids if _alive(n)] == []
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def test_workers_do_not_outlive_a_killed_parent(data: Path) -> None:

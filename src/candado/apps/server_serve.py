@@ -37,10 +37,6 @@ _RESTART_SECONDS: Final = 1.0
 _FAILED: Final = 70
 
 
-class _StopError(Exception):
-    """A signal asked the parent to stop."""
-
-
 def bind(listen: str) -> socket.socket:
     """Return a listening socket for ``HOST:PORT``; port 0 is any free one.
 
@@ -83,9 +79,11 @@ def serve(config: ServerConfig, announce: Callable[[str], None]) -> int:
 
 def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], None], parent: Connection | None) -> int:
     """Serve from this process until it is told to stop."""
-    # uvicorn raises the signals it caught once more when it has stopped; by then there is nothing left to interrupt.
+    # uvicorn takes signals while it serves, and raises those it took once more when it has stopped. One that comes
+    # before must not be lost, one that comes after has nothing left to interrupt.
+    asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda _number, _frame: asked.set())
     keep_freed_memory()
     try:
         import uvloop
@@ -94,12 +92,16 @@ def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], N
     except ImportError:
         loop_factory = None
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_serve_here(config, sock, ready, parent))
+        runner.run(_serve_here(config, sock, ready, parent, asked))
     return 0
 
 
 async def _serve_here(
-    config: ServerConfig, sock: socket.socket, ready: Callable[[], None], parent: Connection | None
+    config: ServerConfig,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    parent: Connection | None,
+    asked: threading.Event,
 ) -> None:
     import uvicorn
 
@@ -128,7 +130,9 @@ async def _serve_here(
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started and not serving.done():  # noqa: ASYNC110 -- the library has a flag, no event
             await asyncio.sleep(0.005)
-        if server.started:
+        if asked.is_set():
+            server.should_exit = True
+        elif server.started:
             ready()
         await serving
 
@@ -160,25 +164,34 @@ class _Supervisor:
         self._socket = sock
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, tuple[multiprocessing.process.BaseProcess, Connection]] = {}
+        # Signals are bytes in a pipe. A handler that raised could strike while a worker is being started, which then
+        # nobody would know, stop or wait for.
+        self._stopped, self._stopping = self._context.Pipe(duplex=False)
 
     def run(self, ready: Callable[[], None]) -> int:
         """Supervise until a signal; the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _raise_stop)
+            signal.signal(number, self._on_signal)
         try:
             for _ in range(self._config.workers):
                 self._start()
-            for _, pipe in list(self._workers.values()):
-                _await_ready(pipe)
-            ready()
-            while True:
+            if all(self._await_ready(pipe) for _, pipe in list(self._workers.values())):
+                ready()
+            while self._running():
                 self._replace_dead()
-        except _StopError:
             return 0
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)
             self._stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stopping.send_bytes(b"stop")
+
+    def _running(self, seconds: float = 0.0) -> bool:
+        """Whether no signal came so far, nor within ``seconds``."""
+        return not self._stopped.poll(seconds)
 
     def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()
@@ -190,40 +203,45 @@ class _Supervisor:
         return ours
 
     def _replace_dead(self) -> None:
-        """Wait until a worker has died, then start another."""
-        multiprocessing.connection.wait([process.sentinel for process, _ in self._workers.values()])
+        """Wait until a worker has died, then start another; return without when a signal came."""
+        multiprocessing.connection.wait([self._stopped, *(process.sentinel for process, _ in self._workers.values())])
         for pid, (process, pipe) in list(self._workers.items()):
             if process.is_alive():
                 continue
             _LOG.error("worker %d ended with status %s; starting another", pid, process.exitcode)
             pipe.close()
             del self._workers[pid]
-            time.sleep(_RESTART_SECONDS)
-            _await_ready(self._start())
+            if self._running(_RESTART_SECONDS):
+                self._start_another()
+
+    def _start_another(self) -> None:
+        try:
+            self._await_ready(self._start())
+        except CandadoError as error:
+            # The others go on serving; this one is dead as well by now, and the next look replaces it.
+            _LOG.error("a worker could not start: %s", error)
+
+    def _await_ready(self, pipe: Connection) -> bool:
+        """Wait for a worker's word; false when a signal came instead. Raises what kept the worker from starting."""
+        multiprocessing.connection.wait([self._stopped, pipe])
+        if not self._running():
+            return False
+        try:
+            word = pipe.recv()
+        except EOFError as exc:
+            raise LocalStorageError("a worker ended before it was ready; the log above says why") from exc
+        if isinstance(word, CandadoError):
+            raise word
+        return True
 
     def _stop(self) -> None:
         until = time.monotonic() + _KILL_SECONDS
-        for process, _ in self._workers.values():
-            process.terminate()
         for process, pipe in self._workers.values():
+            process.terminate()
+            pipe.close()
+        for process, _ in self._workers.values():
             process.join(max(0.0, until - time.monotonic()))
             if process.is_alive():
                 _LOG.error("worker %s did not stop in time", process.pid)
                 process.kill()
                 process.join()
-            pipe.close()
-
-
-def _raise_stop(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise _StopError
-
-
-def _await_ready(pipe: Connection) -> None:
-    """Wait for a worker's word; raises what kept it from starting."""
-    try:
-        word = pipe.recv()
-    except EOFError as exc:
-        raise LocalStorageError("a worker ended before it was ready; the log above says why") from exc
-    if isinstance(word, CandadoError):
-        raise word

@@ -155,14 +155,26 @@ class Lock:
                 return None
 
     async def _lock(self, counter: Counter) -> object:
+        asked = asyncio.ensure_future(self._account.remote.lock(self._file_id, counter))
         try:
-            return edit.Locked(await self._account.remote.lock(self._file_id, counter))
+            return edit.Locked(await asyncio.shield(asked))
+        except asyncio.CancelledError:
+            await self._give_back(asked)
+            raise
         except CandadoError as error:
             # The wire knows the folder by its number; people know its path.
             error.path = self._path
             if isinstance(error, CounterConflictError):
                 return edit.CounterConflict(error)
             return edit.LockHeld(error) if isinstance(error, LockedError) else _event(error)
+
+    async def _give_back(self, asked: asyncio.Future[LockToken]) -> None:
+        # The server may have granted it already, and only its answer has the token.
+        try:
+            token = await asked
+        except CandadoError:
+            return
+        await self._unlock(token, abort=True)
 
     async def _unlock(self, token: LockToken, *, abort: bool) -> object:
         try:

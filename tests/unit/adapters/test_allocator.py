@@ -1,5 +1,6 @@
 """What the process does with memory that was freed."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -20,12 +21,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def _faults(*, keep: bool) -> int:
+    # Measuring coverage in that process would free blocks of its own, and so move the very threshold that is tested.
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "COVERAGE_"))}
     done = subprocess.run(
-        [sys.executable, "-c", _PASS_BLOCKS.format(keep=keep)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", _PASS_BLOCKS.format(keep=keep)], check=True, capture_output=True, text=True, env=quiet
     )
     return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory as it likes")
-def test_blocks_that_pass_through_are_not_asked_of_the_system_again_and_again() -> None:
-    assert _faults(keep=True) < 2_000 < 20_000 < _faults(keep=False)
+def test_blocks_that_pass_through_are_asked_of_the_system_once_and_not_again_and_again() -> None:
+    # A ratio, since it is the kernel's choice how many pages a fault brings.
+    assert 10 * _faults(keep=True) < _faults(keep=False)

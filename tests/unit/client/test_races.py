@@ -1,5 +1,6 @@
 """Two devices that write at the same time, and devices that come late."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from tests.sim import World
 from tests.unit.client.devices import Device, MemoryTree
 
 from candado.client import edit
+from candado.client.lock import left_locks
 from candado.client.trust import forget_folder
 from candado.errors import (
     CounterRollbackError,
@@ -194,3 +196,32 @@ async def test_words_that_make_no_sense_are_refused_before_anything_is_sent() ->
     assert [type(failure.error) for failure in report.failures] == [LocalNameError]
     with pytest.raises(NotFoundError):
         await edit.put(one.account, [], "/Nowhere")
+
+
+@pytest.mark.parametrize("answer", ["granted", "refused"])
+async def test_a_command_that_is_interrupted_while_it_asks_for_the_lock_leaves_none(answer: str) -> None:
+    world, one, other = await _pair()
+    honest = one.remote.remote.lock
+    asked, answering = asyncio.Event(), asyncio.Event()
+
+    async def lock(*args: Any, **kwargs: Any) -> Any:
+        token = await honest(*args, **kwargs)
+        if answer == "refused":
+            world.server.expire_locks()
+        asked.set()
+        await answering.wait()
+        if answer == "refused":
+            raise TransportError("the answer was lost")
+        return token
+
+    one.remote.remote.lock = lock
+    putting = asyncio.create_task(one.put("/Secret", {"mine": b"m"}))
+    await asked.wait()
+    putting.cancel()
+    await asyncio.sleep(0)
+    answering.set()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert (world.server.locks, left_locks(one.account)) == ({}, [])
+    await other.put("/Secret", {"theirs": b"t"})
+    assert set(await other.tree()) == {"a", "in", "in/b", "in/deep", "in/deep/c", "theirs"}
