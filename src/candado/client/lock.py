@@ -5,6 +5,7 @@ is durable before anything is written under the token, and again before the unlo
 """
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -30,6 +31,8 @@ from candado.types import Counter, FileId, LockToken, check_file_id
 __all__ = ["LeftLock", "Lock", "LockSteps", "left_locks", "recover_sessions"]
 
 _SPACE: Final = "session"
+_ANSWER_SECONDS: Final = 10.0
+"""How long an interrupted command waits for the answer that has the token."""
 
 
 class LockSteps(Protocol):
@@ -170,11 +173,11 @@ class Lock:
 
     async def _give_back(self, asked: asyncio.Future[LockToken]) -> None:
         # The server may have granted it already, and only its answer has the token.
-        try:
-            token = await asked
-        except CandadoError:
-            return
-        await self._unlock(token, abort=True)
+        await asyncio.wait([asked], timeout=_ANSWER_SECONDS)
+        if not asked.done():
+            asked.cancel()
+        with contextlib.suppress(CandadoError, asyncio.CancelledError):
+            await self._unlock(await asked, abort=True)
 
     async def _unlock(self, token: LockToken, *, abort: bool) -> object:
         try:

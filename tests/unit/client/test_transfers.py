@@ -233,7 +233,10 @@ async def test_an_interrupted_command_gives_the_lock_back() -> None:
 
 
 @pytest.mark.parametrize("method", ["update_metadata", "unlock", "list_folder", "lock"])
-async def test_a_command_interrupted_while_it_ends_leaves_old_or_new(method: str) -> None:
+async def test_a_command_interrupted_while_it_ends_leaves_old_or_new(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("candado.client.lock._ANSWER_SECONDS", 0.01)
     world, device = await _secret()
     started = asyncio.Event()
     calls = 0
