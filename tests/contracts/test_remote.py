@@ -15,6 +15,7 @@ from candado.adapters.http_settings import HttpSettings
 from candado.crypto.x509 import make_csr, parse_certificate
 from candado.errors import (
     AlreadyExistsError,
+    BadRequestError,
     CandadoError,
     CounterConflictError,
     FolderNotEmptyError,
@@ -168,6 +169,39 @@ async def test_plain_files_and_folders_come_and_go(people: People) -> None:
     await remote.delete("/Plain docs", token=None)
     await remote.delete("/Plain docs", token=None)
     await refused(NotFoundError, remote.list_folder("/Plain docs", depth=1))
+
+
+async def test_small_files_of_a_folder_come_in_one_answer(people: People) -> None:
+    remote = people.alice
+    capabilities = await remote.capabilities()
+    assert (capabilities.bodies_count_max, capabilities.bodies_bytes_max) == (100, 1 << 20)
+    await remote.make_folder("/F ö", token=None)
+    await remote.make_folder("/F ö/folder", token=None)
+    for name, body in {"a b": b"1", "ü": b"", "big": bytes(1 << 20)}.items():
+        await remote.put_bytes(f"/F ö/{name}", body, token=None)
+    wanted = {"ü": 0, "none": 5, "a b": 1, "folder": 0}
+    assert await remote.get_many("/F ö", list(wanted), list(wanted.values())) == [b"", None, b"1", None]
+    # What does not fit into one answer is left out, wherever it stands.
+    assert await remote.get_many("/F ö", ["a b", "big", "ü"], [1, 1 << 20, 0]) == [b"1", None, b""]
+    assert await remote.get_many("/F ö", ["big"], [1 << 20]) == [bytes(1 << 20)]
+    assert await remote.get_many("/", ["F ö"], [0]) == [None]
+    await refused(MalformedError, remote.get_many("/F ö", ["a b"], [2]))
+    await refused(NotFoundError, remote.get_many("/none", ["a b"], [1]))
+    await refused(BadRequestError, remote.get_many("/F ö", [], []))
+    await refused(BadRequestError, remote.get_many("/F ö", ["a b", "a b"], [1, 1]))
+    await refused(BadRequestError, remote.get_many("/F ö", [str(n) for n in range(101)], [0] * 101))
+    await refused(NotFoundError, people.bob.get_many("/F ö", ["a b"], [1]))
+
+
+async def test_a_member_gets_many_bodies_of_a_received_share(people: People) -> None:
+    _, bob, _ = await ids(people)
+    root = await encrypted(people.alice, "/S")
+    token = await people.alice.lock(root, Counter(2))
+    await people.alice.put_bytes("/S/staged", b"xyz", token=token)
+    await people.alice.create_share("/S", bob, permissions=1)
+    assert await people.alice.get_many("/S", ["staged"], [3]) == [None]
+    await people.alice.unlock(root, token)
+    assert await people.bob.get_many("/S", ["staged"], [3]) == [b"xyz"]
 
 
 class Block:

@@ -109,6 +109,10 @@ class Hostile:
                 raise NotFoundError
         if method == "list_folder":
             answer = self._listing(answer)
+        if method == "get_many":
+            # A lie about the body of a file is told whichever way it is asked for.
+            for change in self._replace["get_bytes"]:
+                answer = [None if body is None else change(body) for body in answer]
         for change in self._replace[method]:
             answer = change(answer)
         if self._fail_after[method]:

@@ -1,5 +1,6 @@
 """The port of one user to the simulated server."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 
 from candado.errors import (
@@ -149,6 +150,28 @@ class SimRemote:
         if file_id not in self.server.tree.metadata:
             raise NotFoundError
         return RawMetadata(*self.server.tree.metadata[file_id])
+
+    async def get_many(self, folder: str, names: Sequence[str], sizes: Sequence[int]) -> list[bytes | None]:
+        self._note("get_many", folder, json.dumps(list(names)))
+        capabilities = self.server.capabilities
+        if not capabilities.bodies_count_max:
+            raise NotFoundError
+        if not 0 < len(names) <= capabilities.bodies_count_max or len(set(names)) != len(names):
+            raise BadRequestError
+        self.server.resolve(self.user, folder)
+        bodies: list[bytes | None] = []
+        left = capabilities.bodies_bytes_max
+        for name, size in zip(names, sizes, strict=True):
+            try:
+                body = self._file(f"{folder.rstrip('/')}/{name}").body
+            except NotFoundError:
+                bodies.append(None)
+                continue
+            bodies.append(body if len(body) <= left else None)
+            left -= len(bodies[-1] or b"")
+            if bodies[-1] is not None and len(body) != size:
+                raise MalformedError
+        return bodies
 
     async def get_bytes(self, path: str, *, size_max: int) -> bytes:
         self._note("get_bytes", path)

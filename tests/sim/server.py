@@ -33,7 +33,7 @@ ALL_PERMISSIONS = READ | UPDATE | CREATE | DELETE | SHARE
 
 def ours() -> Capabilities:
     """What our own server announces."""
-    return Capabilities("candado", "0.1.0", True, "2.0", 1, True, True, 16 * 1024 * 1024)
+    return Capabilities("candado", "0.1.0", True, "2.0", 1, True, True, 16 * 1024 * 1024, 100, 1024 * 1024)
 
 
 def stock() -> Capabilities:

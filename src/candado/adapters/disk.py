@@ -13,6 +13,7 @@ folders durable.
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +38,9 @@ __all__ = ["DiskTree"]
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYNC_THREADS: Final = 8
+_TRIED_FILES: Final = 2
+_QUICK_SECONDS: Final = 0.0005
+"""A disk that makes a small file durable in less does not keep anybody waiting."""
 
 PublishItem = tuple[Spool, str, float, LocalStat | None]
 
@@ -304,7 +308,11 @@ def _own(spool: Spool) -> DiskSpool:
 
 
 def _settle_all(items: Sequence[tuple[DiskSpool, int]]) -> list[Exception | None]:
-    """Make all spools durable, in threads when there are several; the error of each in order, or None."""
+    """Make all spools durable; the error of each in order, or None.
+
+    In threads when the disk lets the first few wait: where it does not, as in memory, they would only be in each
+    other's way and in that of the requests.
+    """
 
     def settle(number: int) -> Exception | None:
         spool, mtime_ns = items[number]
@@ -314,14 +322,14 @@ def _settle_all(items: Sequence[tuple[DiskSpool, int]]) -> list[Exception | None
             return exc
         return None
 
-    if len(items) <= 2:
-        return [settle(number) for number in range(len(items))]
-    with ThreadPoolExecutor(min(_SYNC_THREADS, len(items))) as pool:
-        lanes = pool.map(
-            lambda first: [settle(number) for number in range(first, len(items), _SYNC_THREADS)],
-            range(min(_SYNC_THREADS, len(items))),
-        )
-        results: list[Exception | None] = [None] * len(items)
-        for first, lane in enumerate(lanes):
-            results[first::_SYNC_THREADS] = lane
-        return results
+    results: list[Exception | None] = []
+    started = time.monotonic()
+    while len(results) < len(items):
+        if len(results) >= _TRIED_FILES and time.monotonic() - started > len(results) * _QUICK_SECONDS:
+            break
+        results.append(settle(len(results)))
+    rest = range(len(results), len(items))
+    if rest:
+        with ThreadPoolExecutor(min(_SYNC_THREADS, len(rest))) as pool:
+            results += pool.map(settle, rest)
+    return results

@@ -6,11 +6,12 @@ credentials are in ``http_wire``. Sources: protocol document ``api.md``, section
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from candado.adapters.http_calls import HttpCalls, lock_lost
+from candado.adapters.http_calls import BODIES, HttpCalls, lock_lost
 from candado.adapters.http_chunks import ChunkedUpload
 from candado.adapters.http_errors import Meanings, ServerFailedError
 from candado.adapters.http_nodes import PROPFIND_BODY, PROPFIND_METADATA_BODY, clean_etag, file_id_of, read_node
@@ -24,6 +25,7 @@ from candado.errors import (
     PreconditionFailedError,
     TransportError,
 )
+from candado.formats.bodies import FRAME_BYTES, parse_bodies
 from candado.formats.dav import parse_multistatus
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Body, PutResult, RemoteNode
@@ -147,6 +149,19 @@ class HttpRemote(HttpCalls):
             meanings=_write_meanings(token),
         )
         return _put_result(answer)
+
+    async def get_many(self, folder: str, names: Sequence[str], sizes: Sequence[int]) -> list[bytes | None]:
+        """Read small files of one folder in one request; None for each that was not sent."""
+        answer = await self._wire.ask(
+            "POST",
+            BODIES,
+            limit=sum(sizes) + FRAME_BYTES * len(sizes),
+            where=folder,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            data=urlencode({"folder": folder, "names": json.dumps(list(names))}).encode(),
+            harmless=True,
+        )
+        return parse_bodies(answer.body, sizes)
 
     async def get_bytes(self, path: str, *, size_max: int) -> bytes:
         """Read a whole small file; LimitExceededError beyond ``size_max``."""

@@ -37,6 +37,7 @@ _SMALL_BYTES_MAX: Final = 1 << 20
 _METADATA_BYTES_MAX: Final = 48 << 20
 _TOKEN_CHARS_MAX: Final = 512
 
+BODIES: Final = "/ocs/v2.php/apps/candado/api/v1/bodies"
 _E2EE: Final = "/ocs/v2.php/apps/end_to_end_encryption/api/v2"
 _SHARES: Final = "/ocs/v2.php/apps/files_sharing/api/v1/shares"
 

@@ -57,6 +57,7 @@ def read_capabilities(data: JsonValue) -> Capabilities:
     offered = _object(answer.get("capabilities", {}))
     e2ee = _object(offered.get("end-to-end-encryption", {}))
     ours = _object(offered.get("candado", {}))
+    bodies = _object(ours.get("bodies", {}))
     chunked = _object(_object(offered.get("files", {})).get("chunked_upload", {}))
     theme = _object(offered.get("theming", {}))
     return Capabilities(
@@ -68,6 +69,8 @@ def read_capabilities(data: JsonValue) -> Capabilities:
         nested_in_one_session=ours.get("nested-in-one-session") is True,
         staged_chunks=ours.get("staged-chunks") is True,
         chunk_bytes_max=max(0, _number(chunked.get("max_size"), 0)),
+        bodies_count_max=max(0, _number(bodies.get("max-count"), 0)),
+        bodies_bytes_max=max(0, _number(bodies.get("max-bytes"), 0)),
     )
 
 

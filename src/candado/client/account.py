@@ -10,7 +10,7 @@ Spaces of the state used here: ``identity`` (private key, certificate, words), `
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Final
 
 from candado.client.event_texts import text_of
@@ -187,6 +187,8 @@ class Account:
         try:
             values = json.loads(stored)
             age = self.clock.now() - float(values.pop("at"))
+            if values.keys() != {field.name for field in fields(Capabilities)}:
+                return None  # kept by another release of ours
             return Capabilities(**values) if 0 <= age < _CAPABILITIES_SECONDS else None
         except (ValueError, KeyError, TypeError) as exc:
             raise CorruptStateError("the stored capabilities cannot be read") from exc

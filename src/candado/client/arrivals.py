@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from candado.client.view import RemoteEntry
     from candado.ports.client import Spool
 
-__all__ = ["check_body", "even_pieces", "get_big", "get_small"]
+__all__ = ["check_body", "even_pieces", "get_big", "get_small", "opened"]
 
 
 async def get_small(account: "Account", entry: "RemoteEntry") -> bytes:
@@ -33,12 +33,17 @@ async def get_small(account: "Account", entry: "RemoteEntry") -> bytes:
         body = await account.remote.get_bytes(entry.remote_path, size_max=entry.stored_bytes)
     except NotFoundError as error:
         raise _missing(account, entry) from error
-    if entry.entry is None:
-        return body
     try:
-        plain = open_body(entry.entry.key, entry.entry.nonce, body)
+        return opened(account, entry, body)
     except (OpenFailedError, MalformedError) as error:
         raise await _tag_failure(account, entry) from error
+
+
+def opened(account: "Account", entry: "RemoteEntry", body: bytes) -> bytes:
+    """The content of a stored body; OpenFailedError, MalformedError when it is not what the entry describes."""
+    if entry.entry is None:
+        return body
+    plain = open_body(entry.entry.key, entry.entry.nonce, body)
     _check_tag(account, entry, body[-BODY_OVERHEAD_BYTES:])
     return plain
 

@@ -14,12 +14,14 @@ from candado.client.arrivals import check_body, even_pieces
 from candado.client.bodies import PIECE_BYTES
 from candado.client.bounded import bounded
 from candado.client.fill import Conflict, CopyReport, ItemFailure
+from candado.client.groups import fetch_together, in_groups
 from candado.client.items import PER_FILE_ERRORS
 from candado.client.reader import FolderReader
 from candado.client.transfer import (
     SMALL_BYTES_MAX,
     Progress,
     download,
+    keep,
     read_bytes,
 )
 from candado.client.view import RemoteEntry, split
@@ -155,18 +157,23 @@ async def _batch(
     spools: list[tuple[_Job, Spool]] = []
     full: list[DiskFullError] = []
 
-    async def fetch(job: _Job) -> None:
+    async def fetch(job: _Job, content: bytes | None) -> None:
         if full:
             return
         try:
-            spools.append((job, await download(account, job.entry, tree, progress=progress)))
+            spools.append((job, await _spool(account, job.entry, tree, content, progress)))
         except DiskFullError as error:
             full.append(error)
         except PER_FILE_ERRORS as error:
             report.failures.append(ItemFailure(job.entry.path, error))
 
+    async def fetch_group(group: list[_Job]) -> None:
+        contents = await fetch_together(account, [job.entry for job in group])
+        for job in group:
+            await fetch(job, contents.pop(job.entry.path, None))
+
     try:
-        await bounded(fetch, jobs, transfers)
+        await bounded(fetch_group, await in_groups(account, jobs, lambda job: job.entry), transfers)
     except BaseException:
         for _, spool in spools:
             spool.discard()
@@ -174,6 +181,14 @@ async def _batch(
     await _publish(tree, spools, report, full)
     if full:
         raise full[0]
+
+
+async def _spool(
+    account: Account, entry: RemoteEntry, tree: LocalTree, content: bytes | None, progress: Progress | None
+) -> Spool:
+    if content is not None:
+        return keep(content, entry, tree, progress)
+    return await download(account, entry, tree, progress=progress)
 
 
 async def _publish(

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from candado.client.groups import fetch_together, in_groups
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
-from candado.client.transfer import download
+from candado.client.transfer import download, keep
 from candado.client.view import RemoteEntry
 from candado.errors import (
     AuthRequiredError,
@@ -165,7 +166,7 @@ class LocalHalf:
 
     async def fetch(self, work: Sequence[Download]) -> None:
         """Download in parallel and publish in batches. Stops early, with what arrived published, on a fatal error."""
-        turns = iter(work)
+        turns = await in_groups(self._account, work, _entry)
         workers = [asyncio.create_task(self._worker(turns)) for _ in range(min(self._options.transfers, len(work)))]
         try:
             await asyncio.gather(*workers)
@@ -181,32 +182,36 @@ class LocalHalf:
             if self._fetched:
                 await asyncio.shield(self._publish(self._fetched))
 
-    async def _worker(self, turns: Iterator[Download]) -> None:
-        for op in turns:
-            if self.fatal is not None:
-                return
-            spool = await self._fetch_one(op)
-            if spool is None:
-                continue
-            self._fetched.append((spool, op))
-            self._fetched_bytes += op.remote.size_bytes
-            if len(self._fetched) >= _BATCH_FILES or self._fetched_bytes >= _BATCH_BYTES:
-                batch, self._fetched, self._fetched_bytes = self._fetched, [], 0
-                self._publishing = asyncio.create_task(self._publish_after(self._publishing, batch))
-                # Only this worker waits: the others fetch on while the disk works.
-                await asyncio.wait([self._publishing])
+    async def _worker(self, turns: Iterator[list[Download]]) -> None:
+        for group in turns:
+            contents = await fetch_together(self._account, [_entry(op) for op in group])
+            for op in group:
+                if self.fatal is not None:
+                    return
+                spool = await self._fetch_one(op, contents.pop(_entry(op).path, None))
+                if spool is not None:
+                    await self._take(spool, op)
+
+    async def _take(self, spool: "Spool", op: Download) -> None:
+        self._fetched.append((spool, op))
+        self._fetched_bytes += op.remote.size_bytes
+        if len(self._fetched) >= _BATCH_FILES or self._fetched_bytes >= _BATCH_BYTES:
+            batch, self._fetched, self._fetched_bytes = self._fetched, [], 0
+            self._publishing = asyncio.create_task(self._publish_after(self._publishing, batch))
+            # Only this worker waits: the others fetch on while the disk works.
+            await asyncio.wait([self._publishing])
 
     async def _publish_after(self, previous: "asyncio.Task[None] | None", batch: list[_Fetched]) -> None:
         if previous is not None:
             await previous
         await self._publish(batch)
 
-    async def _fetch_one(self, op: Download) -> "Spool | None":
-        entry = op.remote
-        if not isinstance(entry, RemoteEntry):
-            raise MisuseError("a download needs an entry that was read in this run", path=op.path)
+    async def _fetch_one(self, op: Download, content: bytes | None) -> "Spool | None":
+        progress = self._options.progress
         try:
-            return await download(self._account, entry, self._tree, progress=self._options.progress)
+            if content is not None:
+                return keep(content, _entry(op), self._tree, progress)
+            return await download(self._account, _entry(op), self._tree, progress=progress)
         except CandadoError as error:
             if isinstance(error, FATAL):
                 self.fatal = self.fatal or error
@@ -273,5 +278,6 @@ def _stat(facts: LocalFacts) -> LocalStat:
 
 
 def _entry(op: Download) -> RemoteEntry:
-    assert isinstance(op.remote, RemoteEntry)
+    if not isinstance(op.remote, RemoteEntry):
+        raise MisuseError("a download needs an entry that was read in this run", path=op.path)
     return op.remote

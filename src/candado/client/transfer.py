@@ -44,6 +44,7 @@ __all__ = [
     "TreeSource",
     "copy_body",
     "download",
+    "keep",
     "read_bytes",
     "upload",
 ]
@@ -295,6 +296,19 @@ async def download(
         spool = await _persist(account, attempt)
     except CandadoError as error:
         _say_clear_path(error, entry.path)
+        raise
+    if progress is not None:
+        progress(ProgressEvent(entry.path, "down", entry.size_bytes, entry.size_bytes, finished=True))
+    return spool
+
+
+def keep(content: bytes, entry: "RemoteEntry", tree: "LocalTree", progress: Progress | None) -> "Spool":
+    """The spool of a file whose verified content is here already; otherwise as ``download``."""
+    spool = tree.open_spool()
+    try:
+        spool.write(content)
+    except BaseException:
+        spool.discard()
         raise
     if progress is not None:
         progress(ProgressEvent(entry.path, "down", entry.size_bytes, entry.size_bytes, finished=True))

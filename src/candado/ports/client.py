@@ -32,6 +32,10 @@ class Capabilities:
     staged_chunks: bool
     """Chunked uploads are staged until the unlock like any other write."""
     chunk_bytes_max: int
+    bodies_count_max: int = 0
+    """How many small files one call of ``get_many`` may ask for; 0 where there is no such call."""
+    bodies_bytes_max: int = 0
+    """How many bytes of bodies one answer of it has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,15 @@ class Remote(Protocol):
         self, path: str, data: bytes, *, token: LockToken | None, mtime_seconds: float | None = None
     ) -> PutResult:
         """Store a small file from memory (at most 1 MiB)."""
+        ...
+
+    async def get_many(self, folder: str, names: Sequence[str], sizes: Sequence[int]) -> list[bytes | None]:
+        """Read small files of one folder in one request, within the bounds of the capabilities.
+
+        Returns the bodies in the order of the names, None for each that the server did not send, for whatever reason:
+        it has to be asked for alone. NotFoundError or RemoteError where there is no such call; MalformedError when a
+        body does not have its size.
+        """
         ...
 
     async def get_bytes(self, path: str, *, size_max: int) -> bytes:

@@ -7,6 +7,7 @@ part of the protocol; a feature that is not there is left out, never announced a
 from collections.abc import Mapping
 from typing import Any, Final
 
+from candado.formats.bodies import BODIES_BYTES_MAX, BODIES_COUNT_MAX
 from candado.server.accounts import Account
 from candado.server.model import Quota
 
@@ -82,7 +83,12 @@ def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
             "background": _COLOUR,
         },
         "checksums": {"supportedTypes": ["SHA1", "MD5", "ADLER32"], "preferredUploadType": "SHA1"},
-        "candado": {"version": 1, "nested-in-one-session": True, "staged-chunks": True},
+        "candado": {
+            "version": 1,
+            "nested-in-one-session": True,
+            "staged-chunks": True,
+            "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
+        },
     }
     if keys_exist is not None:
         offered["end-to-end-encryption"] = {"enabled": True, "api-version": API_VERSION, "keys-exist": keys_exist}

@@ -2,7 +2,9 @@
 
 Layer: ``server``. Reads show the visible state only.
 """
+# ruff: noqa: S608 -- the statements are put together from constants of this package and numbered marks
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
@@ -11,7 +13,7 @@ from candado.ports.server import Rows
 from candado.server.guard import ensure_home, guarded_read, space_of
 from candado.server.model import PERMISSION_READ, Backend, MetadataRow, NodeInfo, Part, Principal, Quota
 from candado.server.staging import LockRule
-from candado.server.tree import Located, Node, View, locate_id, locate_path, node_info
+from candado.server.tree import NODE_COLUMNS, Located, Node, View, locate_id, locate_path, node_info, node_of
 from candado.types import FileId, UserId
 
 __all__ = ["Reading", "parts_of"]
@@ -21,6 +23,7 @@ _ITSELF: Final = " = $1"
 _SHARED: Final = "SELECT DISTINCT node_id, share_type FROM shares WHERE node_id"
 _METADATA: Final = "SELECT node_id, text, signature, counter FROM folder_metadata WHERE node_id"
 _PROPERTIES: Final = "SELECT node_id, name, value FROM node_properties WHERE user_id = $2 AND node_id"
+_NAMED: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 AND is_folder = 0 AND name IN"
 _MOUNTS: Final = (
     "SELECT target FROM shares WHERE share_with = $1 AND share_type = 0 AND (expires IS NULL OR expires > $2)"
     " ORDER BY target"
@@ -135,6 +138,25 @@ class Reading:
             return found.info(), await parts_of(rows, node)
 
         return await guarded_read(self._backend, principal, work)
+
+    async def open_small_files(
+        self, principal: Principal, folder: str, names: Sequence[str]
+    ) -> dict[str, tuple[int, str | None]]:
+        """Size and blob (None: empty) by name of the files of a folder that are stored as one blob, without others.
+
+        Raises:
+            NotFoundError: no such folder. ForbiddenError: no right to read.
+        """
+
+        async def work(rows: Rows, rule: LockRule) -> dict[str, tuple[int, str | None]]:
+            found = await locate_path(View(rows), principal, folder, rule.now)
+            parent = found.existing()
+            found.require(PERMISSION_READ)
+            marks = ", ".join(f"${number}" for number in range(2, len(names) + 2))
+            nodes = [node_of(row) for row in await rows.all(f"{_NAMED} ({marks})", parent.id, *names)]
+            return {node.name: (node.size, node.content) for node in nodes if node.part_count <= 1}
+
+        return await guarded_read(self._backend, principal, work) if names else {}
 
     async def quota(self, user_id: UserId) -> Quota:
         """Used and total bytes of the user's storage."""

@@ -235,6 +235,7 @@ CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "mkcol": ("make_folder", ("/d",), {"token": TOKEN}),
     "move": ("move", ("/a", "/b"), {"token": TOKEN}),
     "get": ("get_bytes", ("/a",), {"size_max": 10}),
+    "many": ("get_many", ("/d", ["a"], [3]), {}),
     "list": ("list_folder", ("/a",), {"depth": 1}),
     "user": ("user_info", (), {}),
     "lock": ("lock", (FileId(5), Counter(1)), {}),
@@ -258,6 +259,7 @@ CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
         ("user", 400, BadRequestError), ("user", 401, AuthRequiredError), ("user", 403, ForbiddenError),
         ("user", 418, RemoteBugError), ("user", 500, RemoteBugError), ("user", 429, RateLimitedError),
         ("user", 503, RemoteBugError), ("get", 404, NotFoundError), ("list", 404, NotFoundError),
+        ("many", 404, NotFoundError), ("many", 400, BadRequestError),
         ("put", 403, ForbiddenError), ("put", 404, NotFoundError), ("put", 409, NotFoundError),
         ("put", 412, PreconditionFailedError), ("put", 413, QuotaExceededError), ("put", 423, LockLostError),
         ("put", 507, QuotaExceededError), ("put plain", 423, LockedError), ("put", 500, RemoteBugError),
@@ -676,7 +678,15 @@ async def test_capabilities_of_a_stock_server_and_of_ours_are_read() -> None:
             "end-to-end-encryption": {"enabled": True, "api-version": "2.0"},
         },
     }
-    ours = {**stock["capabilities"], "candado": {"version": 1, "nested-in-one-session": True, "staged-chunks": True}}
+    ours = {
+        **stock["capabilities"],
+        "candado": {
+            "version": 1,
+            "nested-in-one-session": True,
+            "staged-chunks": True,
+            "bodies": {"max-count": 7, "max-bytes": 9},
+        },
+    }
     answers = [ocs(stock), ocs({**stock, "capabilities": ours}), ocs({"version": [], "capabilities": []})]
     async with lying(lambda _: answers.pop(0)) as server:
         remote = remote_of(server)
@@ -686,7 +696,14 @@ async def test_capabilities_of_a_stock_server_and_of_ours_are_read() -> None:
               "chunk_bytes_max": 104857600}  # fmt: skip
     assert found == [
         Capabilities(**common, candado_version=0, nested_in_one_session=False, staged_chunks=False),
-        Capabilities(**common, candado_version=1, nested_in_one_session=True, staged_chunks=True),
+        Capabilities(
+            **common,
+            candado_version=1,
+            nested_in_one_session=True,
+            staged_chunks=True,
+            bodies_count_max=7,
+            bodies_bytes_max=9,
+        ),
         Capabilities("", "", False, "", 0, False, False, 0),
     ]
 
