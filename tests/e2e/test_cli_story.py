@@ -149,6 +149,12 @@ def test_too_many_deletions_stop_before_anything_is_deleted(cloud: Cloud, tmp_pa
         (tree / f"f{number}").unlink()
     error = error_of(device, "sync", tree, "Docs", status=18)
     assert (error["code"], "--max-delete" in str(error["hint"])) == ("SAFETY_LIMIT", True)
+    assert error["path"] == str(tree)
+    looked = device.run("sync", tree, "Docs", "--dry-run", expect=18)
+    assert looked.out.count("delete there: f") == 15
+    assert "[SAFETY_LIMIT]" in looked.err
+    document = device.run("sync", tree, "Docs", "--dry-run", "--json", expect=18).json
+    assert (len(document["plan"]), [problem["code"] for problem in document["errors"]]) == (15, ["SAFETY_LIMIT"])
     assert len(device.run("ls", "Docs").out.splitlines()) == 20
     assert device.run("sync", tree, "Docs", "--max-delete", "15", "--json").json["deleted"] == 15
 

@@ -39,12 +39,14 @@ from candado.errors import (
     NotEncryptedError,
     NotFoundError,
     PreconditionFailedError,
+    SafetyLimitError,
     TamperError,
     TransportError,
 )
 from candado.protocol.plan import make_plan
 from candado.protocol.plan_model import (
     Adopt,
+    DeleteLimit,
     DeleteRemote,
     Download,
     Forget,
@@ -235,16 +237,26 @@ class _Run:
             fold_case=self._options.fold_case,
         )
         while True:
-            plan = await asyncio.to_thread(
-                make_plan,
-                here.nodes,
-                there.nodes,
-                self._state.nodes,
-                options=options,
-                blocked_local=here.blocked,
-                blocked_remote=there.blocked,
-                verdicts=self._verdicts,
-            )
+            try:
+                plan = await asyncio.to_thread(
+                    make_plan,
+                    here.nodes,
+                    there.nodes,
+                    self._state.nodes,
+                    options=options,
+                    blocked_local=here.blocked,
+                    blocked_remote=there.blocked,
+                    verdicts=self._verdicts,
+                )
+            except SafetyLimitError as error:
+                error.path = self._options.local_root
+                if not self._options.dry_run or not here.nodes:
+                    raise
+                # A dry run changes nothing, and is how a person finds out what would be deleted.
+                self._report.errors.append(SyncProblem.of_error(error.path, error))
+                self._report.exceeds_limit = True
+                options = replace(options, max_delete=DeleteLimit())
+                continue
             if not plan.questions:
                 return plan, here
             unread = await self._answer(plan.questions, there)

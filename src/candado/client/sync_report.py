@@ -118,7 +118,8 @@ class SyncReport:
 
     Counts are files and folders, ``bytes_*`` are plaintext bytes. ``deleted`` counts removals on both sides,
     ``renamed`` renames on both sides without conflict copies, which are ``conflicts`` and listed in
-    ``conflict_paths``. ``operations`` is the plan of a dry run, in order.
+    ``conflict_paths``. ``operations`` is the plan of a dry run, in order; ``exceeds_limit`` says that a real run would
+    stop before it, as the error in ``errors`` tells.
     """
 
     uploaded: int = 0
@@ -135,6 +136,7 @@ class SyncReport:
     warnings: list[SyncProblem] = field(default_factory=list[SyncProblem])
     conflict_paths: list[str] = field(default_factory=list[str])
     operations: tuple[Operation, ...] = ()
+    exceeds_limit: bool = False
 
     def count(self, op: Operation) -> None:
         """Count an operation that was carried out (or, in a dry run, planned)."""

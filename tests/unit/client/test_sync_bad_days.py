@@ -58,6 +58,11 @@ async def test_too_many_deletions_stop_the_run_before_anything_happens(tmp_path:
     with pytest.raises(SafetyLimitError) as caught:
         await pair.laptop.sync()
     assert ("--max-delete 20" in caught.value.advice, pair.laptop.files()) == (True, before)
+    assert caught.value.path == str(pair.laptop.root)
+    shown = await pair.laptop.sync(dry_run=True)
+    assert ([problem.code for problem in shown.errors], shown.exceeds_limit) == (["SAFETY_LIMIT"], True)
+    assert numbers(shown) == {"deleted": 21}  # with the folder
+    assert pair.laptop.files() == before
     await pair.laptop.sync(max_delete=DeleteLimit(percent=96.0))
     await pair.phone.sync(max_delete=DeleteLimit(percent=96.0))
     assert pair.laptop.files() == pair.phone.files() == {"keep": b"content of keep"}

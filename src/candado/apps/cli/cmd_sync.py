@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from candado.apps.cli.common import Command, Run, pass_run, with_account
-from candado.apps.cli.errors import EXIT_CONFLICTS, EXIT_PARTLY
+from candado.apps.cli.errors import EXIT_CONFLICTS, EXIT_PARTLY, EXIT_STATUS
 from candado.apps.cli.output import human_size, printable, rfc3339
 from candado.apps.cli.progress import Meter, progress_of
-from candado.errors import NotFoundError, UsageError
+from candado.errors import NotFoundError, SafetyLimitError, UsageError
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -97,6 +97,8 @@ def sync(
     document = report.to_json()
     schema = str(document.pop("schema"))
     run.emit(schema, document, lambda: _print_report(run, report))
+    if report.exceeds_limit:
+        return EXIT_STATUS[SafetyLimitError.code]
     if report.errors:
         return EXIT_PARTLY
     return EXIT_CONFLICTS if report.conflicts and not dry_run else 0
