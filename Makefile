@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 FOLDER ?=
+STOCK_CLIENTS ?= $(HOME)/.cache/candado-stock-clients
 # A lock names all that is needed. Resolving it anew would ask the index for what it has today, and a newer release there
 # of a package that another one wants with an extra ends the install; so nothing is resolved, and `pip check` looks for gaps.
 PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 LOCKED  = $(PIP) install --require-hashes --no-deps -r
 
-.PHONY: help install dev demo test test-long check fmt docs bench lock clean
+.PHONY: help install dev demo test test-long interop check fmt docs bench lock clean
 
 help:           ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,10 @@ test: dev                  ## every test, with branch coverage
 
 test-long: dev             ## the property tests and rule-based machines, ten times longer and with new seeds
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --timeout 3000 tests/properties tests/unit/server/test_server_session_machine.py tests/unit/server/test_server_plain_machine.py
+
+interop: dev               ## stock desktop clients, litmus, rclone and others against a real server (root on Debian)
+	@tools/stock-clients "$(STOCK_CLIENTS)"
+	@CANDADO_INTEROP="$(STOCK_CLIENTS)" $(BIN)/pytest -n 2 --timeout 600 tests/interop
 
 check: dev                 ## format, lint, types, layers, spelling, docs
 	@$(BIN)/ruff format --check --quiet .
