@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import stop_cluster
+
 # A skip is allowed only for one of these reasons, and CI prints every one of them.
 ALLOWED_SKIPS = (
     "the shared vectors are not beside this checkout",
@@ -53,6 +55,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_sep("=", "skips that may not be skipped")
         for nodeid, reason in bad:
             terminalreporter.write_line(f"{nodeid}: {reason}")
+
+
+def pytest_unconfigure() -> None:
+    """End what tests share for the life of the process."""
+    stop_cluster()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -1,36 +1,52 @@
-"""What every ``Database`` must do; today SQLite's file."""
+"""What every ``Database`` must do: SQLite's file and a real PostgreSQL."""
 
 import asyncio
-import contextlib
-import sqlite3
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tests.postgres import cluster
+from tests.unit.server.world import SeededRandom
 
-from candado.adapters.sqlite import SqliteDatabase
+from candado.adapters.postgres import PostgresDatabase
+from candado.adapters.sqlite import Migration, SqliteDatabase
 from candado.errors import (
     AlreadyExistsError,
     BadRequestError,
-    BusyError,
-    CorruptStateError,
     LocalStorageError,
     MisuseError,
     NotFoundError,
-    QuotaExceededError,
     UnsupportedVersionError,
 )
 from candado.ports.server import Database, Rows
 
-STEPS = ((1, ("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)),)
+STEPS: tuple[Migration, ...] = ((1, ("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)),)
+
+Open = Callable[[Sequence[Migration]], Awaitable[Database]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens the same database each time, as another process would."""
+    opened: list[Database] = []
+    url = await cluster().fresh() if request.param == "postgresql" else ""
+
+    async def open_it(steps: Sequence[Migration]) -> Database:
+        if url:
+            found: Database = await PostgresDatabase.open(url, migrations=steps, random=SeededRandom(), connections=8)
+        else:
+            found = await SqliteDatabase.open(tmp_path / "rows.sqlite", migrations=steps)
+        opened.append(found)
+        return found
+
+    yield open_it
+    for database in opened:
+        await database.close()
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await SqliteDatabase.open(tmp_path / "rows.sqlite", migrations=STEPS)
-    yield opened
-    await opened.close()
+async def database(open_one: Open) -> Database:
+    return await open_one(STEPS)
 
 
 async def texts(database: Database) -> list[object]:
@@ -114,15 +130,6 @@ async def test_values_that_no_database_can_hold_are_refused(database: Database) 
     assert await texts(database) == []
 
 
-async def test_workers_that_start_together_all_open_the_new_file(tmp_path: Path) -> None:
-    path = tmp_path / "together.sqlite"
-    opened = await asyncio.gather(*[SqliteDatabase.open(path, migrations=STEPS) for _ in range(6)])
-    await asyncio.gather(*[database.write(insert(str(n))) for n, database in enumerate(opened)])
-    assert sorted(map(str, await texts(opened[0]))) == ["0", "1", "2", "3", "4", "5"]
-    for database in opened:
-        await database.close()
-
-
 async def test_a_read_cannot_write(database: Database) -> None:
     with pytest.raises(LocalStorageError):
         await database.read(insert("x"))
@@ -138,50 +145,6 @@ async def test_increments_from_many_tasks_are_all_counted(database: Database) ->
     assert len(await texts(database)) == 200
 
 
-async def test_what_one_turn_of_the_loop_submits_is_one_transaction(tmp_path: Path, database: Database) -> None:
-    def seen_by_others() -> int:
-        with contextlib.closing(sqlite3.connect(tmp_path / "rows.sqlite")) as other:
-            return int(other.execute("SELECT COUNT(*) FROM t").fetchone()[0])
-
-    async def look(rows: Rows) -> int:
-        del rows
-        return seen_by_others()
-
-    units = [database.write(unit, durable=False) for unit in (insert("x"), look, insert("y"), look)]
-    assert await asyncio.gather(*units) == [1, 0, 1, 0]
-    assert seen_by_others() == 2
-
-
-async def test_two_processes_share_the_file(tmp_path: Path, database: Database) -> None:
-    other = await SqliteDatabase.open(tmp_path / "rows.sqlite", migrations=STEPS)
-
-    async def add(rows: Rows) -> None:
-        row = await rows.one("SELECT COUNT(*) FROM t")
-        assert row is not None
-        await rows.run("INSERT INTO t (id, text) VALUES ($1, 'x')", int(str(row[0])) + 1)
-
-    await asyncio.gather(*[(database if i % 2 else other).write(add) for i in range(100)])
-    assert (len(await texts(database)), len(await texts(other))) == (100, 100)
-    await other.close()
-
-
-async def test_a_read_is_one_snapshot_while_others_write(tmp_path: Path, database: Database) -> None:
-    entered, release = threading.Event(), threading.Event()
-
-    async def slow(rows: Rows) -> tuple[object, object]:
-        before = await rows.one("SELECT COUNT(*) FROM t")
-        entered.set()
-        release.wait(10)
-        return before, await rows.one("SELECT COUNT(*) FROM t")
-
-    reading = asyncio.create_task(database.read(slow))
-    await asyncio.to_thread(entered.wait, 10)
-    await database.write(insert("x"))
-    release.set()
-    assert await reading == ((0,), (0,))
-    assert await texts(database) == ["x"]
-
-
 async def test_a_caller_that_goes_away_does_not_disturb_the_others(database: Database) -> None:
     gone = asyncio.create_task(database.write(insert("gone")))
     await asyncio.sleep(0)
@@ -192,100 +155,79 @@ async def test_a_caller_that_goes_away_does_not_disturb_the_others(database: Dat
     assert (await texts(database))[-1] == "here"
 
 
-async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
-    path = tmp_path / "again.sqlite"
-    first = await SqliteDatabase.open(path, migrations=STEPS)
+async def test_databases_that_are_opened_together_share_everything(open_one: Open) -> None:
+    opened = await asyncio.gather(*[open_one(STEPS) for _ in range(6)])
+    await asyncio.gather(*[database.write(insert(str(n))) for n, database in enumerate(opened)])
+    assert sorted(map(str, await texts(opened[0]))) == ["0", "1", "2", "3", "4", "5"]
+
+    async def add(rows: Rows) -> None:
+        row = await rows.one("SELECT COUNT(*) FROM t")
+        assert row is not None
+        await rows.run("INSERT INTO t (id, text) VALUES ($1, 'x')", 1000 + int(str(row[0])))
+
+    await asyncio.gather(*[opened[i % 6].write(add) for i in range(60)])
+    assert [len(await texts(database)) for database in opened] == [66] * 6
+
+
+async def test_what_was_written_is_there_after_reopening(open_one: Open) -> None:
+    first = await open_one(STEPS)
     await first.write(insert("kept"), durable=False)
     await first.close()
     await first.close()
     with pytest.raises(MisuseError):
         await first.write(insert("late"))
-    second = await SqliteDatabase.open(path, migrations=STEPS)
-    assert await texts(second) == ["kept"]
-    await second.close()
+    assert await texts(await open_one(STEPS)) == ["kept"]
 
 
-async def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
-    database = await SqliteDatabase.open(tmp_path / "p.sqlite", migrations=STEPS)
-    await database.write(insert("x"))
-    files = list(tmp_path.glob("p.sqlite*"))
-    assert (len(files), {file.stat().st_mode & 0o777 for file in files}) == (3, {0o600})
-    await database.close()
-
-
-async def test_durable_units_commit_with_full_sync_and_others_without(tmp_path: Path) -> None:
-    database = await SqliteDatabase.open(tmp_path / "s.sqlite", migrations=STEPS)
-
-    async def level(rows: Rows) -> object:
-        row = await rows.one("PRAGMA synchronous")
-        assert row is not None
-        return row[0]
-
-    full, normal = 2, 1
-    assert [await database.write(level, durable=d) for d in (True, False, True)] == [full, normal, full]
-    await database.close()
-
-
-async def test_migrations_run_once_in_order_and_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.sqlite"
+async def test_migrations_run_once_in_order_and_a_newer_schema_is_refused(open_one: Open) -> None:
     two = (*STEPS, (2, ("ALTER TABLE t ADD COLUMN more TEXT", "INSERT INTO t (text, more) VALUES ('made', 'by 2')")))
     for steps in (STEPS, two, two):
-        await (await SqliteDatabase.open(path, migrations=steps)).close()
-    before = path.read_bytes()
+        await (await open_one(steps)).close()
     with pytest.raises(UnsupportedVersionError):
-        await SqliteDatabase.open(path, migrations=STEPS)
-    assert path.read_bytes() == before
-    database = await SqliteDatabase.open(path, migrations=two)
-    assert await texts(database) == ["made"]
-    await database.close()
+        await open_one(STEPS)
+    assert await texts(await open_one(two)) == ["made"]
 
 
-async def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path) -> None:
-    path = tmp_path / "f.sqlite"
-    await (await SqliteDatabase.open(path, migrations=STEPS)).close()
+async def test_a_migration_that_fails_leaves_the_old_schema(open_one: Open) -> None:
+    await (await open_one(STEPS)).close()
     broken = (*STEPS, (2, ("ALTER TABLE t ADD COLUMN more TEXT", "this is not SQL")))
     with pytest.raises(MisuseError):
-        await SqliteDatabase.open(path, migrations=broken)
-    database = await SqliteDatabase.open(path, migrations=STEPS)
-    assert await texts(database) == []
-    await database.close()
+        await open_one(broken)
+    assert await texts(await open_one(STEPS)) == []
 
 
-async def test_a_file_that_is_no_database_is_named_in_the_error(tmp_path: Path) -> None:
-    path = tmp_path / "x.sqlite"
-    path.write_bytes(b"this is no database, but it is longer than a header " * 40)
-    with pytest.raises(CorruptStateError) as caught:
-        await SqliteDatabase.open(path, migrations=STEPS)
-    assert caught.value.path == str(path)
+async def test_numbers_and_texts_come_back_as_they_went_in(open_one: Open) -> None:
+    made = "CREATE TABLE v (id INTEGER PRIMARY KEY, whole INTEGER, part REAL, text TEXT)"
+    database = await open_one(((1, (made,)),))
+
+    async def work(rows: Rows) -> list[object]:
+        await rows.many(
+            "INSERT INTO v (id, whole, part, text) VALUES ($1, $2, $3, $4)",
+            [(1, 2**62, 1.5, "b"), (2, -1, 0.0, "B"), (3, None, None, "\u00e4"), (4, 2**62 - 1, 1e300, "")],
+        )
+        return [
+            await rows.all("SELECT whole, part, text FROM v ORDER BY id"),
+            await rows.all("SELECT text FROM v ORDER BY text"),
+            await rows.one("SELECT SUM(whole), COUNT(*), MAX(part) FROM v WHERE id < 3"),
+            await rows.one("SELECT COALESCE(SUM(whole), 0) FROM v WHERE id = 9"),
+        ]
+
+    assert await database.write(work) == [
+        [(2**62, 1.5, "b"), (-1, 0.0, "B"), (None, None, "\u00e4"), (2**62 - 1, 1e300, "")],
+        [("",), ("B",), ("b",), ("\u00e4",)],
+        (2**62 - 1, 2, 1.5),
+        (0,),
+    ]
 
 
-async def test_a_full_disk_fails_the_unit_with_its_own_error_and_the_next_one_works(tmp_path: Path) -> None:
-    path = tmp_path / "full.sqlite"
-    database = await SqliteDatabase.open(path, migrations=STEPS)
+async def test_a_write_that_reads_what_another_changes_is_put_in_order(database: Database) -> None:
+    async def move(rows: Rows) -> None:
+        row = await rows.one("SELECT COUNT(*) FROM t WHERE text = 'free'")
+        assert row is not None
+        if row[0]:
+            await rows.run("UPDATE t SET text = 'taken' WHERE text = 'free'")
+            await rows.run("INSERT INTO t (text) VALUES ('winner')")
 
-    async def limit(rows: Rows, pages: int) -> None:
-        await rows.one(f"PRAGMA max_page_count={pages}")
-
-    await database.write(lambda rows: limit(rows, 8))
-    with pytest.raises(QuotaExceededError):
-        await database.write(insert("x" * 100_000))
-    await database.write(insert("small"))
-    assert await texts(database) == ["small"]
-    await database.close()
-
-
-async def test_a_database_held_by_another_program_is_busy_and_not_broken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("candado.adapters.sqlite._BUSY_MILLISECONDS", 20)
-    path = tmp_path / "busy.sqlite"
-    database = await SqliteDatabase.open(path, migrations=STEPS)
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(BusyError):
-        await database.write(insert("x"))
-    holder.execute("ROLLBACK")
-    holder.close()
-    await database.write(insert("y"))
-    assert await texts(database) == ["y"]
-    await database.close()
+    await database.write(insert("free"))
+    await asyncio.gather(*[database.write(move) for _ in range(20)])
+    assert sorted(map(str, await texts(database))) == ["taken", "winner"]

@@ -40,7 +40,8 @@ _DOOM_BELOW: Final = (
 )
 _OF_DOOMED: Final = "(SELECT node_id FROM doomed WHERE batch = $1)"
 _FORGET_DOOMED: Final = (
-    "INSERT INTO garbage (content, since) SELECT DISTINCT n.content, $2 FROM nodes n JOIN doomed d ON d.node_id = n.id"
+    "INSERT INTO garbage (content, since)"
+    " SELECT DISTINCT n.content, CAST($2 AS DOUBLE PRECISION) FROM nodes n JOIN doomed d ON d.node_id = n.id"
     " WHERE d.batch = $1 AND n.content IS NOT NULL ON CONFLICT DO NOTHING"
 )
 

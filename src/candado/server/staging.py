@@ -62,12 +62,13 @@ _DELTAS: Final = (
     ") changes GROUP BY parent_id"
 )
 _FORGET_REPLACED: Final = (
-    "INSERT INTO garbage (content, since) SELECT DISTINCT n.content, $2 FROM staged s JOIN nodes n ON n.id = s.node_id"
+    "INSERT INTO garbage (content, since)"
+    " SELECT DISTINCT n.content, CAST($2 AS DOUBLE PRECISION) FROM staged s JOIN nodes n ON n.id = s.node_id"
     " WHERE s.session = $1 AND n.content IS NOT NULL AND (s.content IS NULL OR s.content <> n.content)"
     " ON CONFLICT DO NOTHING"
 )
 _FORGET_STAGED: Final = (
-    "INSERT INTO garbage (content, since) SELECT DISTINCT content, $2 FROM staged"
+    "INSERT INTO garbage (content, since) SELECT DISTINCT content, CAST($2 AS DOUBLE PRECISION) FROM staged"
     " WHERE session = $1 AND content IS NOT NULL AND gone >= $3 ON CONFLICT DO NOTHING"
 )
 _FREE_NAMES: Final = (

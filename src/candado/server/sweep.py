@@ -20,7 +20,7 @@ _NAMED: Final = (
 _NAMED_OR_GARBAGE: Final = _NAMED + " UNION ALL SELECT 1 FROM garbage WHERE content = $1"
 _STALE: Final = "upload_id IN (SELECT id FROM uploads WHERE refreshed < $1)"
 _LOST: Final = "epoch <> $1"
-_FORGET: Final = "INSERT INTO garbage (content, since) SELECT blob_id, $2 FROM chunks WHERE "
+_FORGET: Final = "INSERT INTO garbage (content, since) SELECT blob_id, CAST($2 AS DOUBLE PRECISION) FROM chunks WHERE "
 _FORGET_STALE: Final = _FORGET + _STALE + " ON CONFLICT DO NOTHING"
 _FORGET_LOST: Final = _FORGET + _LOST + " ON CONFLICT DO NOTHING"
 _DELETE_STALE: Final = "DELETE FROM chunks WHERE " + _STALE

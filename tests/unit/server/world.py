@@ -1,10 +1,14 @@
 """A server without HTTP for tests: real SQLite file, real or remembered blobs, a clock that is set by hand."""
 
+import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from tests.postgres import cluster
+
 from candado.adapters.objects import DirectoryObjects
+from candado.adapters.postgres import PostgresDatabase
 from candado.adapters.sqlite import SqliteDatabase
 from candado.errors import MisuseError, NotFoundError
 from candado.ports.server import Database, ObjectStore, Rows
@@ -21,7 +25,19 @@ ALICE = Principal(UserId("alice"))
 BOB = Principal(UserId("bob"))
 
 
-async def add_users(database: SqliteDatabase) -> None:
+_CLUSTERS: dict[Path, str] = {}
+
+
+async def open_rows(path: Path, *, seed: int = 7) -> Database:
+    """The database of a test: SQLite's file, or PostgreSQL when the suite is run on that."""
+    if os.environ.get("CANDADO_TEST_DATABASE") != "postgresql":
+        return await SqliteDatabase.open(path, migrations=MIGRATIONS)
+    if path not in _CLUSTERS:
+        _CLUSTERS[path] = await cluster().fresh()
+    return await PostgresDatabase.open(_CLUSTERS[path], migrations=MIGRATIONS, random=SeededRandom(seed), connections=4)
+
+
+async def add_users(database: Database) -> None:
     """Rows for the users of the tests; a home is made only for a user who exists."""
 
     async def work(rows: Rows) -> None:
@@ -178,7 +194,7 @@ class World:
         seed: int = 7,
         users: bool = True,
     ) -> "World":
-        database = await SqliteDatabase.open(folder / "rows.sqlite", migrations=MIGRATIONS)
+        database = await open_rows(folder / "rows.sqlite", seed=seed)
         if users:
             await add_users(database)
         store = objects if objects is not None else DirectoryObjects(folder / "blobs", SeededRandom(seed))
