@@ -9,7 +9,7 @@ from typing import Final
 from candado.client.bounded import bounded
 from candado.client.draft import Draft
 from candado.client.reader import FolderReader
-from candado.client.view import FolderView, join, split
+from candado.client.view import FolderView, join, root_deleted, split
 from candado.errors import (
     CandadoError,
     CryptoError,
@@ -31,10 +31,17 @@ _PARALLEL: Final = 8
 
 
 class Drafts:
-    """The drafts of one session by place."""
+    """The drafts of one session by place.
 
-    def __init__(self, reader: FolderReader) -> None:
+    Args:
+        reader: of the account.
+        deletes: the session deletes its root. No other one is let into a root that is marked as deleted: what it wrote
+            there would be gone with the root.
+    """
+
+    def __init__(self, reader: FolderReader, *, deletes: bool) -> None:
         self._reader = reader
+        self._deletes = deletes
         self.refused: CandadoError | None = None
         """A folder of the session was refused; the session must not write anything (A37)."""
         self._account = reader.account
@@ -92,6 +99,7 @@ class Drafts:
             root = self._account.book.folder(view.root.file_id)
             assert root is not None
             return await self.locate(root.path_hint)
+        self._need_live(view)
         return scope, view.file_id, self._next(view)
 
     async def open(self, scope: str, file_id: FileId) -> None:
@@ -99,6 +107,7 @@ class Drafts:
         view = await self._read(scope)
         if view.file_id != file_id:
             raise PreconditionFailedError("The folder was replaced by another one.", path=scope)
+        self._need_live(view)
         self._root = view.root
         self._top = Draft.of_view(view, None, self._account.book.folder(file_id))
 
@@ -126,6 +135,10 @@ class Drafts:
             raise NotEncryptedError(path=view.path)
         pin = self._account.book.folder(view.file_id)
         return next_counter(view.folder.counter, None if pin is None else pin.counter)
+
+    def _need_live(self, view: FolderView) -> None:
+        if view.root is not None and view.root.content.deleted and not self._deletes:
+            raise root_deleted(view, self._account.user_id)
 
     def _pin_at(self, path: str) -> FolderPin | None:
         return self._account.book.hinted(path)

@@ -14,7 +14,7 @@ from candado.client.fill import Conflict, CopyReport, Filler, ItemFailure
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
-from candado.client.view import FolderView, Located, RemoteEntry, clear_path, join, split
+from candado.client.view import FolderView, Located, RemoteEntry, clear_path, join, root_deleted, split
 from candado.errors import (
     AlreadyExistsError,
     FolderNotEmptyError,
@@ -140,7 +140,7 @@ async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
     else:
         folder = await reader.open_folder("/" + "/".join(parts[:-1]))
         missing = parts[-1:]
-    _need_encrypted(folder)
+    _need_encrypted(reader, folder)
     for name in missing:
         check_clear_name(name)
     filler = Filler(reader, folder.path, conflict="fail")
@@ -171,7 +171,7 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
         return RemoveReport(found.view.path, is_folder=True, is_root=True)
     path = clear_path(path)
     if found.kind == "file":
-        _need_encrypted(found.view)
+        _need_encrypted(reader, found.view)
     async with WriteSession(reader, "/" + "/".join(split(path)[:-1])) as session:
         await session.remove(path)
     return RemoveReport(path, is_folder=found.kind == "nested", is_root=False)
@@ -179,9 +179,9 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
 
 async def _remove_root(reader: FolderReader, root: FolderView) -> None:
     if not root.deleted:
-        async with WriteSession(reader, root.path) as session:
+        async with WriteSession(reader, root.path, deletes=True) as session:
             session.delete_root(remove=False)
-    async with WriteSession(reader, root.path) as session:
+    async with WriteSession(reader, root.path, deletes=True) as session:
         session.delete_root(remove=True)
 
 
@@ -225,7 +225,7 @@ async def encrypt_folder(account: Account, path: str) -> FolderView:
 
     Raises:
         FolderNotEmptyError: there is something in it.
-        AlreadyExistsError: it is encrypted already.
+        AlreadyExistsError: it is encrypted already. RootDeletedError: it was, and a member deleted it.
         UsageError: it would lie inside an encrypted folder.
         NotFoundError: the folder above does not exist.
     """
@@ -261,7 +261,9 @@ async def _empty_folder(reader: FolderReader, path: str, parts: list[str]) -> Re
         file_id = await account.remote.make_folder(path, token=None)
         return (await _listed(account, path, file_id))[0]
     if nodes[0].is_encrypted and (nodes[0].metadata_text is not None or known is not None):
-        await reader.open_root(path)
+        root = await reader.open_root(path)
+        if root.deleted:
+            raise root_deleted(root, account.user_id) from None
         raise AlreadyExistsError("The folder is encrypted already.", path=path) from None
     if known is not None or account.book.folder(nodes[0].file_id) is not None:
         await reader.open_root(path)
@@ -295,9 +297,9 @@ async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[s
         if not single or not parts:
             raise
         folder = await reader.open_folder("/" + "/".join(parts[:-1]))
-        _need_encrypted(folder)
+        _need_encrypted(reader, folder)
         return folder.path, parts[-1]
-    _need_encrypted(found.view)
+    _need_encrypted(reader, found.view)
     if found.kind == "file":
         if not single:
             raise UsageError(f"{clear_path(target)} is a file, not a folder")
@@ -314,6 +316,8 @@ async def _add_remote(reader: FolderReader, filler: Filler, found: Located, plac
         raise UsageError(f"{found.view.path} is a folder; add --recursive to copy it")
     if place == found.view.path or place.startswith(f"{found.view.path.rstrip('/')}/"):
         raise UsageError("a folder cannot be copied into itself")
+    if found.view.deleted:
+        raise root_deleted(found.view, reader.account.user_id)
     tree = await reader.walk(found.view)
     filler.add_folder(place)
     entries: list[RemoteEntry] = list(tree.entries())
@@ -329,11 +333,11 @@ def _report(filler: Filler) -> CopyReport:
     return CopyReport(filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures)
 
 
-def _need_encrypted(view: FolderView) -> None:
+def _need_encrypted(reader: FolderReader, view: FolderView) -> None:
     if not view.is_encrypted:
         raise NotEncryptedError(path=view.path)
     if view.deleted:
-        raise NotFoundError("The folder was deleted by a member.", path=view.path)
+        raise root_deleted(view, reader.account.user_id)
 
 
 def _need_plain(view: FolderView) -> None:

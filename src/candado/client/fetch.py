@@ -24,13 +24,12 @@ from candado.client.transfer import (
     keep,
     read_bytes,
 )
-from candado.client.view import RemoteEntry, split
+from candado.client.view import RemoteEntry, root_deleted, split
 from candado.crypto.filebody import BodyOpener
 from candado.errors import (
     AlreadyExistsError,
     CandadoError,
     DiskFullError,
-    NotFoundError,
     PreconditionFailedError,
     UsageError,
 )
@@ -79,7 +78,7 @@ async def get(
         if not recursive:
             raise UsageError(f"{found.view.path} is a folder; add --recursive to fetch it")
         if found.view.deleted:
-            raise NotFoundError("The folder was deleted by a member.", path=found.view.path)
+            raise root_deleted(found.view, account.user_id)
         remote = await reader.walk(found.view)
         jobs = _jobs(tree, list(remote.entries()), found.view.path, local, conflict, report)
     for at in range(0, len(jobs), _BATCH):

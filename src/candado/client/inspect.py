@@ -10,9 +10,9 @@ from typing import Final
 from candado.client.account import Account
 from candado.client.lock import LeftLock, left_locks
 from candado.client.reader import FolderReader
-from candado.client.view import FolderView
+from candado.client.view import FolderView, root_deleted
 from candado.crypto.x509 import fingerprint_words
-from candado.errors import DowngradeError, NotEncryptedError
+from candado.errors import DowngradeError
 from candado.types import FileId, UserId
 
 __all__ = ["RootStatus", "ServerLine", "ServerView", "Status", "WhoAmI", "server_view", "status", "whoami"]
@@ -146,8 +146,9 @@ async def server_view(account: Account, path: str) -> ServerView:
     """
     reader = FolderReader(account)
     root = await reader.open_root(path)
-    if root.folder is None or root.deleted:
-        raise NotEncryptedError(path=root.path)
+    if root.deleted:
+        raise root_deleted(root, account.user_id)
+    assert root.folder is not None
     tree = await reader.walk(root)
     lines: list[ServerLine] = []
     documents: list[str] = []

@@ -21,6 +21,7 @@ from candado.client.view import (
     clear_path,
     join,
     plain_entries,
+    root_deleted,
     sealed_entries,
     split,
 )
@@ -362,7 +363,7 @@ class FolderReader:
         path = join(view.path, name)
         if name in view.missing:
             raise NotFoundError("The folder lists this name, but the server shows nothing usable for it.", path=path)
-        raise NotFoundError(path=path)
+        raise root_deleted(view, self.account.user_id) if view.deleted else NotFoundError(path=path)
 
     def _refuse(self, error: CandadoError, path: str, file_id: FileId) -> CandadoError:
         error.path = path

@@ -51,6 +51,7 @@ class WriteSession(SessionFrame):
         transfers: bodies under way at once.
         progress: told how far each file is.
         patience_seconds: how long to wait for a lock that somebody else holds.
+        deletes: the session deletes its root; every other one refuses a root that is marked as deleted.
     """
 
     @classmethod

@@ -45,6 +45,7 @@ class SessionFrame:
         transfers: int = TRANSFERS,
         progress: Progress | None = None,
         patience_seconds: float = _PATIENCE_SECONDS,
+        deletes: bool = False,
     ) -> None:
         self.account = reader.account
         self.reader = reader
@@ -60,7 +61,7 @@ class SessionFrame:
         self._transfers = transfers
         self._progress = progress
         self._patience_seconds = patience_seconds
-        self._drafts = Drafts(reader)
+        self._drafts = Drafts(reader, deletes=deletes)
         self._create: tuple[RemoteNode, Member] | None = None
         self._locked: Lock | None = None
         self._change: MembershipChange | None = None

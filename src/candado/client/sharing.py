@@ -14,10 +14,9 @@ from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
 from candado.client.trust import Fingerprint, known_peers, peer_certificate
-from candado.client.view import FolderView
+from candado.client.view import FolderView, root_deleted
 from candado.errors import (
     CandadoError,
-    NotEncryptedError,
     NotFoundError,
     UntrustedCertificateError,
     UsageError,
@@ -171,7 +170,8 @@ async def list_shares(account: Account, path: str | None = None) -> list[Share]:
     """
     reader = FolderReader(account)
     if path is None:
-        roots = [entry.path for entry in await reader.roots() if entry.owner_id == account.user_id]
+        owned = [entry for entry in await reader.roots() if entry.owner_id == account.user_id]
+        roots = [entry.path for entry in owned if not account.book.is_deleted(entry.file_id)]
     else:
         roots = [path]
     found: list[Share] = []
@@ -209,7 +209,7 @@ def _owner(root: FolderView) -> str:
 async def _root(reader: FolderReader, path: str) -> FolderView:
     root = await reader.open_root(path)
     if root.deleted:
-        raise NotEncryptedError("The folder was deleted by a member.", path=root.path)
+        raise root_deleted(root, reader.account.user_id)
     return root
 
 

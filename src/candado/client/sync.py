@@ -29,7 +29,7 @@ from candado.client.sync_observe import (
 )
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
-from candado.client.view import RemoteEntry, clear_path, join
+from candado.client.view import FolderView, RemoteEntry, clear_path, join
 from candado.errors import (
     AuthRequiredError,
     CandadoError,
@@ -40,6 +40,7 @@ from candado.errors import (
     NotFoundError,
     PreconditionFailedError,
     SafetyLimitError,
+    RootDeletedError,
     TamperError,
     TransportError,
 )
@@ -47,6 +48,7 @@ from candado.protocol.plan import make_plan
 from candado.protocol.plan_model import (
     Adopt,
     DeleteLimit,
+    DeleteLocal,
     DeleteRemote,
     Download,
     Forget,
@@ -62,11 +64,11 @@ from candado.protocol.plan_model import (
     Upload,
 )
 from candado.protocol.plan_moves import is_under
+from candado.types import FileId
 
 if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.client.sync_remote import RemoteHalf
-    from candado.client.view import FolderView
     from candado.ports.client import LocalTree
 
 __all__ = ["SyncOptions", "SyncProblem", "SyncReport", "sync"]
@@ -137,7 +139,7 @@ class _Run:
             try:
                 if not await self._attempt():
                     return True
-            except (PreconditionFailedError, CounterConflictError, LockLostError):
+            except (PreconditionFailedError, CounterConflictError, LockLostError, RootDeletedError):
                 if attempt == _ATTEMPTS_MAX - 1:
                     raise
             finally:
@@ -152,6 +154,11 @@ class _Run:
         if there is None:
             return False
         self._issues.opened(there.views)
+        deleted = there.top if there.top is not None and there.top.deleted else None
+        if deleted is not None and self._options.mode is Mode.PUSH:
+            # What is here decides, and it cannot go there: neither side is changed.
+            self._tell_deleted(deleted, here, set())
+            return False
         plan, here = await self._plan(here, there)
         self._take_problems(plan)
         for view in there.views.values():
@@ -161,8 +168,9 @@ class _Run:
                 # Without a name it is nothing of ours; `candado issues` has it.
                 if problem.code != "file.unlisted"
             ]
-        if there.top is not None and there.top.deleted:
-            self._report.warnings.append(_deleted(self._top_path))
+        if deleted is not None:
+            gone = {op.path for op in plan.operations if isinstance(op, DeleteLocal)}
+            self._tell_deleted(deleted, here, gone)
         if self._options.dry_run:
             self._report.take_plan(plan)
             return False
@@ -190,14 +198,16 @@ class _Run:
         there = await look_at_remote(self._account, self._reader, self._state, top, skip_known=not anew)
         return here, there
 
-    async def _open_top(self) -> "FolderView | None":
+    async def _open_top(self) -> FolderView | None:
         """The remote folder, set up when that was asked for; None when a dry run would set it up."""
         try:
             located = await self._reader.open_path(self._top_path)
-        except (NotFoundError, NotEncryptedError):
+        except RootDeletedError:
+            raise
+        except (NotFoundError, NotEncryptedError) as error:
             # Absent, or its set-up was interrupted.
             if not self._options.encrypt:
-                raise
+                raise self._gone_after_deletion(error) from error
         else:
             if located.kind in ("root", "nested"):
                 return located.view
@@ -215,6 +225,15 @@ class _Run:
 
         await encrypt_folder(self._account, self._top_path)
         return (await self._reader.open_path(self._top_path)).view
+
+    def _gone_after_deletion(self, error: CandadoError) -> CandadoError:
+        """What is said of a folder that is not there: more than that, when a member deleted it before."""
+        top = self._state.top
+        if top is None or not self._account.book.is_deleted(FileId(top.file_id)):
+            return error
+        gone = FolderView(self._top_path, self._top_path, "root", None, deleted=True)
+        told = SyncProblem.of_deletion(gone, self._options, self._account.user_id, left=0)
+        return RootDeletedError(path=self._top_path, safe="Local files are unchanged.", advice=told.advice)
 
     # --- planning -----------------------------------------------------------------------------------------
 
@@ -292,6 +311,13 @@ class _Run:
         for problem in plan.problems:
             self._tell(problem)
 
+    def _tell_deleted(self, root: FolderView, here: LocalSight, gone: set[str]) -> None:
+        """A failure when something that is here should go there: it stays here, and the person has to act."""
+        left = sum(not node.is_folder and path not in gone for path, node in here.nodes.items())
+        is_left_undone = left > 0 and self._options.mode is not Mode.PULL
+        told = self._report.errors if is_left_undone else self._report.warnings
+        told.append(SyncProblem.of_deletion(root, self._options, self._account.user_id, left=left))
+
     def _tell(self, problem: Problem) -> None:
         told = self._report.warnings if problem.is_warning else self._report.errors
         told.append(SyncProblem.of_plan(problem))
@@ -360,16 +386,6 @@ class _Run:
                     self._state.drop(op.path)
                 case _:
                     pass
-
-
-def _deleted(path: str) -> SyncProblem:
-    return SyncProblem(
-        path,
-        "ROOT_DELETED",
-        "A member deleted the encrypted folder and signed it; nothing is uploaded to it any more.",
-        "Sync with another remote folder to keep what is still here.",
-        "Files that were synced went to the local trash; files that were changed or new stay where they are.",
-    )
 
 
 def _of(operations: tuple[Operation, ...], kind: type[Kind]) -> list[Kind]:

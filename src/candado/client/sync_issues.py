@@ -48,7 +48,7 @@ class SyncIssues:
                 "problem",
                 problem.code,
                 problem.message,
-                path=join(self._top_path, problem.path),
+                path=problem.path if problem.path.startswith("/") else join(self._top_path, problem.path),
                 safe=problem.safe,
                 advice=problem.advice,
                 pair=self._pair,

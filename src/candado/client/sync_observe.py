@@ -19,6 +19,7 @@ from candado.protocol.plan_decide import is_same_remote
 from candado.protocol.plan_model import Question, RemoteFacts
 from candado.protocol.plan_moves import is_under
 from candado.protocol.plan_names import join, name_of, parent_of
+from candado.types import FileId
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -122,6 +123,10 @@ async def is_top_unchanged(account: "Account", state: PairState) -> bool:
     """Whether the top folder is in the state under which everything was agreed upon: one request, and no other."""
     top = state.top
     if top is None or not top.etag or top.digest != _digest(account, top.file_id):
+        return False
+    pin = account.book.folder(FileId(top.file_id))
+    if pin is not None and account.book.is_deleted(pin.root_id):
+        # A deleted root that is still there keeps its etag; whoever does not look does not see what it is.
         return False
     try:
         nodes = await account.remote.list_folder(top.remote_path, depth=0)

@@ -3,11 +3,13 @@
 Layer: ``client``; plain values.
 """
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from candado.client.transfer import ProgressEvent
-from candado.errors import CandadoError
+from candado.client.view import FolderView
+from candado.errors import CandadoError, RootDeletedError
 from candado.protocol.plan_model import (
     Adopt,
     DeleteLimit,
@@ -73,7 +75,10 @@ class SyncOptions:
 
 @dataclass(frozen=True, slots=True)
 class SyncProblem:
-    """One path that was left alone, with the four facts of an error."""
+    """One path that was left alone, with the four facts of an error.
+
+    ``path`` is relative to the synced folder; what is said of a remote path has that, which starts with a slash.
+    """
 
     path: str
     code: str
@@ -93,6 +98,26 @@ class SyncProblem:
         advice = _ADVICE.get(problem.code, "")
         return cls(problem.path, problem.code, problem.message, advice, "Both sides are unchanged at this path.")
 
+    @classmethod
+    def of_deletion(cls, view: FolderView, options: "SyncOptions", user_id: str, *, left: int) -> "SyncProblem":
+        """A member deleted the root; ``left`` files here are not in it and cannot go there."""
+        message = "A member deleted the encrypted folder and signed it; nothing is uploaded to it any more."
+        if left:
+            message = f"A member deleted the encrypted folder and signed it; {_files(left)} here cannot go into it."
+        remote, local = shlex.quote(view.path), shlex.quote(options.local_root)
+        anew = f"`candado sync {local} {remote} --encrypt` makes it anew from what is here."
+        owner = "" if view.node is None else view.node.owner_id
+        if view.node is None:
+            advice = f"It is gone from the server; {anew}"
+        elif owner == user_id:
+            advice = f"Run `candado rm -r {remote}`, which takes away what is left of it; then {anew}"
+        else:
+            advice = f"Ask {owner} for a new folder, or keep what is here with `candado sync {local} OTHER --encrypt`."
+        safe = "Files that were synced went to the local trash; files that were changed or new stay where they are."
+        if options.mode is Mode.PUSH or options.dry_run:
+            safe = "Nothing was changed."
+        return cls(view.path, RootDeletedError.code, message, advice, safe)
+
     def to_json(self) -> dict[str, object]:
         """As in the list ``errors`` of ``candado.sync/1``."""
         return {
@@ -110,6 +135,10 @@ _ADVICE = {
     "NAME_CASE": "Rename one of the two if devices with Windows or macOS take part.",
     "CONFLICT": "Run `candado sync` without --mode: it keeps both versions.",
 }
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 @dataclass(slots=True)

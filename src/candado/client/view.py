@@ -4,18 +4,30 @@ Layer: ``client``; pure values and the one function that joins the two sides. An
 without an entry is a problem of that name alone, never of the folder (threats.md A58).
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from candado.crypto.filebody import BODY_OVERHEAD_BYTES
-from candado.errors import UsageError
+from candado.errors import RootDeletedError, UsageError
 from candado.folder.model import OpenFolder
 from candado.formats.metadata import Entry
 from candado.ports.client import RemoteNode
 from candado.types import FileId, SealedName
 
-__all__ = ["FolderView", "Located", "RemoteEntry", "Tree", "ViewKind", "ViewProblem", "clear_path", "join", "split"]
+__all__ = [
+    "FolderView",
+    "Located",
+    "RemoteEntry",
+    "Tree",
+    "ViewKind",
+    "ViewProblem",
+    "clear_path",
+    "join",
+    "root_deleted",
+    "split",
+]
 
 ViewKind = Literal["plain", "root", "nested"]
 
@@ -134,6 +146,18 @@ class FolderView:
     def etag(self) -> str:
         """Changes when anything below changes; empty for a deleted root."""
         return "" if self.node is None else self.node.etag
+
+
+def root_deleted(view: FolderView, user_id: str) -> RootDeletedError:
+    """The refusal of a root that a member deleted, with the way out for this user."""
+    path, owner = shlex.quote(view.path), "" if view.node is None else view.node.owner_id
+    if view.node is None:
+        advice = f"It is gone from the server; `candado encrypt {path}` makes a new one."
+    elif owner == user_id:
+        advice = f"Run `candado rm -r {path}`, which takes away what is left of it, then `candado encrypt {path}`."
+    else:
+        advice = f"Run `candado rm -r {path}`, which takes it off your files, and ask {owner} for a new folder."
+    return RootDeletedError(path=view.path, advice=advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ from candado.errors.peer import (
     RedirectError,
     RemoteBugError,
     RemoteError,
+    RootDeletedError,
     TlsError,
     TransportError,
 )
@@ -122,6 +123,7 @@ __all__ = [
     "RedirectError",
     "RemoteBugError",
     "RemoteError",
+    "RootDeletedError",
     "SafetyLimitError",
     "SecretNeededError",
     "SignerError",

@@ -30,6 +30,13 @@ class NotFoundError(RemoteError):
     default_advice = "Look with `candado ls`."
 
 
+class RootDeletedError(NotFoundError):
+    """A member deleted this encrypted folder and signed it; nothing is written into it any more."""
+
+    code = "ROOT_DELETED"
+    default_advice = "Run `candado rm -r FOLDER`, which takes away what is left of it, then `candado encrypt FOLDER`."
+
+
 class AlreadyExistsError(RemoteError):
     """There is already something at this path."""
 

@@ -217,7 +217,7 @@ async def test_a_signed_deletion_of_the_root_moves_synced_files_to_the_trash_and
     pair.laptop.write("a", "edited here, not synced")
     async for _ in _signed_deletion(pair):
         report = await pair.laptop.sync()
-    assert [problem.code for problem in report.warnings] == ["ROOT_DELETED"]
+    assert ([problem.code for problem in report.errors], report.warnings) == (["ROOT_DELETED"], [])
     assert {path for path, content in pair.laptop.files().items() if content is not None} == {"a", "mine"}
     assert pair.laptop.trash() == {b"content of d/b", b"content of d/e/c"}
 

@@ -30,6 +30,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "USAGE": 2,
     "FILE_CHANGED": 3,
     "NOT_FOUND": 4,
+    "ROOT_DELETED": 4,
     "NO_KEYS": 10,
     "PEER_WITHOUT_KEYS": 10,
     "INCOMPLETE_KEYS": 10,
