@@ -324,6 +324,32 @@ async def test_a_share_shows_the_folder_to_the_other_person_until_it_ends(people
     await refused(CandadoError, people.bob.metadata(root))
 
 
+@pytest.mark.parametrize("permissions", [1, 31])
+async def test_a_guest_who_removes_a_received_folder_leaves_the_share_and_nothing_else(
+    people: People, permissions: int
+) -> None:
+    _, bob, _ = await ids(people)
+    await encrypted(people.alice, "/S")
+    await people.alice.create_share("/S", bob, permissions=permissions)
+    await people.bob.delete("/S", token=None)
+    assert (await people.alice.list_shares("/S"), "/S" in await names(people.bob, "/")) == ([], False)
+    assert (await people.alice.list_folder("/S", depth=0))[0].is_encrypted
+
+
+async def test_the_end_of_a_share_undoes_what_its_guest_was_writing(people: People) -> None:
+    _, bob, _ = await ids(people)
+    root = await encrypted(people.alice, "/S")
+    share = await people.alice.create_share("/S", bob, permissions=31)
+    token = await people.bob.lock(root, Counter(2))
+    await people.bob.put_bytes("/S/from-bob", b"x", token=token)
+    await refused(LockedError, people.alice.lock(root, Counter(2)))
+    await people.alice.delete_share(share.share_id)
+    mine = await people.alice.lock(root, Counter(2))
+    await people.alice.unlock(root, mine, abort=True)
+    assert await names(people.alice, "/S") == []
+    assert (await people.alice.metadata(root)).text == '{"state":1}'
+
+
 async def test_reading_rights_alone_do_not_write(people: People) -> None:
     _, bob, _ = await ids(people)
     root = await encrypted(people.alice, "/S")

@@ -370,6 +370,10 @@ class SimRemote:
             at, permissions = self.server.resolve(self.user, path, tree)
         except NotFoundError:
             return
+        mounted = [share for share in self.server.mounts(self.user) if path.strip("/") == share.mount]
+        if mounted:
+            self.server.end_share(mounted[0].share_id)
+            return
         if not permissions & DELETE:
             raise ForbiddenError(path=path)
         self._check_token(at, tree, token, path)
@@ -418,7 +422,7 @@ class SimRemote:
         share = self.server.shares.get(share_id)
         if share is None or self.user not in {share.owner, share.share_with}:
             raise NotFoundError
-        del self.server.shares[share_id]
+        self.server.end_share(share_id)
 
     async def close(self) -> None:
         self.closed = True

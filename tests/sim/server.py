@@ -218,6 +218,16 @@ class SimServer:
         chain = self.tree.ancestors(file_id)[:-1]
         return "/" + "/".join(self.tree.nodes[at].name for at in reversed(chain))
 
+    def end_share(self, share_id: str) -> None:
+        """End a share; our own server then undoes what can no longer be reached through it."""
+        share = self.shares.pop(share_id)
+        if self.capabilities.candado_version:
+            self.locks = {
+                token: lock
+                for token, lock in self.locks.items()
+                if lock.user != share.share_with or self.permissions(lock.user, lock.root) & UPDATE
+            }
+
     # --- locks ----------------------------------------------------------------------------------------
 
     def drop_expired(self) -> None:

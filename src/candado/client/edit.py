@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from candado.client.account import Account
 from candado.client.fetch import cat, get
 from candado.client.fill import Conflict, CopyReport, Filler, ItemFailure
+from candado.client.lock import recover_sessions
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
@@ -39,6 +40,7 @@ __all__ = [
     "get",
     "mkdir",
     "mv",
+    "owner_of_received",
     "put",
     "rm",
 ]
@@ -55,11 +57,15 @@ class PutSource:
 
 @dataclass(frozen=True, slots=True)
 class RemoveReport:
-    """What was removed: the path, and whether it was a whole root (whose deletion was signed)."""
+    """What was removed: the path, and whether it was a whole root (whose deletion was signed).
+
+    ``left_to`` names the owner of a received root: only the share was left, and all of it is still there.
+    """
 
     path: str
     is_folder: bool
     is_root: bool
+    left_to: str = ""
 
 
 async def put(
@@ -157,6 +163,8 @@ async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
 async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveReport:
     """Remove a file, a folder (``recursive``), or a whole root: its deletion is signed, then it is removed.
 
+    Of a root that somebody else owns only the share is left; it stays as it is for its owner and all others.
+
     The caller has asked the person. UsageError when a folder is not empty and ``recursive`` is False; NotFoundError.
     """
     reader = FolderReader(account)
@@ -167,6 +175,10 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
     if filled and not recursive:
         raise UsageError(f"{clear_path(path)} is a folder with content; add --recursive to remove it all")
     if found.kind == "root":
+        owner = owner_of_received(account, found.view)
+        if owner:
+            await _leave(account, found.view)
+            return RemoveReport(found.view.path, is_folder=True, is_root=True, left_to=owner)
         await _remove_root(reader, found.view)
         return RemoveReport(found.view.path, is_folder=True, is_root=True)
     path = clear_path(path)
@@ -175,6 +187,24 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
     async with WriteSession(reader, "/" + "/".join(split(path)[:-1])) as session:
         await session.remove(path)
     return RemoveReport(path, is_folder=found.kind == "nested", is_root=False)
+
+
+def owner_of_received(account: Account, root: FolderView) -> str:
+    """Who shares this root with us, as the server says; empty for our own, and always for one this device made."""
+    if root.kind != "root" or root.node is None or account.book.owns(root.file_id):
+        return ""
+    return "" if root.node.owner_id == account.user_id else root.node.owner_id
+
+
+async def _leave(account: Account, root: FolderView) -> None:
+    """Give a received share back, which is what its removal means; nothing is written, so nothing is signed."""
+    # Afterwards a lock that an interrupted command of ours left there could not be given back any more.
+    await recover_sessions(account)
+    await account.remote.delete(root.remote_path, token=None)
+    pin = account.book.folder(root.file_id)
+    if pin is not None:
+        # The pin stays for the day the folder is shared again; its path is free for something else.
+        account.store.commit(account.book.rows_folder(replace(pin, path_hint="")))
 
 
 async def _remove_root(reader: FolderReader, root: FolderView) -> None:

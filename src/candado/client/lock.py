@@ -183,6 +183,8 @@ class Lock:
         try:
             await self._account.remote.unlock(self._file_id, token, abort=abort)
         except (LockLostError, NotFoundError, ForbiddenError) as error:
+            # Also when the share ended through which it was held: our server undid it with that, another one lets it
+            # expire, and nobody can ask for it any more.
             return edit.LockLost(error)
         except CandadoError as error:
             return edit.UnlockOutcomeUnknown(error)

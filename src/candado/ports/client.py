@@ -226,7 +226,7 @@ class Remote(Protocol):
         ...
 
     async def delete(self, path: str, *, token: LockToken | None) -> None:
-        """Remove a node and all below it; absent is success."""
+        """Remove a node and all below it; of a received share only the share ends. Absent is success."""
         ...
 
     async def create_share(self, path: str, user: UserId, *, permissions: int) -> RemoteShare:

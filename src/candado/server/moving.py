@@ -9,7 +9,7 @@ removing it needs the token of a lock on it.
 from dataclasses import dataclass
 from typing import Final
 
-from candado.errors import ForbiddenError, LockedError, PreconditionFailedError
+from candado.errors import ForbiddenError, LockedError, NotFoundError, PreconditionFailedError
 from candado.ports.server import Rows
 from candado.server.guard import check_quota, guarded_change
 from candado.server.model import (
@@ -35,9 +35,10 @@ from candado.server.staging import (
     touch_session,
 )
 from candado.server.storing import check_precondition, insert_node
-from candado.server.tree import NODE_COLUMNS, Located, Node, View, check_name, locate_path, node_of
+from candado.server.tree import NODE_COLUMNS, Located, Node, View, check_name, locate_id, locate_path, node_of
+from candado.types import UserId
 
-__all__ = ["Errand", "copy_node", "move_node", "release_below", "remove_node"]
+__all__ = ["Errand", "copy_node", "move_node", "release_below", "release_unreachable", "remove_node"]
 
 _LOCKED_BELOW: Final = (
     "WITH RECURSIVE up(session, id) AS (SELECT session, node_id FROM locks WHERE home_id = $1"
@@ -71,6 +72,20 @@ async def release_below(rows: Rows, home_id: int, node: Node, *, session: str | 
         if not rule.is_over(lock):
             raise LockedError("somebody else is writing below this folder")
         await drop_session(rows, lock.session, now=rule.now)
+
+
+async def release_unreachable(rows: Rows, user_id: UserId, *, now: float) -> None:
+    """Roll back every session of a user on a folder that the user may not write any more.
+
+    Called where a share ends or gets fewer rights: the holder can neither go on with such a session nor end it, and
+    until it expires nobody else could write there.
+    """
+    for row in await rows.all(f"SELECT {LOCK_COLUMNS} FROM locks WHERE user_id = $1", user_id):
+        lock = lock_of(row)
+        try:
+            (await locate_id(View(rows), Principal(user_id), lock.node_id, now)).require(PERMISSION_UPDATE)
+        except (NotFoundError, ForbiddenError):
+            await drop_session(rows, lock.session, now=now)
 
 
 async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> None:
@@ -116,6 +131,7 @@ async def _leave_share(rows: Rows, principal: Principal, target: str, *, tag: st
         "DELETE FROM shares WHERE share_with = $1 AND share_type = 0 AND target = $2", principal.user_id, target
     )
     await rows.run("UPDATE nodes SET etag = $2, mtime = $3 WHERE owner = $1", principal.user_id, tag, now)
+    await release_unreachable(rows, principal.user_id, now=now)
 
 
 async def _remove_visible(rows: Rows, node: Node, *, tag: str, now: float) -> None:

@@ -18,6 +18,7 @@ from candado.errors import (
 from candado.ports.server import Rows, SqlValue
 from candado.server.files import Files
 from candado.server.model import PERMISSION_READ, PERMISSION_SHARE, Backend, NodeInfo, Principal
+from candado.server.moving import release_unreachable
 from candado.types import FileId, UserId
 
 __all__ = ["SHARE_TYPE_USER", "Share", "ShareChange", "Shares"]
@@ -168,7 +169,7 @@ class Shares:
             raise ForbiddenError("only who made the share can change it")
         if change.permissions is not None:
             _check_shareable(await self._files.stat_id(principal, share.node_id), change.permissions)
-        etag = self._random.token(8).hex()
+        etag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
             await rows.run(
@@ -180,6 +181,7 @@ class Shares:
                 None if change.label is None else change.label[:_NOTE_CHARS_MAX],
             )
             await _touch(rows, share.share_with, share.node_id, etag)
+            await release_unreachable(rows, share.share_with, now=now)
 
         await self._database.write(work)
         return await self.get(principal, share_id)
@@ -187,11 +189,12 @@ class Shares:
     async def delete(self, principal: Principal, share_id: int) -> None:
         """End a share: its maker or owner takes it back, its recipient leaves it; NotFoundError."""
         share = await self.get(principal, share_id)
-        etag = self._random.token(8).hex()
+        etag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
             await rows.run("DELETE FROM shares WHERE id = $1", share_id)
             await _touch(rows, share.share_with, share.node_id, etag)
+            await release_unreachable(rows, share.share_with, now=now)
 
         await self._database.write(work)
 

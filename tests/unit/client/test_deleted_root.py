@@ -1,11 +1,12 @@
 """A root that is marked as deleted and still there: nothing is written into it, and nothing here is lost to it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sim import World
+from tests.sim import World, stock
 from tests.unit.client import devices
 from tests.unit.client.sync_world import FOLDER, Pair, numbers
 
@@ -13,7 +14,7 @@ from candado.client import edit, sharing
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.sync_report import SyncProblem
-from candado.errors import CandadoError, RootDeletedError
+from candado.errors import CandadoError, CounterRollbackError, NotEncryptedError, NotFoundError, RootDeletedError
 from candado.protocol.plan_model import Mode
 from candado.types import UserId
 
@@ -195,3 +196,91 @@ async def test_a_write_session_refuses_a_root_that_is_marked_as_deleted_unless_i
     async with WriteSession(device.reader(), "/Secret", deletes=True) as session:
         session.delete_root(remove=True)
     assert await device.remote.list_folder("/", depth=1) == (await device.remote.list_folder("/", depth=0))
+
+
+# --- a received share -------------------------------------------------------------------------------------------
+
+
+async def _shared(world: World) -> tuple[devices.Device, devices.Device]:
+    alice, bob = devices.Device(world), devices.Device(world, "bob")
+    await edit.encrypt_folder(alice.account, "/Secret")
+    await alice.put("/Secret", {"a": b"1", "in/b": b"2"})
+    await sharing.share(alice.account, "/Secret", UserId("bob"))
+    assert set(await bob.tree()) == {"a", "in", "in/b"}
+    return alice, bob
+
+
+TREE = {"a": b"1", "in": None, "in/b": b"2"}
+
+
+async def test_removing_a_received_root_leaves_the_share_and_takes_nothing_from_anybody() -> None:
+    world = World("alice", "bob")
+    alice, bob = await _shared(world)
+    world.server.log.clear()
+    report = await edit.rm(bob.account, "/Secret", recursive=True)
+    assert report == edit.RemoveReport("/Secret", is_folder=True, is_root=True, left_to="alice")
+    assert "lock" not in [request.method for request in world.server.log]
+    assert await alice.tree() == TREE
+    assert world.server.shares == {}
+    with pytest.raises(NotFoundError):
+        await bob.tree()
+    for target in ("/Secret", "/Secret/in"):
+        with pytest.raises((NotFoundError, NotEncryptedError)):
+            await bob.put(target, {"x": b"y"})
+    await edit.rm(alice.account, "/Secret", recursive=True)
+    await edit.encrypt_folder(bob.account, "/Secret")
+    assert await bob.tree() == {}
+
+
+async def test_a_folder_that_was_left_and_is_shared_again_is_still_held_to_what_was_seen_of_it() -> None:
+    world = World("alice", "bob")
+    alice, bob = await _shared(world)
+    root = world.server.at("alice", "/Secret").file_id
+    old = world.server.tree.metadata[root]
+    await alice.put("/Secret", {"later": b"3"})
+    assert await bob.tree() == TREE | {"later": b"3"}
+    await edit.rm(bob.account, "/Secret", recursive=True)
+    await sharing.share(alice.account, "/Secret", UserId("bob"))
+    assert await bob.tree() == TREE | {"later": b"3"}
+    world.server.tree.metadata[root] = old
+    with pytest.raises(CounterRollbackError):
+        await bob.tree()
+
+
+async def test_a_received_root_that_is_marked_as_deleted_can_be_left_and_its_owner_gets_out() -> None:
+    world = World("alice", "bob")
+    alice, bob = await _shared(world)
+    await _mark(bob.reader(), "/Secret")
+    with pytest.raises(RootDeletedError) as caught:
+        await bob.put("/Secret", {"x": b"y"})
+    assert "takes it off your files, and ask alice for a new folder" in caught.value.advice
+    await edit.rm(bob.account, "/Secret", recursive=True)
+    with pytest.raises(RootDeletedError):
+        await edit.encrypt_folder(alice.account, "/Secret")
+    await edit.rm(alice.account, "/Secret", recursive=True)
+    await edit.encrypt_folder(alice.account, "/Secret")
+    await sharing.share(alice.account, "/Secret", UserId("bob"))
+    assert await bob.tree() == await alice.tree() == {}
+
+
+async def test_what_an_interrupted_command_left_locked_is_given_back_before_the_share_is_left() -> None:
+    world = World("alice", "bob")
+    alice, bob = await _shared(world)
+    world.server.capabilities = stock()
+    session = WriteSession(bob.reader(), "/Secret")
+    await session.__aenter__()
+    bob.start()
+    await edit.rm(bob.account, "/Secret", recursive=True)
+    assert world.server.locks == {}
+    assert await alice.tree() == TREE
+
+
+async def test_a_folder_of_one_s_own_is_never_taken_for_a_received_one() -> None:
+    world = World("alice")
+    hostile = world.hostile("alice")
+    device = devices.Device(world, remote=hostile)
+    await edit.encrypt_folder(device.account, "/Secret")
+    hostile.replace("list_folder", lambda nodes: [replace(node, owner_id="mallory") for node in nodes])
+    report = await edit.rm(device.account, "/Secret", recursive=True)
+    assert report.left_to == ""
+    assert device.account.book.roots() == []

@@ -69,11 +69,14 @@ def mkdir(run: Run, remotes: tuple[str, ...], *, parents: bool) -> None:
 def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
     r"""Remove files or folders from the server, for all members.
 
+    A folder that somebody shares with you is left, not removed: it stays as it is for its owner and the others.
+
     \b
     Examples:
       candado rm Documents/old.txt
       candado rm -r Documents/2019
     """
+    from candado.client.edit import owner_of_received
     from candado.client.edit import rm as remove
     from candado.client.reader import FolderReader
 
@@ -81,16 +84,43 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
 
     async def work(account: "Account") -> None:
         for remote in remotes:
-            if recursive and (await FolderReader(account).open_path(remote)).kind == "root":
-                run.confirm(f"Remove the encrypted folder {printable(remote)} with everything in it, for all members?")
-            removed.append(await remove(account, remote, recursive=recursive))
+            found = await FolderReader(account).open_path(remote) if recursive else None
+            if found is not None and found.kind == "root":
+                owner = owner_of_received(account, found.view)
+                run.confirm(_leave_question(remote, owner) if owner else _remove_question(remote))
+            report = await remove(account, remote, recursive=recursive)
+            if report.left_to:
+                run.say(_left(report, account.user_id))
+            removed.append(report)
 
     with_account(run, work)
     run.emit_list(
         "candado.rm/1",
         "removed",
-        [{"path": one.path, "is_folder": one.is_folder, "is_root": one.is_root} for one in removed],
+        [
+            {"path": one.path, "is_folder": one.is_folder, "is_root": one.is_root, "left_to": one.left_to or None}
+            for one in removed
+        ],
         lambda: None,
+    )
+
+
+def _remove_question(remote: str) -> str:
+    return f"Remove the encrypted folder {printable(remote)} with everything in it, for all members?"
+
+
+def _leave_question(remote: str, owner: str) -> str:
+    return (
+        f"Leave the encrypted folder {printable(remote)}, which {printable(owner)} shares with you? "
+        "Nothing in it is removed."
+    )
+
+
+def _left(report: "RemoveReport", user_id: str) -> str:
+    owner = printable(report.left_to)
+    return (
+        f"You left {printable(report.path)}; it stays as it is for {owner} and the other members. "
+        f"{owner} takes you off the list of members with `candado unshare FOLDER {printable(user_id)}`."
     )
 
 

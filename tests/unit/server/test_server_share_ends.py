@@ -1,0 +1,117 @@
+"""What the end of a share does to a write session that was held through it."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.unit.server.world import ALICE, BOB, World
+
+from candado.errors import CandadoError, NotFoundError
+from candado.server.model import NodeInfo
+from candado.server.shares import ShareChange, Shares
+from candado.types import LockToken
+
+
+class _Scene:
+    """Alice's folder, shared with bob, who is writing into it."""
+
+    def __init__(self, world: World, root: NodeInfo, token: LockToken) -> None:
+        self.world = world
+        self.root = root
+        self.token = token
+        self.shares = Shares(world.backend, world.files)
+
+    async def share_id(self, node: NodeInfo) -> int:
+        return next(s.share_id for s in await self.shares.with_me(BOB) if s.node_id == node.file_id)
+
+    async def bob_leaves(self) -> None:
+        await self.world.files.delete(BOB, "Secret", token=None)
+
+    async def bob_leaves_with_his_token(self) -> None:
+        await self.world.files.delete(BOB, "Secret", token=self.token)
+
+    async def bob_gives_it_back(self) -> None:
+        await self.shares.delete(BOB, await self.share_id(self.root))
+
+    async def alice_revokes(self) -> None:
+        await self.shares.delete(ALICE, await self.share_id(self.root))
+
+    async def alice_lets_him_read_only(self) -> None:
+        await self.shares.update(ALICE, await self.share_id(self.root), ShareChange(permissions=1))
+
+
+async def _scene(world: World, *, above: bool = False) -> _Scene:
+    if above:
+        await world.files.make_folder(ALICE, "Secret", token=None)
+    root = await world.encrypted_root("Secret/root" if above else "Secret")
+    shared = await world.files.stat(ALICE, "Secret")
+    await world.put("other", b"plain")
+    await world.share(shared, BOB.user_id)
+    token = await world.lock(root, 2, BOB)
+    await world.put(f"{root.path}/from-bob", b"staged", token=token, who=BOB)
+    await world.metadata.update(BOB, root.file_id, text='{"bob":1}', signature="c2ln", token=token)
+    scene = _Scene(world, root, token)
+    if above:
+        scene.root = shared
+    return scene
+
+
+ENDS: list[Callable[[_Scene], Awaitable[None]]] = [
+    _Scene.bob_leaves,
+    _Scene.bob_leaves_with_his_token,
+    _Scene.bob_gives_it_back,
+    _Scene.alice_revokes,
+    _Scene.alice_lets_him_read_only,
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("above", [False, True], ids=["the root is shared", "a folder above it is shared"])
+async def test_a_session_that_its_holder_can_no_longer_reach_is_undone_exactly(
+    world: World, end: Callable[[_Scene], Awaitable[None]], *, above: bool
+) -> None:
+    scene = await _scene(world, above=above)
+    path = "Secret/root" if above else "Secret"
+    before = await world.tree()
+    node = await world.files.stat(ALICE, path)
+    await end(scene)
+    assert await world.tree() == before
+    assert (await world.metadata.get(ALICE, node.file_id)).text == "{}"
+    for table in ("locks", "lock_counters", "staged", "staged_metadata"):
+        assert await world.rows(f"SELECT * FROM {table}") == [], table
+    assert len(await world.rows("SELECT content FROM garbage")) == 1
+    token = await world.lock(node, 2)
+    await world.put(f"{path}/from-alice", b"mine", token=token)
+    await world.sessions.unlock(ALICE, node.file_id, token=token)
+    assert await world.get(f"{path}/from-alice") == b"mine"
+    with pytest.raises(CandadoError):
+        await world.sessions.unlock(BOB, node.file_id, token=scene.token)
+    assert [finding for finding in await world.findings() if finding.severity == "error"] == []
+
+
+async def test_sessions_that_can_be_reached_in_another_way_or_are_somebody_elses_go_on(world: World) -> None:
+    scene = await _scene(world)
+    mine = await world.encrypted_root("Mine", BOB)
+    own = await world.lock(mine, 2, BOB)
+    await world.put("Mine/kept", b"kept", token=own, who=BOB)
+    alices = await world.encrypted_root("Alices")
+    held = await world.lock(alices, 2)
+    await world.put("Alices/kept", b"kept", token=held)
+    await scene.alice_revokes()
+    await world.sessions.unlock(BOB, mine.file_id, token=own)
+    await world.sessions.unlock(ALICE, alices.file_id, token=held)
+    assert await world.get("Mine/kept", BOB) == await world.get("Alices/kept") == b"kept"
+
+
+async def test_of_two_shares_that_reach_a_session_the_last_one_undoes_it(world: World) -> None:
+    await world.files.make_folder(ALICE, "Up", token=None)
+    root = await world.encrypted_root("Up/Secret")
+    await world.share(await world.files.stat(ALICE, "Up"), BOB.user_id)
+    await world.share(root, BOB.user_id)
+    token = await world.lock(root, 2, BOB)
+    await world.put("Secret/from-bob", b"1", token=token, who=BOB)
+    await world.files.delete(BOB, "Secret", token=None)
+    await world.put("Up/Secret/more", b"2", token=token, who=BOB)
+    await world.files.delete(BOB, "Up", token=None)
+    with pytest.raises(NotFoundError):
+        await world.sessions.unlock(BOB, root.file_id, token=token)
+    assert await world.tree() == {"Up": (False, 0), "Up/Secret": (True, 0)}
