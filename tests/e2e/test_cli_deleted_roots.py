@@ -87,3 +87,17 @@ def test_a_guest_who_removes_a_shared_folder_leaves_it_and_nobody_else_notices(
     frank.run("encrypt", "G")
     gina.run("rm", "-r", "G", "--yes")
     gina.run("encrypt", "G")
+
+
+def test_a_root_that_another_device_removed_is_told_with_a_command_that_can_be_typed(
+    cloud: Cloud, gina: Device
+) -> None:
+    other = cloud.further("gina")
+    gina.run("encrypt", "Two words")
+    other.run("ls", "Two words")
+    gina.run("rm", "-r", "Two words", "--yes")
+    error = other.run("ls", "Two words", "--json", expect=14).json["error"]
+    assert (error["code"], "this device has seen no signed deletion" in error["message"]) == ("UNSIGNED_DELETION", True)
+    assert "`candado trust forget --folder '/Two words'`" in error["hint"]
+    other.run("trust", "forget", "--folder", "/Two words", "--yes")
+    other.run("encrypt", "Two words")

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from candado.client.account import Account
+from candado.client.alarms import flag_dropped, replaced, unsigned_deletion
 from candado.client.view import (
     FolderView,
     Located,
@@ -28,16 +29,13 @@ from candado.client.view import (
 from candado.client.walk import walk
 from candado.errors import (
     CandadoError,
-    ContextError,
     CryptoError,
-    DowngradeError,
     ForbiddenError,
     FormatError,
     NotEncryptedError,
     NotFoundError,
     PreconditionFailedError,
     TamperError,
-    UnsignedDeletionError,
 )
 from candado.folder.model import Accepted, FolderPin, NestedPosition, OpenFolder, Position, RawText, RootPosition
 from candado.folder.opening import accept_metadata
@@ -190,10 +188,10 @@ class FolderReader:
         known = self._known_at(path)
         if not node.is_encrypted:
             if pin is not None or known is not None:
-                raise self._refuse(_flag_dropped(path), path, node.file_id)
+                raise self._refuse(flag_dropped(path), path, node.file_id)
             return FolderView(path, path, "plain", node, entries=self._sticky(plain_entries(path, nodes[1:])))
         if known is not None and known.file_id != node.file_id:
-            raise self._refuse(_replaced(pin), path, node.file_id)
+            raise self._refuse(replaced(pin, path), path, node.file_id)
         raw = await self._raw(node, path, pin)
         position = RootPosition(node.file_id, self.account.book.owns(node.file_id), pin, path)
         accepted = self.accept(position, raw, path=path)
@@ -216,7 +214,7 @@ class FolderReader:
         node = nodes[0]
         pin = self.account.book.folder(node.file_id)
         if not node.is_encrypted:
-            raise self._refuse(_flag_dropped(path), path, node.file_id)
+            raise self._refuse(flag_dropped(path), path, node.file_id)
         raw = await self._raw(node, path, pin)
         position = NestedPosition(node.file_id, sealed_name, parent, root, pin, path)
         accepted = self.accept(position, raw, path=path)
@@ -305,7 +303,10 @@ class FolderReader:
                 raise NotEncryptedError(
                     "The folder is marked as encrypted, but its set-up was not finished.", path=path
                 ) from missing
-            error = UnsignedDeletionError("root.vanished", "The metadata of a known folder is gone.")
+            root = self.account.book.folder(pin.root_id)
+            error = unsigned_deletion(
+                "root.vanished", "The metadata of a known folder is gone", path if root is None else root.path_hint
+            )
             raise self._refuse(error, path, node.file_id) from missing
         return RawText(raw.text, raw.signature)
 
@@ -326,9 +327,7 @@ class FolderReader:
         owner = self.account.book.owner(pin.file_id)
         if owner is not None and owner != self.account.user_id:
             raise self._share_ended(owner, path, pin.file_id)
-        error = UnsignedDeletionError(
-            "root.vanished", "The encrypted folder is gone from the server, and nobody signed its deletion."
-        )
+        error = unsigned_deletion("root.vanished", "The encrypted folder is gone from the server", path)
         raise self._refuse(error, path, pin.file_id)
 
     def _share_ended(self, owner: str, path: str, file_id: FileId) -> CandadoError:
@@ -352,7 +351,7 @@ class FolderReader:
         for name, entry in entries.items():
             pin = self.account.book.folder(entry.file_id) if entry.is_folder and not entry.is_encrypted else None
             if pin is not None:
-                self._refuse(_flag_dropped(entry.path), entry.path, entry.file_id)
+                self._refuse(flag_dropped(entry.path), entry.path, entry.file_id)
                 entries[name] = replace(entry, is_encrypted=True)
         return entries
 
@@ -385,15 +384,3 @@ def _fingerprint(position: Position, raw: RawText) -> bytes:
     if isinstance(position, NestedPosition):
         place = f"{position.parent.file_id} {position.sealed_name} {position.root.digest}"
     return sha256(f"{place}\0{raw.signature}\0{raw.text}".encode("utf-8", "surrogatepass")).digest()
-
-
-def _replaced(pin: FolderPin | None) -> TamperError:
-    """What is put into one root must not become readable for the members of another one (A43)."""
-    if pin is None or pin.kind != "root":
-        return UnsignedDeletionError("root.replaced", "Another folder stands here; nobody signed the deletion of ours.")
-    advice = "If you renamed them yourself, open the moved folder under its new name first; see `candado ls /`."
-    return ContextError("ctx.root", "Another of your encrypted folders is shown in this place.", advice=advice)
-
-
-def _flag_dropped(path: str) -> DowngradeError:
-    return DowngradeError("flag.dropped", "The server no longer calls this folder encrypted.", path=path)

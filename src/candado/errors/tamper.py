@@ -69,11 +69,11 @@ class DowngradeError(TamperError):
 
 
 class UnsignedDeletionError(TamperError):
-    """A folder is gone from the server without a signed deletion."""
+    """A folder is gone from the server, and this device has seen no signed deletion of it."""
 
     code = "UNSIGNED_DELETION"
     default_advice = (
-        "If a person removed it on purpose, run `candado trust forget --folder FOLDER`; "
+        "If a person removed it on purpose, perhaps on another device, run `candado trust forget --folder FOLDER`; "
         "else ask the administrator to bring it back."
     )
 

@@ -1,5 +1,7 @@
 """What only a person can decide: a folder that was removed on purpose, a history of keys that an app shortened."""
 
+import re
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from candado.crypto.keywrap import key_checksum
 from candado.errors import CounterRollbackError, KeyHistoryError, NotFoundError, UnsignedDeletionError
 from candado.folder.model import OpenFolder
 from candado.folder.sealing import seal_root
+from candado.ports.client import RemoteNode
 from candado.types import Counter, Nonce, UserId
 
 FILES = {"top": b"1", "in/x": b"2"}
@@ -114,3 +117,52 @@ async def test_a_folder_that_a_person_removed_can_be_forgotten_and_made_anew(wor
         await alice.reader().open_root("/Secret")
     with pytest.raises(NotFoundError):
         trust.forget_folder(alice.account, "/Secret")
+
+
+async def _advised(device: Device, path: str) -> str:
+    """The command that the refusal advises, taken as a shell takes it: the path of ``trust forget --folder``."""
+    with pytest.raises(UnsignedDeletionError) as caught:
+        await device.reader().open_path(path)
+    issue = next(one for one in device.account.issues() if one.severity == "refused")
+    assert (issue.advice, "this device has seen no signed deletion" in caught.value.message) == (
+        caught.value.advice,
+        True,
+    )
+    words = shlex.split(re.findall("`([^`]*)`", caught.value.advice)[0])
+    assert words[:-1] == ["candado", "trust", "forget", "--folder"]
+    return words[-1]
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+async def test_a_root_that_the_own_other_device_removed_is_told_truly_and_with_its_path(*, is_made_anew: bool) -> None:
+    world = World("alice")
+    device, other = Device(world), Device(world)
+    path = "/It's a folder"
+    await edit.encrypt_folder(other.account, path)
+    await device.tree(path)
+    await edit.rm(other.account, path, recursive=True)
+    if is_made_anew:
+        await edit.encrypt_folder(other.account, path)
+    assert await _advised(device, path) == path
+    trust.forget_folder(device.account, path)
+    if is_made_anew:
+        assert await device.tree(path) == {}
+    else:
+        await edit.encrypt_folder(device.account, path)
+
+
+async def test_a_nested_folder_without_its_metadata_is_told_with_the_path_of_its_root() -> None:
+    world = World("alice")
+    remote = world.hostile("alice")
+    device = Device(world, remote=remote)
+    await edit.encrypt_folder(device.account, "/The root")
+    await device.put("/The root", {"in/a": b"1"})
+    nested = next(at for at in world.server.tree.metadata if at != world.server.at("alice", "/The root").file_id)
+
+    def without(nodes: list[RemoteNode]) -> list[RemoteNode]:
+        return [replace(node, metadata_text=None) if node.file_id == nested else node for node in nodes]
+
+    remote.replace("list_folder", without)
+    remote.fail("metadata", NotFoundError())
+    device.start()
+    assert await _advised(device, "/The root/in") == "/The root"
