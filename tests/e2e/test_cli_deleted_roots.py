@@ -101,3 +101,20 @@ def test_a_root_that_another_device_removed_is_told_with_a_command_that_can_be_t
     assert "`candado trust forget --folder '/Two words'`" in error["hint"]
     other.run("trust", "forget", "--folder", "/Two words", "--yes")
     other.run("encrypt", "Two words")
+
+
+def test_push_from_a_local_folder_that_does_not_exist_is_a_mistake_and_makes_nothing(
+    gina: Device, tmp_path: Path
+) -> None:
+    typo = tmp_path / "typo"
+    for more in ([], ["--encrypt"], ["--dry-run"]):
+        error = gina.run("sync", typo, "Pushed", "--mode", "push", *more, "--json", expect=4).json["error"]
+        assert (error["code"], error["path"]) == ("NOT_FOUND", str(typo))
+        assert "--mode push" in error["hint"]
+        assert not typo.exists()
+    gina.run("ls", "Pushed", expect=4)
+    gina.run("sync", typo, "Pushed", "--encrypt")
+    assert typo.is_dir()
+    typo.rmdir()
+    gina.run("sync", typo, "Pushed", "--mode", "pull")
+    assert typo.is_dir()

@@ -75,9 +75,11 @@ def sync(
       candado sync ~/Documents Documents --dry-run
     """
     root = local.resolve()
-    if dry_run and not root.is_dir():
+    if (dry_run or mode == "push") and not root.is_dir():
+        # With push LOCAL decides: what is not there is a word mistyped, not a wish for an empty folder.
+        advice = "With --mode push LOCAL decides, so it must be there." if mode == "push" else "Or leave out --dry-run."
         raise NotFoundError(
-            "the local folder does not exist", path=str(root), advice="Make it, or leave out --dry-run."
+            "The local folder does not exist.", path=str(root), advice=f"Check its name, or make it. {advice}"
         )
     with progress_of(run, "sync") as progress:
         report = with_account(
