@@ -222,7 +222,12 @@ async def read_back(
     if kinds == {Shown.OLD}:
         return Outcome(Shown.OLD, views)
     cause = next((error for shown, _, error in results if shown is Shown.OTHER and error is not None), None)
-    if cause is None or isinstance(cause, NotFoundError):
+    if isinstance(cause, NotFoundError) and not acknowledged and Shown.NEW not in kinds:
+        # A share that ended under the session looks like this: what was written through it is undone.
+        cause = LockLostError(
+            "The session was undone, and the folder cannot be reached any more.", path=writes[-1].draft.path
+        )
+    elif cause is None or isinstance(cause, NotFoundError):
         shown_by = zip(writes, results, strict=True)
         bad = [write.draft.path for write, (shown, _, _) in shown_by if shown is not Shown.NEW]
         cause = _lie("The server shows only a part of what it acknowledged.", ", ".join(bad))

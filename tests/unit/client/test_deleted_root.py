@@ -14,7 +14,14 @@ from candado.client import edit, sharing
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.sync_report import SyncProblem
-from candado.errors import CandadoError, CounterRollbackError, NotEncryptedError, NotFoundError, RootDeletedError
+from candado.errors import (
+    CandadoError,
+    CounterRollbackError,
+    LockLostError,
+    NotEncryptedError,
+    NotFoundError,
+    RootDeletedError,
+)
 from candado.protocol.plan_model import Mode
 from candado.types import UserId
 
@@ -284,3 +291,25 @@ async def test_a_folder_of_one_s_own_is_never_taken_for_a_received_one() -> None
     report = await edit.rm(device.account, "/Secret", recursive=True)
     assert report.left_to == ""
     assert device.account.book.roots() == []
+
+
+async def test_a_share_that_ends_before_the_unlock_undoes_the_session_and_is_no_lie_of_the_server() -> None:
+    world = World("alice", "bob")
+    alice = devices.Device(world)
+    hostile = world.hostile("bob")
+    bob = devices.Device(world, "bob", remote=hostile)
+    await edit.encrypt_folder(alice.account, "/Secret")
+    await sharing.share(alice.account, "/Secret", UserId("bob"))
+    await bob.tree()
+    unlock = hostile.remote.unlock
+
+    async def too_late(*args: Any, **options: Any) -> None:
+        for share_id in list(world.server.shares):
+            world.server.end_share(share_id)
+        await unlock(*args, **options)
+
+    hostile.remote.unlock = too_late  # type: ignore[method-assign]
+    with pytest.raises(LockLostError):
+        await bob.put("/Secret", {"x": b"1"})
+    assert [issue for issue in bob.account.issues() if issue.severity == "refused"] == []
+    assert (await alice.tree(), world.server.locks) == ({}, {})
