@@ -25,6 +25,7 @@ from candado.client.transfer import (
     read_bytes,
 )
 from candado.client.view import RemoteEntry, root_deleted, split
+from candado.client.walk import walk_into_roots
 from candado.crypto.filebody import BodyOpener
 from candado.errors import (
     AlreadyExistsError,
@@ -62,7 +63,7 @@ async def get(
     """Fetch a remote file as ``local``, or a folder with all below it into ``local`` (empty: the tree itself).
 
     Finished files appear in batches, each under its name in one step. Files that fail are reported and the others go
-    on.
+    on; so are encrypted folders below a plain one that do not open.
 
     Raises:
         NotFoundError: there is nothing at ``path``.
@@ -79,8 +80,10 @@ async def get(
             raise UsageError(f"{found.view.path} is a folder; add --recursive to fetch it")
         if found.view.deleted:
             raise root_deleted(found.view, account.user_id)
-        remote = await reader.walk(found.view)
-        jobs = _jobs(tree, list(remote.entries()), found.view.path, local, conflict, report)
+        remote, closed = await walk_into_roots(reader, found.view)
+        report.failures += [ItemFailure(path, error) for path, error in closed.items()]
+        entries = [entry for entry in remote.entries() if entry.path not in closed]
+        jobs = _jobs(tree, entries, found.view.path, local, conflict, report)
     for at in range(0, len(jobs), _BATCH):
         await _batch(account, tree, jobs[at : at + _BATCH], report, transfers, progress)
     return report

@@ -1,16 +1,19 @@
 """A folder and everything below it, several folders at once.
 
-Layer: ``client``; used by ``reader``.
+Layer: ``client``; ``walk`` is used by ``reader``.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from candado.client.view import FolderView, RemoteEntry, Tree, split
-from candado.errors import LimitExceededError
+from candado.errors import AuthRequiredError, CandadoError, LimitExceededError, NotEncryptedError, TransportError
 
-__all__ = ["walk"]
+if TYPE_CHECKING:
+    from candado.client.reader import FolderReader
+
+__all__ = ["walk", "walk_into_roots"]
 
 _DEPTH_MAX: Final = 128
 
@@ -54,6 +57,33 @@ async def walk(
         if running:
             await asyncio.gather(*running, return_exceptions=True)
     return Tree(top, folders, tuple(skipped))
+
+
+async def walk_into_roots(reader: "FolderReader", top: FolderView) -> tuple[Tree, dict[str, CandadoError]]:
+    """Everything below ``top``, inside encrypted folders below a plain one too; and what does not open, by path.
+
+    Each encrypted folder stands for itself: one that is refused says nothing of the others. One whose set-up was
+    interrupted holds nothing.
+
+    Raises:
+        TransportError, AuthRequiredError: every further folder would meet them too.
+        TamperError, FormatError, CryptoError: ``top`` is encrypted itself, and something below it was refused.
+    """
+    tree = await reader.walk(top)
+    folders = dict(tree.folders)
+    closed: dict[str, CandadoError] = {}
+    if top.kind != "plain":
+        return tree, closed
+    for root in [entry for entry in tree.entries() if entry.is_folder and entry.path not in tree.folders]:
+        try:
+            folders |= (await reader.walk((await reader.open_path(root.path)).view)).folders
+        except NotEncryptedError:
+            continue
+        except (TransportError, AuthRequiredError):
+            raise
+        except CandadoError as error:
+            closed[root.path] = error
+    return Tree(top, folders, tree.skipped), closed
 
 
 def _subfolders(view: FolderView) -> list[RemoteEntry]:

@@ -254,7 +254,7 @@ async def test_cat_hands_out_small_and_big_files(world: World) -> None:
     assert b"".join(pieces) == b"s" + big
 
 
-async def test_plain_files_can_be_read_and_encrypted_ones_stay_apart(world: World) -> None:
+async def test_plain_files_can_be_read_beside_encrypted_ones(world: World) -> None:
     device = await _secret(world)
     await device.remote.make_folder("/Plain", token=None)
     big = bytes(range(256)) * 9000

@@ -3,7 +3,6 @@
 Layer: ``apps``.
 """
 
-import contextlib
 import fnmatch
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from candado.apps.cli.common import Command, Run, pass_run, with_account
 from candado.apps.cli.output import human_size, printable, rfc3339, table
-from candado.errors import NotEncryptedError, UsageError
+from candado.errors import UsageError
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -56,21 +55,18 @@ async def _walk(account: "Account", path: str) -> "Tree | RemoteEntry":
     Below a plain folder that is also what the encrypted ones hold, when this device has keys.
     """
     from candado.client.reader import FolderReader
-    from candado.client.view import Tree
+    from candado.client.walk import walk_into_roots
 
     reader = FolderReader(account)
     found = await reader.open_path(path)
     if found.entry is not None:
         return found.entry
-    tree = await reader.walk(found.view)
-    if found.view.kind != "plain" or account.identity is None:
-        return tree
-    folders = dict(tree.folders)
-    for root in [entry for entry in tree.entries() if entry.is_folder and entry.path not in tree.folders]:
-        # One whose set-up was interrupted holds nothing.
-        with contextlib.suppress(NotEncryptedError):
-            folders |= (await reader.walk((await reader.open_path(root.path)).view)).folders
-    return Tree(tree.top, folders)
+    if account.identity is None:
+        return await reader.walk(found.view)
+    tree, closed = await walk_into_roots(reader, found.view)
+    if closed:
+        raise next(iter(closed.values()))
+    return tree
 
 
 @click.command(cls=Command)
