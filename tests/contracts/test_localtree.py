@@ -97,7 +97,7 @@ def test_links_special_files_and_foreign_names_are_left_out_and_named(
     (root / ".DS_Store").write_text("x")
     (root / "plain").write_text("x")
     assert list(tree.scan()) == ["plain"]
-    assert sorted(tree.skipped()) == [
+    assert sorted((one.path, one.reason) for one in tree.skipped()) == [
         (".DS_Store", "ignored"),
         ("dangling", "a link"),
         ("file~", "ignored"),
@@ -106,6 +106,7 @@ def test_links_special_files_and_foreign_names_are_left_out_and_named(
         ("to-file", "a link"),
         ("to-folder", "a link"),
     ]
+    assert [one.path for one in tree.skipped() if one.error is not None] == ["latin-\\udce9"]
 
 
 def test_ignore_files_hold_below_their_folder_and_inner_ones_win(tree: DiskTree, root: Path) -> None:
@@ -118,7 +119,7 @@ def test_ignore_files_hold_below_their_folder_and_inner_ones_win(tree: DiskTree,
         (root / name).write_text("x")
     assert sorted(tree.scan()) == [".candadoignore", ".sync-exclude.lst", "keep~", "ok", "sub", "sub/.candadoignore",
                                    "sub/important.log"]  # fmt: skip
-    assert sorted(tree.skipped()) == [
+    assert sorted((one.path, one.reason) for one in tree.skipped()) == [
         ("!odd", "ignored"), ("a.log", "ignored"), ("build", "ignored"), ("sub/b.log", "ignored"),
         ("sub/build", "ignored"), ("x.part", "ignored"),
     ]  # fmt: skip

@@ -32,7 +32,7 @@ from candado.errors import (
     MisuseError,
 )
 from candado.ports.ambient import Clock
-from candado.ports.client import LocalFile, LocalStat, Spool
+from candado.ports.client import LeftOut, LocalFile, LocalStat, Spool
 
 __all__ = ["DiskTree"]
 
@@ -61,7 +61,7 @@ class DiskTree:
             self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
             raise translated(exc, str(root)) from exc
-        self._skipped: list[tuple[str, str]] = []
+        self._skipped: list[LeftOut] = []
         self._spools = SpoolRoom(self._root_fd, str(root))
         self._trash = Trash(self._root_fd, clock)
         self._quarantine = Quarantine(quarantine, clock)
@@ -76,8 +76,8 @@ class DiskTree:
         found, self._skipped = scan_tree(self._root_fd)
         return found
 
-    def skipped(self) -> list[tuple[str, str]]:
-        """(path, reason) of what the last scan left out: links, special files, ignored and unusable names."""
+    def skipped(self) -> list[LeftOut]:
+        """What the last scan left out: links, special files, ignored and unusable names."""
         return list(self._skipped)
 
     def stat(self, path: str) -> LocalStat | None:

@@ -9,15 +9,15 @@ from typing import Final
 
 from candado.adapters.disk_calls import translated
 from candado.adapters.disk_ignore import EXCLUDE_FILE, IGNORE_FILE, Rules, is_left_out, is_own_name, parse_rules
-from candado.ports.client import LocalStat
+from candado.errors import LocalNameError, LocalStorageError
+from candado.ports.client import LeftOut, LocalStat
 
 __all__ = ["scan_tree"]
 
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEPTH_MAX: Final = 200
 _RULES_BYTES_MAX: Final = 1 << 20
-
-_Skipped = list[tuple[str, str]]
+_NOT_TEXT: Final = "the name is not UTF-8"
 
 
 class _Level:
@@ -32,14 +32,14 @@ class _Level:
         self.folders: list[str] = []
 
 
-def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], _Skipped]:
-    """All regular files and folders below an open folder, and (path, reason) of what was left out.
+def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], list[LeftOut]]:
+    """All regular files and folders below an open folder, and what was left out.
 
     Raises:
         LocalPermissionError: a folder cannot be read; its content must not look deleted.
     """
     found: dict[str, LocalStat] = {}
-    skipped: _Skipped = []
+    skipped: list[LeftOut] = []
     device = os.fstat(root_fd).st_dev
     levels = [_Level(os.dup(root_fd), "", ())]
     try:
@@ -60,7 +60,7 @@ def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], _Skipped]:
                 raise translated(exc, path) from exc
             levels.append(_Level(fd, path + "/", level.rules))
             if len(levels) > _DEPTH_MAX:
-                skipped.append((path, f"deeper than {_DEPTH_MAX} folders"))
+                skipped.append(_too_deep(path))
                 continue
             _read_level(levels[-1], device, found, skipped)
     finally:
@@ -69,7 +69,7 @@ def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], _Skipped]:
     return found, skipped
 
 
-def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped: _Skipped) -> None:
+def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped: list[LeftOut]) -> None:
     """Put the entries of one folder into ``found`` and its folders into ``level.folders``."""
     prefix = level.prefix
     try:
@@ -95,7 +95,9 @@ def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped
         if is_left_out(path, name, rules, is_folder=is_folder):
             reason = "ignored"
         if reason is not None:
-            skipped.append((path.encode("utf-8", "backslashreplace").decode(), reason))
+            shown = path.encode("utf-8", "backslashreplace").decode()
+            error = LocalNameError("The name is not UTF-8.", path=shown) if reason == _NOT_TEXT else None
+            skipped.append(LeftOut(shown, reason, error))
             continue
         size = 0 if is_folder else facts.st_size
         found[path] = LocalStat(is_folder, size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
@@ -105,7 +107,7 @@ def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped
 
 def _reason_to_skip(facts: os.stat_result, name: str, device: int) -> str | None:
     if not name.isascii() and not _is_text(name):
-        return "the name is not UTF-8"
+        return _NOT_TEXT
     if stat.S_ISDIR(facts.st_mode):
         return None if facts.st_dev == device else "another file system"
     if stat.S_ISREG(facts.st_mode):
@@ -134,6 +136,14 @@ def _read_text(folder_fd: int, name: str, path: str) -> str:
             return file.read(_RULES_BYTES_MAX).decode("utf-8", "replace")
     except OSError as exc:
         raise translated(exc, path) from exc
+
+
+def _too_deep(path: str) -> LeftOut:
+    reason = f"deeper than {_DEPTH_MAX} folders"
+    error = LocalStorageError(
+        f"Folders are nested more than {_DEPTH_MAX} deep.", path=path, advice="Move it further up."
+    )
+    return LeftOut(path, reason, error)
 
 
 def _is_text(name: str) -> bool:

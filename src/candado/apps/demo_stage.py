@@ -204,7 +204,7 @@ def _copy_folder(folder: Path, target: Path) -> list[str]:
         found, skipped = scan_tree(folder_fd)
     finally:
         os.close(folder_fd)
-    left_out = [f"{name} ({reason})" for name, reason in skipped]
+    left_out = [f"{one.path} ({one.reason})" for one in skipped]
     refused: set[str] = set()
     for name, stat in sorted(found.items()):
         parent, _, last = name.rpartition("/")

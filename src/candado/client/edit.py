@@ -360,7 +360,7 @@ async def _add_remote(reader: FolderReader, filler: Filler, found: Located, plac
 
 
 def _report(filler: Filler) -> CopyReport:
-    return CopyReport(filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures)
+    return CopyReport(filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures, filler.left_out)
 
 
 def _need_encrypted(reader: FolderReader, view: FolderView) -> None:

@@ -5,7 +5,7 @@ can be filled in the next one, so a tree costs one session a level. Big sets are
 little.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
@@ -15,7 +15,7 @@ from candado.client.transfer import Progress, TreeSource
 from candado.client.view import RemoteEntry, join, split
 from candado.errors import AlreadyExistsError, CandadoError, LocalNameError
 from candado.folder.names import check_clear_name, collision_key, unique_name
-from candado.ports.client import LocalTree
+from candado.ports.client import LeftOut, LocalTree
 
 __all__ = ["Conflict", "CopyReport", "Filler", "ItemFailure"]
 
@@ -35,13 +35,18 @@ class ItemFailure:
 
 @dataclass(slots=True)
 class CopyReport:
-    """What a transfer did; ``failures`` are the files that were left out."""
+    """What a transfer did.
+
+    ``skipped`` are files whose name was taken, ``failures`` what should have been transferred and was not, ``left_out``
+    what nobody expects to be: links, special files, what an ignore rule names.
+    """
 
     files: int = 0
     folders: int = 0
     bytes: int = 0
     skipped: list[str] = field(default_factory=list[str])
     failures: list[ItemFailure] = field(default_factory=list[ItemFailure])
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Filler:
         self.bytes = 0
         self.skipped: list[str] = []
         self.failures: list[ItemFailure] = []
+        self.left_out: list[LeftOut] = []
 
     # --- collecting -------------------------------------------------------------------------------------------
 
@@ -91,7 +97,7 @@ class Filler:
         self._folders.setdefault(path)
 
     def add_local(self, tree: LocalTree, local: str, path: str) -> None:
-        """A local file or, with all below it, a folder; what the tree leaves out is reported by the tree."""
+        """A local file or, with all below it, a folder but for what the tree leaves out."""
         stat = tree.stat(local) if local else None
         if local and stat is None:
             self.failures.append(ItemFailure(path, LocalNameError("There is no such local file.", path=local)))
@@ -111,6 +117,15 @@ class Filler:
                 self.add_folder(place)
             else:
                 self._files.append(_File(place, found.size_bytes, TreeSource(tree, inner), None))
+        for one in tree.skipped():
+            if one.path.startswith(prefix):
+                self._leave_out(join(path, one.path.removeprefix(prefix)), one)
+
+    def _leave_out(self, place: str, one: LeftOut) -> None:
+        if one.error is None:
+            self.left_out.append(replace(one, path=place))
+        else:
+            self.failures.append(ItemFailure(place, one.error))
 
     def add_remote(self, entry: RemoteEntry, path: str) -> None:
         """A remote file, to be copied under a fresh key."""

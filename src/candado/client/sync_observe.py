@@ -75,7 +75,7 @@ async def look_at_local(tree: "LocalTree", *, now: float) -> LocalSight:
 
     def scan() -> LocalSight:
         nodes = tree.scan()
-        return LocalSight(nodes, frozenset(path for path, _ in tree.skipped()), round(now * 1e9))
+        return LocalSight(nodes, frozenset(one.path for one in tree.skipped()), round(now * 1e9))
 
     return await asyncio.to_thread(scan)
 

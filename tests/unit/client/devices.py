@@ -11,7 +11,7 @@ from candado.client.account import Account
 from candado.client.reader import FolderReader
 from candado.client.transfer import BytesSource, read_bytes
 from candado.errors import AlreadyExistsError, FileChangedError, NotFoundError
-from candado.ports.client import LocalStat, Remote
+from candado.ports.client import LeftOut, LocalStat, Remote
 from candado.types import SecretBytes, SecretText, UserId
 
 
@@ -107,6 +107,7 @@ class MemoryTree:
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.files = dict(files or {})
         self.folders: set[str] = set()
+        self.left_out: list[LeftOut] = []
         self.quarantined: list[tuple[str, bytes, str]] = []
         self.spools: list[MemorySpool] = []
         self._inodes = itertools.count(1)
@@ -121,8 +122,8 @@ class MemoryTree:
     def _stat(self, path: str) -> LocalStat:
         return LocalStat(False, len(self.files[path]), 1_700_000_000_000_000_000, 0)
 
-    def skipped(self) -> list[tuple[str, str]]:
-        return []
+    def skipped(self) -> list[LeftOut]:
+        return self.left_out
 
     def stat(self, path: str) -> LocalStat | None:
         if path in self.folders:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.common import Command, Run, pass_run, say_left_out, with_account
 from candado.apps.cli.errors import EXIT_CONFLICTS, EXIT_PARTLY, EXIT_STATUS
 from candado.apps.cli.output import human_size, printable, rfc3339
 from candado.apps.cli.progress import Meter, progress_of
@@ -136,19 +136,10 @@ async def _sync(
             on_plan=None if progress is None else progress.plan,
         )
         report = await bring(account, tree, remote, options)
-        _say_skipped(run, tree.skipped())
+        say_left_out(run, tree.skipped())
         return report
     finally:
         tree.close()
-
-
-def _say_skipped(run: Run, skipped: list[tuple[str, str]]) -> None:
-    """Name what was left out; what a pattern asked for only with ``-v``."""
-    shown = [(path, reason) for path, reason in skipped if reason != "ignored" or run.verbose]
-    for path, reason in shown[:20]:
-        run.say(f"left out: {printable(path)} ({reason})")
-    if len(shown) > 20:
-        run.say(f"left out: {len(shown) - 20} more")
 
 
 def _print_report(run: Run, report: "SyncReport") -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.common import Command, Run, left_out_json, pass_run, say_left_out, with_account
 from candado.apps.cli.config import Places
 from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
 from candado.apps.cli.output import human_size, printable
@@ -45,6 +45,7 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
         "folders": report.folders,
         "bytes": report.bytes,
         "skipped": report.skipped,
+        "left_out": left_out_json(report.left_out),
         "errors": [{**error_json(failure.error), "path": failure.path} for failure in report.failures],
     }
 
@@ -58,6 +59,7 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
             )
         for path in report.skipped:
             run.say(f"skipped: {printable(path)}")
+        say_left_out(run, report.left_out)
         noun = "file" if report.files == 1 else "files"
         run.say(f"{verb} {report.files} {noun}, {human_size(report.bytes)}")
 

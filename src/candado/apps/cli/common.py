@@ -4,7 +4,7 @@ Layer: ``apps``. Global flags may stand before or after the name of the command.
 """
 
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -12,17 +12,30 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from candado.apps.cli.output import json_line
+from candado.apps.cli.output import json_line, printable
 from candado.errors import UsageError
 
 if TYPE_CHECKING:
     from candado.client.account import Account
+    from candado.ports.client import LeftOut
 
-__all__ = ["Command", "Group", "ReaderGoneError", "Run", "SizeType", "global_options", "pass_run", "with_account"]
+__all__ = [
+    "Command",
+    "Group",
+    "ReaderGoneError",
+    "Run",
+    "SizeType",
+    "global_options",
+    "left_out_json",
+    "pass_run",
+    "say_left_out",
+    "with_account",
+]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+_LEFT_OUT_SHOWN: Final = 20
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -209,6 +222,22 @@ def pass_run(function: F) -> F:
     inner.__name__, inner.__doc__ = function.__name__, function.__doc__
     inner.__dict__.update(function.__dict__)
     return cast("F", inner)
+
+
+def say_left_out(run: Run, left_out: "Sequence[LeftOut]") -> None:
+    """Name what a scan left out; what a pattern asked for is counted, and named only with ``-v``."""
+    shown = [one for one in left_out if one.reason != "ignored" or run.verbose]
+    for one in shown[:_LEFT_OUT_SHOWN]:
+        run.say(f"left out: {printable(one.path)} ({one.reason})")
+    if len(shown) > _LEFT_OUT_SHOWN:
+        run.say(f"left out: {len(shown) - _LEFT_OUT_SHOWN} more")
+    if len(left_out) > len(shown):
+        run.say(f"left out by ignore rules: {len(left_out) - len(shown)} (-v names them)")
+
+
+def left_out_json(left_out: "Sequence[LeftOut]") -> list[dict[str, str]]:
+    """The list ``left_out`` of a result."""
+    return [{"path": one.path, "reason": one.reason} for one in left_out]
 
 
 def with_account(run: Run, work: "Callable[[Account], Coroutine[Any, Any, T]]") -> T:

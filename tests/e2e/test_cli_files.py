@@ -1,0 +1,35 @@
+"""Single files and odd names at the command line: what is left out is told, what is refused says where."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.cli_world import Cloud, running_cloud
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+def test_put_tells_what_it_leaves_out_and_fails_partly_on_names_that_cannot_be_used(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    device = cloud.ready("anna")
+    device.run("encrypt", "Box")
+    source = tmp_path / "odd"
+    source.mkdir()
+    (source / "link").symlink_to("nowhere")
+    (source / ".candadoignore").write_text("*\n")
+    done = device.run("put", source, "Box")
+    assert "left out by ignore rules: 2" in done.err
+    assert "uploaded 0 files" in done.err
+    (source / ".candadoignore").unlink()
+    (source / os.fsdecode(b"latin-\xe9")).write_text("x")
+    (source / "good").write_text("g")
+    done = device.run("put", source, "Box", "--json", expect=3)
+    assert done.json["left_out"] == [{"path": "/Box/odd/link", "reason": "a link"}]
+    assert [(one["code"], one["path"]) for one in done.json["errors"]] == [("NAME_UNSAFE", "/Box/odd/latin-\\udce9")]
+    assert done.json["files"] == 1
