@@ -151,6 +151,7 @@ class _Run:
         """One look, one plan, one go; True when it is worth planning anew."""
         self._verdicts.clear()
         here, there = await self._look()
+        self._report.take_left_out(here.left_out)
         if there is None:
             return False
         self._issues.opened(there.views)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.client.reader import FolderReader
     from candado.client.view import FolderView, RemoteEntry
-    from candado.ports.client import LocalStat, LocalTree
+    from candado.ports.client import LeftOut, LocalStat, LocalTree
 
 __all__ = ["LocalSight", "RemoteSight", "is_top_unchanged", "look_at_local", "look_at_remote", "mark_folders"]
 
@@ -35,7 +35,7 @@ _UNREADABLE = "\0unreadable"
 
 @dataclass(frozen=True, slots=True)
 class LocalSight:
-    """The scan: ``blocked`` are paths that are there but were left out.
+    """The scan: ``blocked`` are paths that are there but were left out, ``left_out`` says why.
 
     ``seen_ns`` is the time before it, in nanoseconds since the epoch.
     """
@@ -43,6 +43,7 @@ class LocalSight:
     nodes: "dict[str, LocalStat]"
     blocked: frozenset[str]
     seen_ns: int
+    left_out: "tuple[LeftOut, ...]" = ()
 
 
 @dataclass(slots=True)
@@ -75,7 +76,8 @@ async def look_at_local(tree: "LocalTree", *, now: float) -> LocalSight:
 
     def scan() -> LocalSight:
         nodes = tree.scan()
-        return LocalSight(nodes, frozenset(one.path for one in tree.skipped()), round(now * 1e9))
+        left_out = tuple(tree.skipped())
+        return LocalSight(nodes, frozenset(one.path for one in left_out), round(now * 1e9), left_out)
 
     return await asyncio.to_thread(scan)
 

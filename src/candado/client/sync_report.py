@@ -4,12 +4,13 @@ Layer: ``client``; plain values.
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from candado.client.transfer import ProgressEvent
 from candado.client.view import FolderView
 from candado.errors import CandadoError, RootDeletedError
+from candado.ports.client import LeftOut
 from candado.protocol.plan_model import (
     Adopt,
     DeleteLimit,
@@ -147,8 +148,8 @@ class SyncReport:
 
     Counts are files and folders, ``bytes_*`` are plaintext bytes. ``deleted`` counts removals on both sides,
     ``renamed`` renames on both sides without conflict copies, which are ``conflicts`` and listed in
-    ``conflict_paths``. ``operations`` is the plan of a dry run, in order; ``exceeds_limit`` says that a real run would
-    stop before it, as the error in ``errors`` tells.
+    ``conflict_paths``. ``left_out`` is what the local scan leaves out by rule. ``operations`` is the plan of a dry
+    run, in order; ``exceeds_limit`` says that a real run would stop before it, as the error in ``errors`` tells.
     """
 
     uploaded: int = 0
@@ -164,8 +165,14 @@ class SyncReport:
     errors: list[SyncProblem] = field(default_factory=list[SyncProblem])
     warnings: list[SyncProblem] = field(default_factory=list[SyncProblem])
     conflict_paths: list[str] = field(default_factory=list[str])
+    left_out: tuple[LeftOut, ...] = ()
     operations: tuple[Operation, ...] = ()
     exceeds_limit: bool = False
+
+    def take_left_out(self, found: Sequence[LeftOut]) -> None:
+        """Report what the scan left out: what can be mended as an error, the rest as a fact."""
+        self.left_out = tuple(one for one in found if one.error is None)
+        self.errors += [SyncProblem.of_error(one.path, one.error) for one in found if one.error is not None]
 
     def count(self, op: Operation) -> None:
         """Count an operation that was carried out (or, in a dry run, planned)."""
@@ -211,6 +218,7 @@ class SyncReport:
             "errors": [problem.to_json() for problem in self.errors],
             "warnings": [problem.to_json() for problem in self.warnings],
             "conflict_paths": self.conflict_paths,
+            "left_out": [{"path": one.path, "reason": one.reason} for one in self.left_out],
         }
         if self.dry_run:
             document["plan"] = [operation_json(op) for op in self.operations]

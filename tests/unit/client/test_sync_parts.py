@@ -216,6 +216,7 @@ def test_a_report_is_the_documented_json_object() -> None:
         ],
         "warnings": [],
         "conflict_paths": [],
+        "left_out": [],
     }
 
 

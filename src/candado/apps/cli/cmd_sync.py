@@ -136,7 +136,7 @@ async def _sync(
             on_plan=None if progress is None else progress.plan,
         )
         report = await bring(account, tree, remote, options)
-        say_left_out(run, tree.skipped())
+        say_left_out(run, report.left_out)
         return report
     finally:
         tree.close()
