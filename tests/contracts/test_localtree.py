@@ -125,21 +125,43 @@ def test_ignore_files_hold_below_their_folder_and_inner_ones_win(tree: DiskTree,
     ]  # fmt: skip
 
 
-def test_a_folder_that_cannot_be_read_stops_the_scan(
-    tree: DiskTree, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (root / "open" / "closed").mkdir(parents=True)
+def _refuse(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the folder of this name be one that this user may not open."""
     really = os.open
 
     def refusing(path: str, *args: int, **options: int) -> int:
-        if path == "closed":
+        if path == name:
             raise PermissionError(13, "Permission denied", path)
         return really(path, *args, **options)
 
     monkeypatch.setattr("candado.adapters.disk_scan.os.open", refusing)
-    with pytest.raises(LocalPermissionError) as caught:
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_scanned(
+    tree: DiskTree, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "open" / "closed").mkdir(parents=True)
+    (root / "open" / "file").write_text("x")
+    _refuse(monkeypatch, "closed")
+    assert sorted(tree.scan()) == ["open", "open/closed", "open/file"]
+    ((path, error),) = [(one.path, one.error) for one in tree.skipped()]
+    assert (path, type(error)) == ("open/closed", LocalPermissionError)
+    assert error is not None
+    assert error.path == "open/closed"
+
+
+def test_of_a_folder_with_an_ignore_file_that_cannot_be_read_nothing_is_used(
+    tree: DiskTree, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    (root / "sub" / ".candadoignore").write_text("*.log\n")
+    (root / "sub" / "a.log").write_text("x")
+    _refuse(monkeypatch, ".candadoignore")
+    assert list(tree.scan()) == ["sub"]
+    assert [one.path for one in tree.skipped()] == ["sub"]
+    (root / ".candadoignore").write_text("")
+    with pytest.raises(LocalPermissionError):
         tree.scan()
-    assert caught.value.path == "open/closed"
 
 
 def test_a_published_file_has_its_content_time_and_mode(tree: DiskTree, root: Path) -> None:

@@ -69,15 +69,15 @@ class DiskTree:
         self._trash.purge()
 
     def scan(self) -> dict[str, LocalStat]:
-        """All regular files and folders by local path; LocalPermissionError when a folder cannot be read.
+        """All regular files and folders by local path; LocalPermissionError when the root cannot be read.
 
-        A folder that cannot be read stops the scan: leaving it out would look as if all of it had been deleted.
+        A folder below that cannot be read is here and in ``skipped``: without that it would look emptied.
         """
         found, self._skipped = scan_tree(self._root_fd)
         return found
 
     def skipped(self) -> list[LeftOut]:
-        """What the last scan left out: links, special files, ignored and unusable names."""
+        """What the last scan left out: links, special files, ignored and unusable names, unreadable folders."""
         return list(self._skipped)
 
     def stat(self, path: str) -> LocalStat | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from candado.adapters.disk_calls import translated
 from candado.adapters.disk_ignore import EXCLUDE_FILE, IGNORE_FILE, Rules, is_left_out, is_own_name, parse_rules
-from candado.errors import LocalNameError, LocalStorageError
+from candado.errors import CandadoError, LocalNameError, LocalStorageError
 from candado.ports.client import LeftOut, LocalStat
 
 __all__ = ["scan_tree"]
@@ -35,8 +35,11 @@ class _Level:
 def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], list[LeftOut]]:
     """All regular files and folders below an open folder, and what was left out.
 
+    A folder below that cannot be read is in both: its own facts are known, its content is not and must not look
+    deleted.
+
     Raises:
-        LocalPermissionError: a folder cannot be read; its content must not look deleted.
+        LocalPermissionError, LocalStorageError: the top folder cannot be read.
     """
     found: dict[str, LocalStat] = {}
     skipped: list[LeftOut] = []
@@ -52,17 +55,21 @@ def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], list[LeftOut]]:
             name = level.folders.pop()
             path = level.prefix + name
             try:
-                fd = os.open(name, _FOLDER_FLAGS, dir_fd=level.fd)
+                below = _Level(os.open(name, _FOLDER_FLAGS, dir_fd=level.fd), path + "/", level.rules)
             except FileNotFoundError:
                 del found[path]
                 continue
             except OSError as exc:
-                raise translated(exc, path) from exc
-            levels.append(_Level(fd, path + "/", level.rules))
+                skipped.append(_unreadable(path, translated(exc, path)))
+                continue
+            levels.append(below)
             if len(levels) > _DEPTH_MAX:
                 skipped.append(_too_deep(path))
                 continue
-            _read_level(levels[-1], device, found, skipped)
+            try:
+                _read_level(below, device, found, skipped)
+            except LocalStorageError as error:
+                skipped.append(_unreadable(path, error))
     finally:
         for level in levels:
             os.close(level.fd)
@@ -70,7 +77,7 @@ def scan_tree(root_fd: int) -> tuple[dict[str, LocalStat], list[LeftOut]]:
 
 
 def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped: list[LeftOut]) -> None:
-    """Put the entries of one folder into ``found`` and its folders into ``level.folders``."""
+    """Put the entries of one folder into ``found`` and its folders into ``level.folders``; all of them or none."""
     prefix = level.prefix
     try:
         with os.scandir(level.fd) as listing:
@@ -78,16 +85,11 @@ def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped
     except OSError as exc:
         raise translated(exc, prefix.rstrip("/") or ".") from exc
     level.rules = _with_rules_of(level, {entry.name for entry in entries} & {IGNORE_FILE, EXCLUDE_FILE})
+    listed = [(entry, facts) for entry in entries if (facts := _facts(entry, prefix)) is not None]
     rules = level.rules
-    for entry in entries:
+    for entry, facts in listed:
         name = entry.name
         path = prefix + name
-        try:
-            facts = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        except OSError as exc:
-            raise translated(exc, path) from exc
         if is_own_name(name):
             continue
         is_folder = stat.S_ISDIR(facts.st_mode)
@@ -103,6 +105,16 @@ def _read_level(level: _Level, device: int, found: dict[str, LocalStat], skipped
         found[path] = LocalStat(is_folder, size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
         if is_folder:
             level.folders.append(name)
+
+
+def _facts(entry: "os.DirEntry[str]", prefix: str) -> os.stat_result | None:
+    """The facts of an entry; None when it is gone meanwhile."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise translated(exc, prefix + entry.name) from exc
 
 
 def _reason_to_skip(facts: os.stat_result, name: str, device: int) -> str | None:
@@ -136,6 +148,10 @@ def _read_text(folder_fd: int, name: str, path: str) -> str:
             return file.read(_RULES_BYTES_MAX).decode("utf-8", "replace")
     except OSError as exc:
         raise translated(exc, path) from exc
+
+
+def _unreadable(path: str, error: CandadoError) -> LeftOut:
+    return LeftOut(path, "cannot be read", error)
 
 
 def _too_deep(path: str) -> LeftOut:

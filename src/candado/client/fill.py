@@ -107,8 +107,11 @@ class Filler:
             return
         self.add_folder(path)
         prefix = f"{local}/" if local else ""
-        for inner, found in sorted(tree.scan().items()):
-            if not inner.startswith(prefix):
+        nodes = tree.scan()
+        left_out = tree.skipped()
+        unread = {one.path for one in left_out}
+        for inner, found in sorted(nodes.items()):
+            if not inner.startswith(prefix) or inner in unread:
                 continue
             place = join(path, inner.removeprefix(prefix))
             if not self._is_possible(place):
@@ -117,7 +120,7 @@ class Filler:
                 self.add_folder(place)
             else:
                 self._files.append(_File(place, found.size_bytes, TreeSource(tree, inner), None))
-        for one in tree.skipped():
+        for one in left_out:
             if one.path.startswith(prefix):
                 self._leave_out(join(path, one.path.removeprefix(prefix)), one)
 

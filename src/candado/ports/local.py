@@ -82,7 +82,8 @@ class LocalTree(Protocol):
     def scan(self) -> dict[str, LocalStat]:
         """All regular files and folders below the root by local path.
 
-        Links and special files are left out and reported by ``skipped``.
+        Links and special files are left out and reported by ``skipped``. A folder that cannot be read is here, is also
+        reported, and what is in it is not known.
         """
         ...
 

@@ -61,7 +61,8 @@ def make_plan(
         remote: the accepted remote tree, by path.
         agreed: what both sides last agreed upon, by path.
         options: mode, limits, names.
-        blocked_local: local paths the scan left out; no operation touches them or what is below.
+        blocked_local: local paths the scan left out; no operation touches them or what is below. A folder that could
+            not be read is among ``local`` too.
         blocked_remote: the same for remote paths, such as a folder whose metadata was refused.
         verdicts: answers to the questions of earlier plans, by (local path, content id).
 
@@ -85,6 +86,7 @@ def make_plan(
         blocked_local=set(blocked_local),
         blocked_remote=set(blocked_remote),
     )
+    _block_renamed(draft)
     _check_names(draft)
     plan_moves(draft)
     decisions = Decisions(draft)
@@ -93,6 +95,18 @@ def make_plan(
     if not draft.questions:
         _check_deletions(operations, agreed, options.max_delete)
     return Plan(operations, tuple(draft.questions.values()), tuple(draft.problems))
+
+
+def _block_renamed(draft: Draft) -> None:
+    """Block the old place of a local folder that was renamed and cannot be read in its new one: it is not gone."""
+    unread = {
+        node.inode for path in draft.blocked_local if (node := draft.local.nodes.get(path)) is not None and node.inode
+    }
+    if unread:
+        agreed = draft.agreed.nodes.items()
+        draft.blocked_local |= {
+            path for path, node in agreed if node.is_folder and node.inode in unread and path not in draft.local.nodes
+        }
 
 
 def _check_names(draft: Draft) -> None:
