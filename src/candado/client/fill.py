@@ -13,7 +13,7 @@ from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress, TreeSource
 from candado.client.view import RemoteEntry, join, split
-from candado.errors import AlreadyExistsError, CandadoError, LocalNameError
+from candado.errors import AlreadyExistsError, CandadoError, LocalNameError, LocalStorageError
 from candado.folder.names import check_clear_name, collision_key, unique_name
 from candado.ports.client import LeftOut, LocalTree
 
@@ -100,7 +100,8 @@ class Filler:
         """A local file or, with all below it, a folder but for what the tree leaves out."""
         stat = tree.stat(local) if local else None
         if local and stat is None:
-            self.failures.append(ItemFailure(path, LocalNameError("There is no such local file.", path=local)))
+            gone = LocalStorageError("There is no regular file at this path.", path=local, advice="Check the path.")
+            self.failures.append(ItemFailure(path, gone))
             return
         if stat is not None and not stat.is_folder:
             self._files.append(_File(path, stat.size_bytes, TreeSource(tree, local), None))

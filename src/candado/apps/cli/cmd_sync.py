@@ -11,6 +11,7 @@ import click
 
 from candado.apps.cli.common import Command, Run, pass_run, say_left_out, with_account
 from candado.apps.cli.errors import EXIT_CONFLICTS, EXIT_PARTLY, EXIT_STATUS
+from candado.apps.cli.localpath import is_folder
 from candado.apps.cli.output import human_size, printable, rfc3339
 from candado.apps.cli.progress import Meter, progress_of
 from candado.errors import NotFoundError, SafetyLimitError, UsageError
@@ -43,7 +44,7 @@ class _DeleteLimitType(click.ParamType["DeleteLimit"]):
 
 
 @click.command(cls=Command)
-@click.argument("local", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("local", type=click.Path(path_type=Path, file_okay=False, readable=False))
 @click.argument("remote")
 @click.option("--encrypt", is_flag=True, help="Make REMOTE an encrypted folder when it is absent or empty.")
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
@@ -75,7 +76,7 @@ def sync(
       candado sync ~/Documents Documents --dry-run
     """
     root = local.resolve()
-    if (dry_run or mode == "push") and not root.is_dir():
+    if (dry_run or mode == "push") and not is_folder(root):
         # With push LOCAL decides: what is not there is a word mistyped, not a wish for an empty folder.
         advice = "With --mode push LOCAL decides, so it must be there." if mode == "push" else "Or leave out --dry-run."
         raise NotFoundError(

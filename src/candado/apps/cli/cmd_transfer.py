@@ -16,9 +16,10 @@ import click
 from candado.apps.cli.common import Command, Run, left_out_json, pass_run, say_left_out, with_account
 from candado.apps.cli.config import Places
 from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
+from candado.apps.cli.localpath import download_target, upload_source
 from candado.apps.cli.output import human_size, printable
 from candado.apps.cli.progress import Meter, progress_of
-from candado.errors import NotFoundError, UsageError
+from candado.errors import UsageError
 
 if TYPE_CHECKING:
     from candado.adapters.disk import DiskTree
@@ -110,13 +111,11 @@ def _source(stack: contextlib.ExitStack, source: str, stdin_name: str) -> "PutSo
         with (folder / "stdin").open("xb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         return PutSource(stack.enter_context(_tree(folder)), "stdin", stdin_name)
-    path = Path(source)
-    real = path.resolve()
-    if real.is_dir():
-        return PutSource(stack.enter_context(_tree(real)), "", path.absolute().name or real.name)
-    if not real.exists():
-        raise NotFoundError("there is no such local file", path=source, advice="Check the path.")
-    return PutSource(stack.enter_context(_tree(real.parent)), real.name, path.absolute().name)
+    real, is_folder = upload_source(source)
+    name = Path(source).absolute().name
+    if is_folder:
+        return PutSource(stack.enter_context(_tree(real)), "", name or real.name)
+    return PutSource(stack.enter_context(_tree(real.parent)), real.name, name)
 
 
 @click.command(cls=Command)
@@ -141,12 +140,7 @@ def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: boo
     from candado.apps.wiring import transfers_of
     from candado.client.fetch import get as fetch
 
-    target = Path(local)
-    if target.is_dir():
-        target = target / (remote.rstrip("/").rpartition("/")[2] or "home")
-    target = target.absolute()
-    if not target.parent.is_dir():
-        raise NotFoundError("the local folder does not exist", path=str(target.parent), advice="Make it first.")
+    target = download_target(local, remote.rstrip("/").rpartition("/")[2] or "home")
 
     async def work(account: "Account", progress: Meter | None) -> "CopyReport":
         with _tree(target.parent) as tree:
