@@ -33,3 +33,22 @@ def test_put_tells_what_it_leaves_out_and_fails_partly_on_names_that_cannot_be_u
     assert done.json["left_out"] == [{"path": "/Box/odd/link", "reason": "a link"}]
     assert [(one["code"], one["path"]) for one in done.json["errors"]] == [("NAME_UNSAFE", "/Box/odd/latin-\\udce9")]
     assert done.json["files"] == 1
+
+
+def test_a_wrong_secret_names_where_it_came_from(cloud: Cloud, tmp_path: Path) -> None:
+    device = cloud.ready("cleo")
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not the password\n")
+    other = cloud.device("cleo")
+    words: list[str | Path] = ["login", cloud.url, "--user", "cleo", "--password-file", wrong, "--json"]
+    error = other.run(*words, expect=12).json["error"]
+    assert (error["code"], error["path"]) == ("AUTH_REQUIRED", cloud.url)
+    error = device.run("key", "show", "--password-file", wrong, "--phrase-out", tmp_path / "out", "--json", expect=12)
+    assert error.json["error"]["path"] == cloud.url
+    other.login("--insecure-storage")
+    for text in ("abandon " * 12, "abandon", "abandonn " * 12):
+        wrong.write_text(text)
+        error = other.run("init", "--phrase-file", wrong, "--json", expect=12).json["error"]
+        assert (error["code"], error["path"]) == ("WRONG_MNEMONIC", str(wrong))
+    other.environment["CANDADO_PHRASE_COMMAND"] = "echo abandon"
+    assert other.run("init", "--json", expect=12).json["error"]["path"] == "CANDADO_PHRASE_COMMAND"

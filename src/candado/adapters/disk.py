@@ -103,7 +103,7 @@ class DiskTree:
         """Make spools durable, then visible; per item the new state or the error. See the port."""
         work = [(_own(spool), path, round(mtime * 1e9), expected) for spool, path, mtime, expected in items]
         results: list[LocalStat | Exception | None] = []
-        results += _settle_all([(spool, mtime_ns) for spool, _, mtime_ns, _ in work])
+        results += _settle_all([(spool, path, mtime_ns) for spool, path, mtime_ns, _ in work])
         by_folder: dict[str, list[int]] = {}
         for number, (_, path, _, _) in enumerate(work):
             if results[number] is None:
@@ -307,7 +307,7 @@ def _own(spool: Spool) -> DiskSpool:
     return spool
 
 
-def _settle_all(items: Sequence[tuple[DiskSpool, int]]) -> list[Exception | None]:
+def _settle_all(items: Sequence[tuple[DiskSpool, str, int]]) -> list[Exception | None]:
     """Make all spools durable; the error of each in order, or None.
 
     In threads when the disk lets the first few wait: where it does not, as in memory, they would only be in each
@@ -315,10 +315,11 @@ def _settle_all(items: Sequence[tuple[DiskSpool, int]]) -> list[Exception | None
     """
 
     def settle(number: int) -> Exception | None:
-        spool, mtime_ns = items[number]
+        spool, path, mtime_ns = items[number]
         try:
             spool.settle(mtime_ns)
         except CandadoError as exc:
+            exc.path = exc.path or path
             return exc
         return None
 

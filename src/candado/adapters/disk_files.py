@@ -116,7 +116,7 @@ class OpenSpools:
 
 
 class DiskSpool:
-    """A private temporary file, mode 0600; implements ``Spool``.
+    """A private temporary file, mode 0600; implements ``Spool``. Its errors name no path: people never see its name.
 
     Small content waits in memory for ``settle``, which a batch calls in threads: creating a file for each of
     thousands, one after the other, would hold up the requests for the next ones.
@@ -158,7 +158,7 @@ class DiskSpool:
                 os.utime(self._fd, ns=(mtime_ns, mtime_ns))
                 os.fsync(self._fd)
             except OSError as exc:
-                raise translated(exc, self.name) from exc
+                raise translated(exc, "") from exc
             finally:
                 self._close()
         self._open_spools.closed(self)
@@ -198,7 +198,7 @@ class DiskSpool:
                 while rest:
                     rest = rest[os.write(self._fd, rest) :]
         except OSError as exc:
-            raise translated(exc, self.name) from exc
+            raise translated(exc, "") from exc
 
     def _close(self) -> None:
         if self._fd >= 0:

@@ -90,7 +90,7 @@ class SpoolRoom:
             fd = os.open(name, _FOLDER_FLAGS, dir_fd=self._root_fd)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
-            raise translated(exc, f"{self._root}/{name}") from exc
+            raise translated(exc, self._root) from exc
         self._name, self._fd = name, fd
 
 

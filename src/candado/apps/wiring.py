@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.apps.cli.config import DeviceConfig, Places, load_config
 from candado.apps.cli.secrets import find_secret
-from candado.errors import CorruptStateError, NotLoggedInError, SecretNeededError
+from candado.errors import AuthRequiredError, CorruptStateError, NotLoggedInError, SecretNeededError
 from candado.types import SecretBytes, SecretText, UserId, check_user_id
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ async def open_account(run: "Run") -> "AsyncIterator[Account]":
                 server_url=config.url,
                 device_name=config.device,
             )
+        except AuthRequiredError as error:
+            error.path = config.url
+            raise
         finally:
             await remote.close()
     finally:

@@ -205,6 +205,7 @@ async def _publish(
             continue
         spool.discard()
         if isinstance(result, DiskFullError):
+            result.path = job.entry.path
             full.append(result)
         elif isinstance(result, CandadoError):
             report.failures.append(ItemFailure(job.entry.path, result))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from candado.client.account import Account
+from candado.client.named import placed
 from candado.client.pins import Row
 from candado.errors import (
     CandadoError,
@@ -22,7 +23,6 @@ from candado.errors import (
     LockLostError,
     MisuseError,
     NotFoundError,
-    RemoteError,
     TransportError,
 )
 from candado.protocol import edit
@@ -165,8 +165,7 @@ class Lock:
             await self._give_back(asked)
             raise
         except CandadoError as error:
-            # The wire knows the folder by its number; people know its path.
-            error.path = self._path
+            placed(error, self._path)
             if isinstance(error, CounterConflictError):
                 return edit.CounterConflict(error)
             return edit.LockHeld(error) if isinstance(error, LockedError) else _event(error)
@@ -185,9 +184,9 @@ class Lock:
         except (LockLostError, NotFoundError, ForbiddenError) as error:
             # Also when the share ended through which it was held: our server undid it with that, another one lets it
             # expire, and nobody can ask for it any more.
-            return edit.LockLost(error)
+            return edit.LockLost(placed(error, self._path))
         except CandadoError as error:
-            return edit.UnlockOutcomeUnknown(error)
+            return edit.UnlockOutcomeUnknown(placed(error, self._path))
         self._acknowledged = self._acknowledged or not abort
         return edit.Unlocked()
 
@@ -218,13 +217,10 @@ class Lock:
                 case edit.ReadBack():
                     return await steps.check(acknowledged=self._acknowledged)
         except TransportError as error:
-            return edit.TransportLost(error)
+            return edit.TransportLost(placed(error, self._path))
         except CandadoError as error:
-            if isinstance(command, edit.ReadBack):
-                return edit.ShowsOther(error)
-            if isinstance(error, RemoteError):
-                error.path = self._path
-            return _event(error)
+            placed(error, self._path)
+            return edit.ShowsOther(error) if isinstance(command, edit.ReadBack) else _event(error)
 
 
 def _event(cause: BaseException) -> object:

@@ -13,6 +13,7 @@ from typing import Final
 
 from candado.client.account import Account
 from candado.client.alarms import flag_dropped, replaced, unsigned_deletion
+from candado.client.named import named
 from candado.client.view import (
     FolderView,
     Located,
@@ -210,7 +211,8 @@ class FolderReader:
         self, parent: OpenFolder, root: OpenFolder, sealed_name: SealedName, remote_path: str, path: str
     ) -> FolderView:
         """The nested folder ``sealed_name`` of an accepted parent: one request. NotFoundError when it is not there."""
-        nodes = await self.account.remote.list_folder(remote_path, depth=1, with_metadata=True)
+        with named(path):
+            nodes = await self.account.remote.list_folder(remote_path, depth=1, with_metadata=True)
         node = nodes[0]
         pin = self.account.book.folder(node.file_id)
         if not node.is_encrypted:
@@ -297,7 +299,8 @@ class FolderReader:
         if node.metadata_text is not None:
             return RawText(node.metadata_text, node.metadata_signature)
         try:
-            raw = await self.account.remote.metadata(node.file_id)
+            with named(path):
+                raw = await self.account.remote.metadata(node.file_id)
         except NotFoundError as missing:
             if pin is None:
                 raise NotEncryptedError(
@@ -356,9 +359,8 @@ class FolderReader:
         return entries
 
     def _named(self, view: FolderView, name: str) -> RemoteEntry:
-        entry = view.entries.get(name)
-        if entry is not None:
-            return entry
+        if name in view.entries:
+            return view.entries[name]
         path = join(view.path, name)
         if name in view.missing:
             raise NotFoundError("The folder lists this name, but the server shows nothing usable for it.", path=path)

@@ -21,6 +21,7 @@ from candado.client.bounded import bounded
 from candado.client.draft import Draft
 from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
 from candado.client.lock import recover_sessions
+from candado.client.named import named
 from candado.client.reader import FolderReader
 from candado.client.session_frame import TRANSFERS, SessionFrame
 from candado.client.transfer import Progress, SealedUpload, Source, Target, copy_body, upload
@@ -149,7 +150,8 @@ class WriteSession(SessionFrame):
             sent = await send(target)
             sealed = target.sealed
             if taken is not None and taken != sealed:
-                await self.account.remote.delete(join(parent.remote_path, taken), token=self._lock.token)
+                with named(path):
+                    await self.account.remote.delete(join(parent.remote_path, taken), token=self._lock.token)
                 parent.drop(name)
         finally:
             parent.reserved.discard(name)
@@ -172,10 +174,11 @@ class WriteSession(SessionFrame):
         remote_path = join(parent.remote_path, sealed)
         parent.reserved.add(name)
         try:
-            file_id = await self.account.remote.make_folder(remote_path, token=self._lock.token)
-            if self.one_session:
-                await self.account.remote.mark_encrypted(file_id)
-            else:
+            with named(path):
+                file_id = await self.account.remote.make_folder(remote_path, token=self._lock.token)
+                if self.one_session:
+                    await self.account.remote.mark_encrypted(file_id)
+            if not self.one_session:
                 self._made.append(file_id)
         finally:
             parent.reserved.discard(name)
@@ -205,7 +208,8 @@ class WriteSession(SessionFrame):
         remote_path = join(new.remote_path, sealed)
         if old is not new:
             self._check_fillable(new)
-            await self.account.remote.move(join(old.remote_path, sealed), remote_path, token=self._lock.token)
+            with named(source):
+                await self.account.remote.move(join(old.remote_path, sealed), remote_path, token=self._lock.token)
         stored = old.stored.get(sealed)
         old.drop(old_name)
         new.put_back(new_name, sealed, entry)
@@ -226,7 +230,8 @@ class WriteSession(SessionFrame):
             if pinned is not None:
                 self._forgotten.add(pinned)
                 self._forgotten.update(self.account.book.below(pinned))
-        await self.account.remote.delete(join(parent.remote_path, sealed), token=self._lock.token)
+        with named(join(parent.path, name)):
+            await self.account.remote.delete(join(parent.remote_path, sealed), token=self._lock.token)
         parent.drop(name)
 
     # --- looking ----------------------------------------------------------------------------------------------

@@ -334,7 +334,7 @@ class _Run:
             self._options.on_plan(len(downloads) + len(uploads), size_bytes)
         early, late = _local_steps(operations)
         steps: list[RemoteStep] = [op for op in operations if isinstance(op, RemoteStep)]
-        local = LocalHalf(self._account, self._tree, self._state, self._options, self._report)
+        local = LocalHalf(self._account, self._tree, self._state, self._options, self._report, top_path=self._top_path)
         await local.arrange(early)
         if not any(isinstance(op, MoveRemote) and not op.conflict for op in steps):
             local.move_rows()

@@ -13,7 +13,7 @@ from candado.client.groups import fetch_together, in_groups
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
 from candado.client.transfer import download, keep
-from candado.client.view import RemoteEntry
+from candado.client.view import RemoteEntry, join
 from candado.errors import (
     AuthRequiredError,
     CandadoError,
@@ -75,13 +75,21 @@ class LocalHalf:
     """
 
     def __init__(
-        self, account: "Account", tree: "LocalTree", state: PairState, options: SyncOptions, report: SyncReport
+        self,
+        account: "Account",
+        tree: "LocalTree",
+        state: PairState,
+        options: SyncOptions,
+        report: SyncReport,
+        *,
+        top_path: str,
     ) -> None:
         self._account = account
         self._tree = tree
         self._state = state
         self._options = options
         self._report = report
+        self._top_path = top_path
         self._fetched: list[_Fetched] = []
         self._fetched_bytes = 0
         self._publishing: asyncio.Task[None] | None = None
@@ -157,7 +165,10 @@ class LocalHalf:
             self.moved[op.target] = after
         if op.conflict:
             self._account.issue_book.add(
-                "notice", "conflict.copy", f"Both sides changed {op.source}; both are kept.", path=op.target
+                "notice",
+                "conflict.copy",
+                f"Both sides changed {op.source}; both are kept.",
+                path=join(self._top_path, op.target),
             )
             return
         self._row_moves.append((op.source, op.target, before, after))
@@ -213,10 +224,10 @@ class LocalHalf:
                 return keep(content, _entry(op), self._tree, progress)
             return await download(self._account, _entry(op), self._tree, progress=progress)
         except CandadoError as error:
+            if not isinstance(error, FATAL) or isinstance(error, DiskFullError):
+                self._fail(op.path, error)
             if isinstance(error, FATAL):
                 self.fatal = self.fatal or error
-            else:
-                self._fail(op.path, error)
             return None
 
     async def _publish(self, batch: list[_Fetched]) -> None:
@@ -239,6 +250,7 @@ class LocalHalf:
                 raise result
             self._fail(op.path, result)
             if isinstance(result, DiskFullError):
+                result.path = _entry(op).path
                 self.fatal = self.fatal or result
         self._state.commit()
 

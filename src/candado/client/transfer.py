@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from candado.client.arrivals import get_big, get_small
 from candado.client.bodies import CopyBody, FileBody, MemoryFile, Progress, ProgressEvent
-from candado.crypto.filebody import (
-    seal_body,
-)
+from candado.client.named import named
+from candado.crypto.filebody import seal_body
 from candado.errors import (
     CandadoError,
     FileChangedError,
     OpenFailedError,
     RateLimitedError,
     RemoteBugError,
-    RemoteError,
     TransportError,
 )
 from candado.types import FileKey, LockToken, Nonce, Tag
@@ -160,11 +158,8 @@ async def upload(
         finally:
             file.close()
 
-    try:
+    with named(path):
         done = await _persist(account, attempt, lost=target.abandon)
-    except CandadoError as error:
-        _say_clear_path(error, path)
-        raise
     if progress is not None:
         progress(ProgressEvent(path, "up", done.size_bytes, done.size_bytes, finished=True))
     return done
@@ -195,7 +190,8 @@ async def copy_body(
         result = await _put(account, target.remote_path, copy, token, entry.mtime_seconds)
         return SealedUpload(key, nonce, copy.tag, entry.size_bytes, mtime_ns, result)
 
-    return await _persist(account, attempt, lost=target.abandon)
+    with named(entry.path):
+        return await _persist(account, attempt, lost=target.abandon)
 
 
 async def _upload_small(account: "Account", file: "LocalFile", remote_path: str, token: LockToken) -> SealedUpload:
@@ -257,7 +253,8 @@ async def read_bytes(account: "Account", entry: "RemoteEntry") -> bytes:
         NotFoundError: there is an entry but no body; recorded as ``file.missing``.
         PreconditionFailedError: somebody replaced the file meanwhile; read the folder again.
     """
-    return await _persist(account, lambda: get_small(account, entry))
+    with named(entry.path):
+        return await _persist(account, lambda: get_small(account, entry))
 
 
 async def download(
@@ -292,11 +289,8 @@ async def download(
             raise
         return spool
 
-    try:
+    with named(entry.path):
         spool = await _persist(account, attempt)
-    except CandadoError as error:
-        _say_clear_path(error, entry.path)
-        raise
     if progress is not None:
         progress(ProgressEvent(entry.path, "down", entry.size_bytes, entry.size_bytes, finished=True))
     return spool
@@ -306,7 +300,8 @@ def keep(content: bytes, entry: "RemoteEntry", tree: "LocalTree", progress: Prog
     """The spool of a file whose verified content is here already; otherwise as ``download``."""
     spool = tree.open_spool()
     try:
-        spool.write(content)
+        with named(entry.path):
+            spool.write(content)
     except BaseException:
         spool.discard()
         raise
@@ -348,12 +343,6 @@ async def _persist(
         await account.clock.sleep(min(wait * jitter, _PAUSE_SECONDS_MAX))
         pause *= 2
     raise AssertionError
-
-
-def _say_clear_path(error: CandadoError, path: str) -> None:
-    """Name the file as people know it: what the server refuses carries the sealed name."""
-    if isinstance(error, RemoteError) or not error.path:
-        error.path = path
 
 
 def _known(error: CandadoError) -> bool:

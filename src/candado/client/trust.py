@@ -109,6 +109,7 @@ async def verify(account: Account, user_id: UserId, text: str) -> Fingerprint:
     if _hex_of(text) != known.hex and _words_of(text) != known.words:
         raise UntrustedCertificateError(
             f"The fingerprint is not that of the key known for {user_id}.",
+            path=user_id,
             safe="The key is not marked as verified; nothing was changed.",
         )
     pin = account.book.peers()[user_id]

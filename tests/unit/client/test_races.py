@@ -13,6 +13,7 @@ from candado.client.trust import forget_folder
 from candado.errors import (
     CounterRollbackError,
     LocalNameError,
+    LocalStorageError,
     LockLostError,
     NotFoundError,
     TransportError,
@@ -193,7 +194,7 @@ async def test_words_that_make_no_sense_are_refused_before_anything_is_sent() ->
     report = await edit.put(one.account, [edit.PutSource(MemoryTree({"x": b""}), "x", "a\\b")], "/Secret")
     assert [type(failure.error) for failure in report.failures] == [LocalNameError]
     report = await edit.put(one.account, [edit.PutSource(MemoryTree(), "absent", "absent")], "/Secret")
-    assert [type(failure.error) for failure in report.failures] == [LocalNameError]
+    assert [type(failure.error) for failure in report.failures] == [LocalStorageError]
     with pytest.raises(NotFoundError):
         await edit.put(one.account, [], "/Nowhere")
 

@@ -100,7 +100,9 @@ async def test_two_edits_of_one_file_are_both_kept_and_listed(pair: Pair) -> Non
     await pair.phone.sync()
     assert pair.phone.files() == pair.laptop.files()
     assert (pair.laptop.files()["a"], pair.laptop.files()[copy]) == (b"theirs", b"mine")
-    assert [issue.path for issue in pair.laptop.account.issues() if issue.code == "conflict.copy"] == [copy]
+    assert [issue.path for issue in pair.laptop.account.issues() if issue.code == "conflict.copy"] == [
+        f"{FOLDER}/{copy}"
+    ]
 
 
 async def test_two_equal_trees_are_adopted_without_moving_a_byte(tmp_path: Path) -> None:

@@ -14,8 +14,15 @@ import click
 
 from candado.apps.cli.common import Command, Group, Run, pass_run, with_account
 from candado.apps.cli.config import Places, load_config
-from candado.apps.cli.secrets import find_secret, login_password
-from candado.errors import KeysExistError, LocalStorageError, SecretNeededError, UsageError, WrongMnemonicError
+from candado.apps.cli.secrets import find_secret, login_password, secret_source
+from candado.errors import (
+    AuthRequiredError,
+    KeysExistError,
+    LocalStorageError,
+    SecretNeededError,
+    UsageError,
+    WrongMnemonicError,
+)
 from candado.types import SecretText
 
 __all__ = ["init", "key"]
@@ -52,7 +59,7 @@ def init(
     if phrase is None and (run.json or run.jsonl) and phrase_out is None:
         raise UsageError("the words are never printed as JSON", advice="Add --phrase-out FILE.")
     if phrase is not None:
-        _join(run, phrase)
+        _join(run, phrase, secret_source("CANDADO_PHRASE", phrase_file, os.environ))
         return
     with _new_file(phrase_out) as words_file:
         try:
@@ -62,7 +69,7 @@ def init(
                 raise
             words_file.unused()
             run.say("The account has keys already: this device joins with the twelve words.")
-            _join(run, _ask_words())
+            _join(run, _ask_words(), None)
             return
         words_file.write(words)
     _show_new_words(run, words, phrase_out)
@@ -82,10 +89,17 @@ def _first(run: Run, password_file: Path | None, *, reset: bool) -> SecretText:
     return with_account(run, work)
 
 
-def _join(run: Run, phrase: SecretText) -> None:
+def _join(run: Run, phrase: SecretText, source: str | None) -> None:
     from candado.client.enrol import init_further
 
-    with_account(run, lambda account: init_further(account, phrase))
+    async def work(account: Any) -> None:
+        try:
+            await init_further(account, phrase)
+        except WrongMnemonicError as error:
+            error.path = source or f"{account.user_id} at {account.server_url}"
+            raise
+
+    with_account(run, work)
     run.emit(
         "candado.init/1", {"joined": True}, "This device has joined: it opens the encrypted folders of the account."
     )
@@ -240,7 +254,10 @@ async def _check_password(run: Run, password: SecretText) -> None:
     )
     try:
         me = await remote.user_info()
+    except AuthRequiredError as error:
+        error.path = config.url
+        raise
     finally:
         await remote.close()
     if me.user_id != config.user_id:
-        raise SecretNeededError("this password belongs to another account")
+        raise SecretNeededError("this password belongs to another account", path=config.url)

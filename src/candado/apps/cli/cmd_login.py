@@ -16,7 +16,15 @@ from candado.apps.cli.common import Command, Run, pass_run, with_account
 from candado.apps.cli.config import DeviceConfig, Places, load_config, save_config
 from candado.apps.cli.output import human_size, printable, table
 from candado.apps.cli.secrets import login_password
-from candado.errors import CandadoError, NotLoggedInError, RemoteError, SecretNeededError, TransportError, UsageError
+from candado.errors import (
+    AuthRequiredError,
+    CandadoError,
+    NotLoggedInError,
+    RemoteError,
+    SecretNeededError,
+    TransportError,
+    UsageError,
+)
 from candado.types import SecretBytes, SecretText
 
 if TYPE_CHECKING:
@@ -151,7 +159,11 @@ async def _sign_in(
         settings=http_settings(config, run),
     )
     try:
-        me = await remote.user_info()
+        try:
+            me = await remote.user_info()
+        except AuthRequiredError as error:
+            error.path = config.url
+            raise
         if before is not None and (before.url, before.user_id) != (config.url, me.user_id):
             if is_granted:
                 await remote.delete_app_password()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from candado.errors import LocalStorageError, SecretNeededError
 from candado.types import SecretText
 
-__all__ = ["find_secret", "login_password", "netrc_password"]
+__all__ = ["find_secret", "login_password", "netrc_password", "secret_source"]
 
 _SECRET_BYTES_MAX: Final = 64 * 1024
 _COMMAND_SECONDS: Final = 120
@@ -42,6 +42,15 @@ def find_secret(name: str, file: Path | None, environment: Mapping[str, str]) ->
     if environment.get(f"{name}_FD"):
         return _from_descriptor(environment[f"{name}_FD"], f"{name}_FD")
     return None
+
+
+def secret_source(name: str, file: Path | None, environment: Mapping[str, str]) -> str | None:
+    """What ``find_secret`` reads, for people; None when it finds nothing."""
+    if file is not None:
+        return "standard input" if str(file) == "-" else str(file)
+    if environment.get(f"{name}_FILE"):
+        return environment[f"{name}_FILE"]
+    return next((f"{name}_{kind}" for kind in ("COMMAND", "FD") if environment.get(f"{name}_{kind}")), None)
 
 
 def login_password(
