@@ -97,7 +97,8 @@ class SyncProblem:
     def of_plan(cls, problem: Problem) -> "SyncProblem":
         """What the planner says of a path."""
         advice = _ADVICE.get(problem.code, "")
-        return cls(problem.path, problem.code, problem.message, advice, "Both sides are unchanged at this path.")
+        safe = "It is synced like any other." if problem.is_warning else "Both sides are unchanged at this path."
+        return cls(problem.path, problem.code, problem.message, advice, safe)
 
     @classmethod
     def of_deletion(cls, view: FolderView, options: "SyncOptions", user_id: str, *, left: int) -> "SyncProblem":

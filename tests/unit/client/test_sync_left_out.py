@@ -99,3 +99,14 @@ async def test_a_first_sync_makes_no_folder_for_one_that_cannot_be_read(
     assert (numbers(report), len(report.errors)) == ({"uploaded": 1}, 1)
     await pair.phone.sync()
     assert pair.phone.files() == {"good": b"g"}
+
+
+async def test_names_that_differ_in_capitals_are_synced_and_the_warning_says_so(pair: Pair) -> None:
+    pair.laptop.write("Notes", "1")
+    pair.laptop.write("notes", "2")
+    report = await pair.laptop.sync()
+    assert (numbers(report), report.errors) == ({"uploaded": 2}, [])
+    assert [(one.code, one.path, one.safe) for one in report.warnings] == [
+        ("NAME_CASE", "Notes", "It is synced like any other."),
+        ("NAME_CASE", "notes", "It is synced like any other."),
+    ]
