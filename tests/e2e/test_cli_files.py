@@ -52,3 +52,16 @@ def test_a_wrong_secret_names_where_it_came_from(cloud: Cloud, tmp_path: Path) -
         assert (error["code"], error["path"]) == ("WRONG_MNEMONIC", str(wrong))
     other.environment["CANDADO_PHRASE_COMMAND"] = "echo abandon"
     assert other.run("init", "--json", expect=12).json["error"]["path"] == "CANDADO_PHRASE_COMMAND"
+
+
+def test_where_a_file_would_go_is_clear_before_it_is_sent(cloud: Cloud, tmp_path: Path) -> None:
+    device = cloud.ready("dina")
+    device.run("encrypt", "Box")
+    (tmp_path / "a.txt").write_text("a")
+    assert device.run("put", tmp_path / "a.txt", "Box/new/", "--json", expect=4).json["error"]["path"] == "/Box/new"
+    error = device.run("put", "-", "Box", "--json", stdin="x", expect=2).json["error"]
+    assert (error["code"], "Name the file" in error["hint"]) == ("USAGE", True)
+    device.run("put", "-", "Box", "--name", "piped", stdin="x")
+    error = device.run("put", os.devnull, "Box", "--json", expect=2).json["error"]
+    assert (error["path"], "neither a regular file" in error["message"]) == (os.devnull, True)
+    assert device.run("ls", "Box").out == "piped\n"

@@ -48,7 +48,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PutSource:
-    """One thing to upload: ``path`` in a local tree (empty: all of it, as a folder), and its remote ``name``."""
+    """One thing to upload: ``path`` in a local tree (empty: all of it, as a folder), and its remote ``name``.
+
+    What comes from a pipe has no name; then the target must be that of a file.
+    """
 
     tree: LocalTree
     path: str
@@ -83,14 +86,23 @@ async def put(
     ``keep-both``.
 
     Raises:
-        NotFoundError: ``target`` and its folder do not exist.
+        NotFoundError: ``target`` and its folder do not exist; or only the folder does, and a slash at the end of
+            ``target`` says that it is a folder for a file.
         NotEncryptedError: it is a plain folder.
+        UsageError: a source without a name would go into a folder.
     """
     reader = FolderReader(account)
-    folder, rename = await _target(reader, target, single=len(sources) == 1)
+    is_file = any(source.path and not _is_folder(source) for source in sources)
+    folder, rename = await _target(reader, target, single=len(sources) == 1, is_file=is_file)
     filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
     for source in sources:
         name = rename or source.name
+        if not name:
+            raise UsageError(
+                "this is a folder, and what comes from a pipe has no name",
+                path=folder,
+                advice=f"Name the file: {join(folder, 'NAME')}, or add --name NAME.",
+            )
         try:
             check_clear_name(name)
         except LocalNameError as error:
@@ -117,7 +129,7 @@ async def cp(
     """
     reader = FolderReader(account)
     found = await reader.open_path(source)
-    folder, rename = await _target(reader, target, single=True)
+    folder, rename = await _target(reader, target, single=True, is_file=found.kind == "file")
     filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
     place = join(folder, rename or split(source)[-1])
     await _add_remote(reader, filler, found, place, recursive=recursive)
@@ -230,7 +242,7 @@ async def mv(account: Account, source: str, target: str, *, progress: Progress |
     source = clear_path(source)
     if found.kind in {"plain", "root"} or not found.view.is_encrypted:
         raise UsageError("only files and folders inside an encrypted folder can be moved")
-    folder, rename = await _target(reader, target, single=True)
+    folder, rename = await _target(reader, target, single=True, is_file=found.kind == "file")
     place = join(folder, rename or split(source)[-1])
     if place == source:
         return
@@ -313,10 +325,16 @@ async def _listed(account: Account, path: str, file_id: FileId) -> list[RemoteNo
     return nodes
 
 
-async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[str, str | None]:
+def _is_folder(source: PutSource) -> bool:
+    stat = source.tree.stat(source.path)
+    return stat is not None and stat.is_folder
+
+
+async def _target(reader: FolderReader, target: str, *, single: bool, is_file: bool) -> tuple[str, str | None]:
     """The folder to write into, and the new name when ``target`` names a thing that is not there yet.
 
-    A folder that this device knows is not read here: the session reads it under its lock.
+    ``is_file``: the thing is a file, so a target with a slash at its end is the folder it goes into. A folder
+    that this device knows is not read here: the session reads it under its lock.
     """
     parts = split(target)
     if reader.account.book.hinted(clear_path(target)) is not None:
@@ -324,15 +342,15 @@ async def _target(reader: FolderReader, target: str, *, single: bool) -> tuple[s
     try:
         found = await reader.open_path(target)
     except NotFoundError:
-        if not single or not parts:
+        if not single or not parts or (is_file and target.endswith("/")):
             raise
         folder = await reader.open_folder("/" + "/".join(parts[:-1]))
         _need_encrypted(reader, folder)
         return folder.path, parts[-1]
     _need_encrypted(reader, found.view)
     if found.kind == "file":
-        if not single:
-            raise UsageError(f"{clear_path(target)} is a file, not a folder")
+        if not single or target.endswith("/"):
+            raise UsageError("this is a file, not a folder", path=clear_path(target))
         return found.view.path, parts[-1]
     return found.view.path, None
 

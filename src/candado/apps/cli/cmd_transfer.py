@@ -94,7 +94,7 @@ def put(
 
     async def work(account: "Account", progress: Meter | None) -> "CopyReport":
         with contextlib.ExitStack() as stack:
-            items = [_source(stack, source, name or remote.rpartition("/")[2]) for source in sources]
+            items = [_source(stack, source, name or "") for source in sources]
             return await send(account, items, remote, conflict=conflict, transfers=transfers_of(run), progress=progress)
 
     with progress_of(run, "upload") as progress:
