@@ -65,3 +65,17 @@ def test_where_a_file_would_go_is_clear_before_it_is_sent(cloud: Cloud, tmp_path
     error = device.run("put", os.devnull, "Box", "--json", expect=2).json["error"]
     assert (error["path"], "neither a regular file" in error["message"]) == (os.devnull, True)
     assert device.run("ls", "Box").out == "piped\n"
+
+
+def test_a_path_has_one_form_in_every_listing_and_a_taken_local_name_tells_of_conflict(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    device = cloud.ready("edda")
+    device.run("encrypt", "Box")
+    device.run("put", "-", "Box/a", stdin="a")
+    for word in ("ls", "tree", "stat", "find", "du"):
+        for typed in ("Box", "/Box", "Box/"):
+            assert device.run(word, typed, "--json").json["path"] == "/Box", word
+    (tmp_path / "a").write_text("mine")
+    (error,) = device.run("get", "Box/a", tmp_path / "a", "--json", expect=1).json["errors"]
+    assert (error["code"], "--conflict" in error["hint"]) == ("ALREADY_EXISTS", True)

@@ -13,7 +13,7 @@ from candado.client.account import Account
 from candado.client.arrivals import check_body, even_pieces
 from candado.client.bodies import PIECE_BYTES
 from candado.client.bounded import bounded
-from candado.client.fill import Conflict, CopyReport, ItemFailure
+from candado.client.fill import TAKEN_ADVICE, Conflict, CopyReport, ItemFailure
 from candado.client.groups import fetch_together, in_groups
 from candado.client.items import PER_FILE_ERRORS
 from candado.client.reader import FolderReader
@@ -143,7 +143,7 @@ def _job(
                 taken[collision_key(other)] = other
                 return _Job(entry, other, None)
             number += 1
-    taken_error = AlreadyExistsError("There is already something of this name here.", path=local)
+    taken_error = AlreadyExistsError("There is already something of this name here.", path=local, advice=TAKEN_ADVICE)
     report.failures.append(ItemFailure(entry.path, taken_error))
     return None
 

@@ -17,10 +17,11 @@ from candado.errors import AlreadyExistsError, CandadoError, LocalNameError, Loc
 from candado.folder.names import check_clear_name, collision_key, unique_name
 from candado.ports.client import LeftOut, LocalTree
 
-__all__ = ["Conflict", "CopyReport", "Filler", "ItemFailure"]
+__all__ = ["TAKEN_ADVICE", "Conflict", "CopyReport", "Filler", "ItemFailure"]
 
 Conflict = Literal["fail", "skip", "replace", "keep-both"]
 
+TAKEN_ADVICE: Final = "Choose another name, or add --conflict skip, replace or keep-both."
 _FILES_MAX: Final = 5000
 _BYTES_MAX: Final = 4 << 30
 
@@ -216,9 +217,7 @@ class Filler:
         elif name in names and self._conflict == "skip":
             return None
         elif name in names and (self._conflict == "fail" or names[name]):
-            raise AlreadyExistsError(
-                path=path, advice="Choose another name, or add --conflict skip, replace or keep-both."
-            )
+            raise AlreadyExistsError(path=path, advice=TAKEN_ADVICE)
         names[name] = False
         return join(parent, name)
 

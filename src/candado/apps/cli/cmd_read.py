@@ -113,6 +113,8 @@ def tree(run: Run, remote: str, *, raw_names: bool) -> None:
       candado tree Documents
     """
     found = with_account(run, lambda account: _walk(account, remote))
+    from candado.client.view import clear_path
+
     entries = _entries(found)
     depth = remote.strip("/").count("/") + bool(remote.strip("/"))
 
@@ -122,7 +124,7 @@ def tree(run: Run, remote: str, *, raw_names: bool) -> None:
             level = max(0, entry.path.strip("/").count("/") - depth)
             sys.stdout.write("  " * level + _name(entry) + raw + "\n")
 
-    run.emit_list("candado.tree/1", "entries", [_members(entry) for entry in entries], text, path=remote)
+    run.emit_list("candado.tree/1", "entries", [_members(entry) for entry in entries], text, path=clear_path(remote))
 
 
 def _entries(found: "Tree | RemoteEntry") -> "list[RemoteEntry]":
@@ -197,6 +199,8 @@ def find(run: Run, remote: str, pattern: str | None, name: str | None, kind: str
     """
     if pattern is not None and name is not None:
         raise UsageError("GLOB and --name are the same; give one of them")
+    from candado.client.view import clear_path
+
     pattern = name if pattern is None else pattern
     found = with_account(run, lambda account: _walk(account, remote))
     wanted = [
@@ -210,7 +214,7 @@ def find(run: Run, remote: str, pattern: str | None, name: str | None, kind: str
         for entry in wanted:
             sys.stdout.write(printable(entry.path) + "\n")
 
-    run.emit_list("candado.find/1", "entries", [_members(entry) for entry in wanted], text, path=remote)
+    run.emit_list("candado.find/1", "entries", [_members(entry) for entry in wanted], text, path=clear_path(remote))
 
 
 @click.command(cls=Command)
