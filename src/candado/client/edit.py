@@ -82,8 +82,8 @@ async def put(
 ) -> CopyReport:
     """Upload files and folders into the encrypted folder ``target``, or one file as ``target``.
 
-    ``conflict`` says what happens to a file whose name is taken: ``fail`` (reported), ``skip``, ``replace`` or
-    ``keep-both``.
+    ``conflict`` says what happens to a file whose name is taken: ``fail`` (reported), ``skip``, ``replace``,
+    ``keep-both``, or ``newer``: replace what is older, skip the rest.
 
     Raises:
         NotFoundError: ``target`` and its folder do not exist; or only the folder does, and a slash at the end of

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from math import floor
 from typing import Final
 
 from candado.client.account import Account
@@ -128,10 +129,13 @@ def _job(
     clash = taken.setdefault(collision_key(local), local)
     if stat is None and clash == local:
         return _Job(entry, local, None)
-    if conflict == "skip":
+    replaceable = stat is not None and not stat.is_folder
+    # Servers keep whole seconds.
+    is_newer = stat is not None and floor(entry.mtime_seconds) > stat.mtime_ns // 10**9
+    if conflict == "skip" or (conflict == "newer" and replaceable and not is_newer):
         report.skipped.append(entry.path)
         return None
-    if conflict == "replace" and stat is not None and not stat.is_folder:
+    if conflict in {"replace", "newer"} and replaceable:
         return _Job(entry, local, stat)
     if conflict == "keep-both":
         folder, _, name = local.rpartition("/")

@@ -6,6 +6,7 @@ little.
 """
 
 from dataclasses import dataclass, field, replace
+from math import floor
 from typing import Final, Literal
 
 from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
@@ -15,13 +16,13 @@ from candado.client.transfer import Progress, TreeSource
 from candado.client.view import RemoteEntry, join, split
 from candado.errors import AlreadyExistsError, CandadoError, LocalNameError, LocalStorageError
 from candado.folder.names import check_clear_name, collision_key, unique_name
-from candado.ports.client import LeftOut, LocalTree
+from candado.ports.client import LeftOut, LocalStat, LocalTree
 
 __all__ = ["TAKEN_ADVICE", "Conflict", "CopyReport", "Filler", "ItemFailure"]
 
-Conflict = Literal["fail", "skip", "replace", "keep-both"]
+Conflict = Literal["fail", "skip", "replace", "keep-both", "newer"]
 
-TAKEN_ADVICE: Final = "Choose another name, or add --conflict skip, replace or keep-both."
+TAKEN_ADVICE: Final = "Choose another name, or add --conflict skip, replace, keep-both or newer."
 _FILES_MAX: Final = 5000
 _BYTES_MAX: Final = 4 << 30
 
@@ -54,6 +55,7 @@ class CopyReport:
 class _File:
     path: str
     size_bytes: int
+    mtime_seconds: int
     local: TreeSource | None
     remote: RemoteEntry | None
 
@@ -105,7 +107,7 @@ class Filler:
             self.failures.append(ItemFailure(path, gone))
             return
         if stat is not None and not stat.is_folder:
-            self._files.append(_File(path, stat.size_bytes, TreeSource(tree, local), None))
+            self._files.append(_file(path, stat, TreeSource(tree, local)))
             return
         self.add_folder(path)
         prefix = f"{local}/" if local else ""
@@ -121,7 +123,7 @@ class Filler:
             if found.is_folder:
                 self.add_folder(place)
             else:
-                self._files.append(_File(place, found.size_bytes, TreeSource(tree, inner), None))
+                self._files.append(_file(place, found, TreeSource(tree, inner)))
         for one in left_out:
             if one.path.startswith(prefix):
                 self._leave_out(join(path, one.path.removeprefix(prefix)), one)
@@ -134,7 +136,7 @@ class Filler:
 
     def add_remote(self, entry: RemoteEntry, path: str) -> None:
         """A remote file, to be copied under a fresh key."""
-        self._files.append(_File(path, entry.size_bytes, None, entry))
+        self._files.append(_File(path, entry.size_bytes, floor(entry.mtime_seconds), None, entry))
 
     def _is_possible(self, path: str) -> bool:
         try:
@@ -188,26 +190,28 @@ class Filler:
     async def _send(self, session: WriteSession, batch: list[_File]) -> None:
         items: list[UploadItem] = []
         copies: list[tuple[RemoteEntry, str]] = []
+        overwrite = self._conflict in {"replace", "newer"}
         names: dict[str, dict[str, bool]] = {}
         for file in batch:
             try:
-                place = await self._place(session, file.path, names)
+                place = await self._place(session, file, names)
             except PER_FILE_ERRORS as error:
                 self.failures.append(ItemFailure(file.path, error))
                 continue
             if place is None:
                 self.skipped.append(file.path)
             elif file.local is not None:
-                items.append(UploadItem(place, file.local, replace=self._conflict == "replace"))
+                items.append(UploadItem(place, file.local, replace=overwrite))
             elif file.remote is not None:
                 copies.append((file.remote, place))
         for item, result in zip(items, await session.put_files(items), strict=True):
             self._count(item.path, result)
-        for (_, place), copied in zip(copies, await session.copy_files(copies), strict=True):
+        for (_, place), copied in zip(copies, await session.copy_files(copies, replace=overwrite), strict=True):
             self._count(place, copied)
 
-    async def _place(self, session: WriteSession, path: str, cache: dict[str, dict[str, bool]]) -> str | None:
+    async def _place(self, session: WriteSession, file: _File, cache: dict[str, dict[str, bool]]) -> str | None:
         """Where a file goes as the names stand; None to skip it."""
+        path = file.path
         parent, name = _parent(path), path.rpartition("/")[2]
         if parent not in cache:
             cache[parent] = await session.names(parent)
@@ -218,6 +222,8 @@ class Filler:
             return None
         elif name in names and (self._conflict == "fail" or names[name]):
             raise AlreadyExistsError(path=path, advice=TAKEN_ADVICE)
+        elif name in names and self._conflict == "newer" and not await _is_newer(session, file):
+            return None
         names[name] = False
         return join(parent, name)
 
@@ -227,6 +233,20 @@ class Filler:
         else:
             self.files += 1
             self.bytes += result.size_bytes
+
+
+def _file(path: str, stat: LocalStat, source: TreeSource) -> _File:
+    return _File(path, stat.size_bytes, stat.mtime_ns // 10**9, source, None)
+
+
+async def _is_newer(session: WriteSession, file: _File) -> bool:
+    """Whether a file is newer, by whole seconds as servers keep them, than what is at its place.
+
+    Not so when that came in this very session.
+    """
+    view = await session.folder(_parent(file.path))
+    there = None if view is None else view.entries.get(file.path.rpartition("/")[2])
+    return there is not None and file.mtime_seconds > floor(there.mtime_seconds)
 
 
 def _cut(files: list[_File]) -> tuple[list[_File], list[_File]]:

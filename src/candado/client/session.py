@@ -106,25 +106,30 @@ class WriteSession(SessionFrame):
 
         return await self._store(path, send, may_replace=replace, size_bytes=lambda: _size(source))
 
-    async def copy_files(self, items: Sequence[tuple[RemoteEntry, str]]) -> list[Written | CandadoError]:
+    async def copy_files(
+        self, items: Sequence[tuple[RemoteEntry, str]], *, replace: bool = False
+    ) -> list[Written | CandadoError]:
         """Copy many remote files to the paths beside them; faults of one file as in ``put_files``."""
 
         async def one(item: tuple[RemoteEntry, str]) -> Written | CandadoError:
             try:
-                return await self.copy_file(*item)
+                return await self.copy_file(*item, replace=replace)
             except PER_FILE_ERRORS as error:
                 error.path = error.path or item[1]
                 return error
 
         return await bounded(one, items, self._transfers)
 
-    async def copy_file(self, entry: RemoteEntry, path: str) -> Written:
-        """Copy a remote file to ``path``, sealed under a fresh key; nothing is overwritten. OpenFailedError."""
+    async def copy_file(self, entry: RemoteEntry, path: str, *, replace: bool = False) -> Written:
+        """Copy a remote file to ``path``, sealed under a fresh key; a file is overwritten with ``replace`` only.
+
+        OpenFailedError.
+        """
 
         async def send(target: Target) -> SealedUpload:
             return await copy_body(self.account, entry, target, token=self._lock.token, progress=self._progress)
 
-        return await self._store(path, send, may_replace=False, size_bytes=lambda: entry.size_bytes)
+        return await self._store(path, send, may_replace=replace, size_bytes=lambda: entry.size_bytes)
 
     async def _store(
         self,

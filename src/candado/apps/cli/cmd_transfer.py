@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["cat", "conflict_option", "finish_copy", "get", "put"]
 
-Conflict = Literal["fail", "skip", "replace", "keep-both"]
+Conflict = Literal["fail", "skip", "replace", "keep-both", "newer"]
 
 conflict_option = click.option(
     "--conflict",
-    type=click.Choice(["fail", "skip", "replace", "keep-both"]),
+    type=click.Choice(["fail", "skip", "replace", "keep-both", "newer"]),
     default="fail",
     show_default=True,
-    help="When a file of that name is there already.",
+    help="When a file of that name is there already; newer: replace what is older, skip the rest.",
 )
 
 
