@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -67,7 +68,7 @@ def test_every_command_speaks_json_with_a_schema(data: Path, password: str, caps
         ("group", "leave", "staff", "bob"),
         ("group", "join", "staff", "bob"),
         ("group", "delete", "staff"),
-        ("user", "delete", "bob", "--yes"),
+        ("user", "delete", "bob"),
         ("check",),
         ("check", "--read-data"),
         ("ca", "status"),
@@ -270,6 +271,23 @@ def test_deleting_a_user_leaves_nothing_of_it(data: Path, password: str, capsys:
     database.close()
     assert counts == {"users": 1, "shares": 0, "app_passwords": 0, "user_keys": 0, "nodes": 1}
     assert command(capsys, "check", *where)[0] in (0, 8)
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_at_a_terminal_deleting_a_user_is_asked_and_a_no_is_told_as_json(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    status, document = command(capsys, "user", "delete", "alice", "--data", str(data))
+    assert (status, document["error"]["code"], document["error"]["path"]) == (2, "USAGE", "alice")
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    status, document = command(capsys, "user", "delete", "alice", "--data", str(data))
+    assert (status, document["user"]) == (0, "alice")
 
 
 def test_a_disabled_user_and_a_changed_password_are_out_within_seconds(

@@ -13,12 +13,11 @@ from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_common import Invocation, command_options, read_password, start_log
 from candado.apps.server_config import CONFIG_NAME, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
-from candado.errors import AlreadyExistsError, CandadoError, LocalPermissionError, UsageError
+from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
 
 __all__ = ["cli", "main", "run"]
 
 _FINDINGS = 8
-_ABORTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -204,8 +203,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:
-        print("aborted; nothing was changed", file=sys.stderr)
-        return _ABORTED
+        return report(InterruptedByUserError(safe="Nothing was changed."), as_json=as_json, verbose=0)
     except click.ClickException as error:
         if as_json:
             return report(UsageError(error.format_message()), as_json=True, verbose=0)

@@ -19,7 +19,7 @@ from candado.apps.cli.loop import run_to_end
 from candado.apps.cli.output import printable, rfc3339
 from candado.apps.cli.secrets import find_secret
 from candado.apps.server_config import ServerConfig, load_config
-from candado.errors import LocalPermissionError, SecretNeededError
+from candado.errors import LocalPermissionError, SecretNeededError, UsageError
 from candado.types import SecretText
 
 __all__ = ["Invocation", "command_options", "password_option", "read_password", "start_log"]
@@ -50,6 +50,17 @@ class Invocation:
             print(json.dumps({"schema": f"candado.server.{schema}/1", **document}), flush=True)
         elif text:
             print("\n".join(printable(line) for line in text.split("\n")), flush=True)
+
+    def confirm(self, question: str, *, path: str) -> None:
+        """Ask at a terminal; UsageError unless the answer is yes. Without one the command is meant as written."""
+        if not sys.stdin.isatty():
+            return
+        try:
+            agreed = sys.stderr.isatty() and click.confirm(question, err=True)
+        except click.Abort:  # the end of the input is no yes
+            agreed = False
+        if not agreed:
+            raise UsageError("not confirmed", path=path, advice="Answer yes, or add --yes.")
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end; signals interrupt it."""

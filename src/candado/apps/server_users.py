@@ -191,10 +191,10 @@ def _enable(invocation: Invocation, name: str) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @command_options
 def _delete(invocation: Invocation, name: str, yes: bool) -> None:
-    """Delete a user with all files, keys and shares. This cannot be undone."""
+    """Delete a user with all files, keys and shares. This cannot be undone. At a terminal it is asked first."""
     config = invocation.config()
     if not yes:
-        click.confirm(f"Delete {name} with all files, keys and shares for ever?", abort=True, err=True)
+        invocation.confirm(f"Delete {name} with all files, keys and shares for ever?", path=name)
 
     async def work() -> None:
         async with _accounts(config) as (accounts, files, metadata):

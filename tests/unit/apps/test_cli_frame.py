@@ -446,3 +446,54 @@ def test_a_login_that_leads_to_another_server_is_refused(
     status, _, err = outcome(capsys, "login", browser_server["url"])
     assert (status, "[REDIRECT]" in err) == (20, True)
     assert not (tmp_path / "home").exists()
+
+
+# --- questions -------------------------------------------------------------------------------------------------
+
+
+def _terminal(monkeypatch: pytest.MonkeyPatch, *, stdin: bool, stderr: bool) -> None:
+    monkeypatch.setattr("sys.stdin", type("In", (), {"isatty": lambda _: stdin})())
+    monkeypatch.setattr("sys.stderr.isatty", lambda: stderr, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stderr", "no_input", "asks"),
+    [
+        (True, True, False, True),
+        (False, False, False, False),
+        (False, True, False, False),
+        (True, True, True, False),
+    ],
+)
+def test_a_question_is_asked_at_a_terminal_and_taken_as_answered_without_one(
+    monkeypatch: pytest.MonkeyPatch, stdin: bool, stderr: bool, no_input: bool, asks: bool
+) -> None:
+    _terminal(monkeypatch, stdin=stdin, stderr=stderr)
+    asked: list[str] = []
+
+    def answer(question: str, **_: Any) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(click, "confirm", answer)
+    if asks:
+        with pytest.raises(UsageError, match="not confirmed"):
+            Run(no_input=no_input).confirm("Remove it?")
+    else:
+        Run(no_input=no_input).confirm("Remove it?")
+    assert asked == (["Remove it?"] if asks else [])
+
+
+def test_a_person_who_types_but_cannot_see_the_question_is_not_taken_to_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    _terminal(monkeypatch, stdin=True, stderr=False)
+    with pytest.raises(UsageError) as caught:
+        Run().confirm("Remove it?")
+    assert "--yes" in caught.value.advice
+
+
+def test_a_decision_on_trust_needs_its_yes_also_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    _terminal(monkeypatch, stdin=False, stderr=False)
+    with pytest.raises(UsageError) as caught:
+        Run().confirm("Trust it?", needs_yes=True)
+    assert "--yes" in caught.value.advice
+    Run(yes=True).confirm("Trust it?", needs_yes=True)

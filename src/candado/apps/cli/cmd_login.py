@@ -232,12 +232,13 @@ def logout(run: Run, *, wipe: bool) -> None:
     r"""Sign out: the server forgets the password of this device.
 
     With --wipe the keys, the words, the pins and the memory of past syncs on this device are destroyed. Synced files
-    stay. Without the twelve words, and without another device, encrypted folders cannot be opened any more.
+    stay. Without the twelve words, and without another device, encrypted folders cannot be opened any more. At a
+    terminal this is asked first; without one --wipe is enough.
 
     \b
     Examples:
       candado logout
-      candado logout --wipe --yes
+      candado logout --wipe
     """
     places = Places.of(os.environ)
     config = load_config(places)

@@ -114,7 +114,8 @@ def forget(run: Run, user: str | None, folder: str | None) -> None:
     r"""Forget the key of USER, after the person said that it was changed on purpose.
 
     With --folder: forget an encrypted folder, after a person said that it was removed or made anew on purpose. Local
-    files stay; the next state that the server shows is met as for the first time.
+    files stay; the next state that the server shows is met as for the first time. This is a decision of a person: where
+    nobody can be asked it needs --yes.
 
     \b
     Examples:
@@ -145,7 +146,8 @@ def _forget_folder(run: Run, folder: str) -> None:
     path = clear_path(folder)
     run.confirm(
         f"Forget what this device knows of {printable(path)}? Local files stay, but an older or another folder that "
-        "the server shows there would not be noticed once."
+        "the server shows there would not be noticed once.",
+        needs_yes=True,
     )
 
     async def work(account: Any) -> None:
@@ -182,7 +184,7 @@ def accept_history(run: Run, remote: str) -> None:
         if short is None:
             return ""
         run.say(f"{printable(short.path)}: {short.message}\nThe state that a member signed: {short.digest}")
-        run.confirm("Did a member's app write this, and is it to be accepted?")
+        run.confirm("Did a member's app write this, and is it to be accepted?", needs_yes=True)
         await accept(account, short)
         digest: str = short.digest
         return digest

@@ -71,6 +71,8 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
 
     A folder that somebody shares with you is left, not removed: it stays as it is for its owner and the others.
 
+    At a terminal, removing a whole encrypted folder is asked first; without one -r is enough.
+
     \b
     Examples:
       candado rm Documents/old.txt
@@ -94,6 +96,9 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
             removed.append(report)
 
     with_account(run, work)
+    for one in removed:
+        if one.is_root and not one.left_to:
+            run.say(f"Removed the encrypted folder {printable(one.path)} with everything in it, for all members.")
     run.emit_list(
         "candado.rm/1",
         "removed",

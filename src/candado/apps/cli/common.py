@@ -104,14 +104,20 @@ class Run:
             self.warned.add(text)
             print(f"candado: warning: {text}", file=sys.stderr, flush=True)
 
-    def confirm(self, question: str) -> None:
-        """Go on when ``-y`` was given or the person agrees; UsageError otherwise."""
+    def confirm(self, question: str, *, needs_yes: bool = False) -> None:
+        """Go on when ``-y`` was given or the person agrees; UsageError otherwise.
+
+        Without a terminal, or with ``--no-input``, a script wrote the command and means it, so nothing is asked. Not so
+        with ``needs_yes``: for what no script should decide in passing. And somebody who types at a terminal but does
+        not see the question has not agreed either.
+        """
         if self.yes:
             return
-        if not self.interactive:
+        if self.interactive:
+            if not click.confirm(question, err=True):
+                raise UsageError("not confirmed")
+        elif needs_yes or (sys.stdin.isatty() and not self.no_input):
             raise UsageError(f"{question} This needs a yes.", advice="Add --yes when you are sure.")
-        if not click.confirm(question, err=True):
-            raise UsageError("not confirmed")
 
 
 class SizeType(click.ParamType[int]):
@@ -155,7 +161,7 @@ def global_options() -> list[click.Option]:
         option("--no-progress", is_flag=True, help="No progress display."),
         option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colour, also NO_COLOR=1."),
         option("-y", "--yes", is_flag=True, help="Answer questions with yes."),
-        option("--no-input", is_flag=True, help="Never ask; fail instead."),
+        option("--no-input", is_flag=True, help="Never ask: what is written is meant, what is missing is an error."),
         option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Longest silence of the server."),
         option("--retries", type=click.IntRange(0, 20), metavar="N", help="Repetitions of harmless requests."),
         option("--transfers", type=click.IntRange(1, 64), metavar="N", help="Bodies under way at once."),
