@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +17,10 @@ from typing import Any
 import pytest
 from tests.e2e.server_process import COMMAND, PASSWORD, STOP_SECONDS, Caller, make_data, run_server, serving
 
+from candado import errors
+from candado.apps.server_advice import for_administrators
 from candado.apps.server_cli import run
+from candado.errors import CandadoError, CorruptStateError, TamperError
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +96,12 @@ def test_every_command_speaks_json_with_a_schema(data: Path, password: str, caps
     [
         (("user", "add", "alice", "--password-file", "{password}"), 1, "ALREADY_EXISTS"),
         (("user", "add", "ALICE", "--password-file", "{password}"), 1, "ALREADY_EXISTS"),
-        (("user", "add", "../evil", "--password-file", "{password}"), 16, "MALFORMED"),
-        (("user", "add", "b b", "--password-file", "{password}"), 16, "BAD_REQUEST"),
-        (("user", "add", "bob", "--password-file", "{short}"), 16, "BAD_REQUEST"),
+        (("user", "add", "../evil", "--password-file", "{password}"), 2, "USAGE"),
+        (("user", "add", "b b", "--password-file", "{password}"), 2, "USAGE"),
+        (("user", "add", "bob", "--password-file", "{short}"), 2, "USAGE"),
+        (("user", "add", "bob", "--display-name", "\udcff", "--password-file", "{password}"), 2, "USAGE"),
+        (("user", "passwd", "alice", "--password-file", "{short}"), 2, "USAGE"),
+        (("group", "add", "a/b"), 2, "USAGE"),
         (("user", "add", "bob"), 12, "SECRET_NEEDED"),
         (("user", "add", "bob", "--quota", "lots", "--password-file", "{password}"), 2, "USAGE"),
         (("user", "add", "bob", "--group", "none", "--password-file", "{password}"), 4, "NOT_FOUND"),
@@ -130,6 +137,37 @@ def test_errors_have_their_status_and_four_facts(
     found, document = command(capsys, *words, "--data", str(data))
     assert (found, document["error"]["code"]) == (status, code)
     assert all(document["error"][fact] for fact in ("message", "hint", "safe"))
+    assert not re.search(r"`candado |the other side|ile on the server|local files", str(document))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (("user", "add", "bad/name", "--password-file", "{password}"), "bad/name"),
+        (("user", "add", "b b", "--password-file", "{password}"), "b b"),
+        (("user", "add", "bob", "--password-file", "{short}"), "bob"),
+        (("group", "add", "a/b"), "a/b"),
+    ],
+)
+def test_a_name_or_password_that_cannot_be_is_a_usage_error_that_names_it(
+    data: Path, password: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], path: str
+) -> None:
+    (data.parent / "short").write_text("short")
+    words = [word.format(password=password, short=data.parent / "short") for word in arguments]
+    found, document = command(capsys, *words, "--data", str(data))
+    assert (found, document["error"]["code"], document["error"]["path"]) == (2, "USAGE", path)
+
+
+def test_no_error_gives_an_administrator_the_advice_for_a_client() -> None:
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, CandadoError)]
+    for kind in kinds:
+        error = kind("event") if issubclass(kind, TamperError) else kind()
+        told = for_administrators(error)
+        assert not re.search(r"`candado |ocal files|the other side|[Ll]og out|--max-delete", told.advice + told.safe), (
+            kind
+        )
+    kept = for_administrators(CorruptStateError("x", safe="This is safe.", advice="Do this."))
+    assert (kept.safe, kept.advice) == ("This is safe.", "Do this.")
 
 
 def test_a_directory_that_is_no_data_directory_is_said_to_be_none(
@@ -229,7 +267,19 @@ def test_an_altered_backup_is_not_restored(data: Path, tmp_path: Path, capsys: p
         victim.write_bytes(content)
         status, document = command(capsys, "restore", str(backup), "--data", str(restored))
         assert (what, status, document["error"]["code"]) == (what, 14, "CORRUPT_STATE")
+        assert "estore another backup" in document["error"]["hint"]
+        if what != "list":
+            assert "Nothing to serve from was made" in document["error"]["safe"]
+            assert str(restored) in document["error"]["hint"]
         assert not (restored / "config.toml").exists()
+    assert command(capsys, "restore", str(tmp_path / "nobk"), "--data", str(tmp_path / "new"))[1]["error"] == {
+        "code": "NOT_FOUND",
+        "message": "there is no finished backup here",
+        "hint": "Name the directory that `candado-server backup` wrote; a backup that was cut off is made again.",
+        "retryable": False,
+        "path": str(tmp_path / "nobk"),
+        "safe": "Nothing was changed.",
+    }
 
 
 def test_a_backup_never_overwrites_something_else(

@@ -25,6 +25,7 @@ from candado.apps.server_config import CONFIG_NAME, ServerConfig
 from candado.errors import (
     AlreadyExistsError,
     BusyError,
+    CandadoError,
     CorruptStateError,
     DiskFullError,
     LocalStorageError,
@@ -39,6 +40,7 @@ _MANIFEST: Final = "backup.json"
 _BODIES: Final = "bodies.txt"
 _DATABASE: Final = "candado.db"
 _KEY: Final = "authority.pem"
+_OTHER_BACKUP: Final = "Restore another backup."
 _PIECE: Final = 1 << 20
 _SNAPSHOTS_MAX: Final = 10
 _UNFINISHED: Final = (
@@ -148,7 +150,12 @@ def _copy_blob(source: Path, target: Path, blob_id: str, size: int) -> str | Non
     except FileNotFoundError:
         return None
     if count != size:
-        raise CorruptStateError(f"a body has {count} bytes where its row says {size}", path=blob_id)
+        raise CorruptStateError(
+            f"a body has {count} bytes where its row says {size}",
+            path=str(_place(source, blob_id)),
+            safe="Nothing was changed but the copy, which is not finished.",
+            advice="Run `candado-server check --read-data` to see what else is damaged; an older backup may hold it.",
+        )
     place.with_suffix(".new").replace(place)
     return digest.hexdigest()
 
@@ -160,8 +167,9 @@ def restore_backup(src: Path, data: Path) -> dict[str, Any]:
         NotFoundError: no finished backup there. UnsupportedVersionError: of another version.
         AlreadyExistsError: ``data`` is in use. CorruptStateError: the backup is damaged; nothing to serve was made.
     """
-    manifest = _read_manifest(src)
-    with _translated(data):
+    with _translated(src):
+        manifest = _read_manifest(src)
+    with _unfinished(data), _translated(data):
         if data.is_dir() and any(data.iterdir()):
             raise AlreadyExistsError(
                 "the data directory is not empty", path=str(data), advice="Choose a new directory."
@@ -171,7 +179,9 @@ def restore_backup(src: Path, data: Path) -> dict[str, Any]:
         bodies = _read_bodies(src)
         for blob_id, (digest, size) in bodies.items():
             if _copy_blob(src / "blobs", data / "blobs", blob_id, size) != digest:
-                raise CorruptStateError("a body of the backup is missing or altered", path=blob_id)
+                raise CorruptStateError(
+                    "a body of the backup is missing or altered", path=str(_place(src / "blobs", blob_id))
+                )
         _copy_private(src / _DATABASE, data / _DATABASE)
         if _hash_file(data / _DATABASE) != manifest["database_sha256"]:
             raise CorruptStateError("the database of the backup was altered", path=str(src / _DATABASE))
@@ -181,6 +191,20 @@ def restore_backup(src: Path, data: Path) -> dict[str, Any]:
         kept = [line for line in lines if not line.startswith(("database", "storage"))]
         _write_durably(data / CONFIG_NAME, "".join(kept).encode())
     return {"blobs": len(bodies), "bytes": sum(size for _, size in bodies.values()), "time": manifest["time"]}
+
+
+@contextlib.contextmanager
+def _unfinished(data: Path) -> Iterator[None]:
+    """Say of any failure what was made so far, and how to begin anew."""
+    try:
+        yield
+    except AlreadyExistsError:
+        raise
+    except CandadoError as exc:
+        exc.safe = f"Nothing to serve from was made: {data} is no data directory yet. The backup was not touched."
+        again = "restore another backup" if isinstance(exc, CorruptStateError) else "restore again"
+        exc.advice = f"Remove {data} and {again}."
+        raise
 
 
 async def verify_restored(src: Path, config: ServerConfig) -> list[str]:
@@ -205,13 +229,19 @@ def _read_manifest(src: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((src / _MANIFEST).read_bytes())
     except FileNotFoundError as exc:
-        raise NotFoundError("there is no finished backup here", path=str(src)) from exc
+        raise NotFoundError(
+            "there is no finished backup here",
+            path=str(src),
+            advice="Name the directory that `candado-server backup` wrote; a backup that was cut off is made again.",
+        ) from exc
     except ValueError as exc:
-        raise CorruptStateError("the backup's manifest is damaged", path=str(src / _MANIFEST)) from exc
+        raise CorruptStateError(
+            "the backup's manifest is damaged", path=str(src / _MANIFEST), advice=_OTHER_BACKUP
+        ) from exc
     if not isinstance(manifest, dict) or manifest.get("schema") != _SCHEMA:
         raise UnsupportedVersionError(f"the backup is not of the form {_SCHEMA}", path=str(src))
     if _hash_file(src / _BODIES) != manifest.get("bodies_sha256"):
-        raise CorruptStateError("the list of bodies was altered", path=str(src / _BODIES))
+        raise CorruptStateError("the list of bodies was altered", path=str(src / _BODIES), advice=_OTHER_BACKUP)
     return manifest
 
 

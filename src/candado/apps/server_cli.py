@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from candado.apps.cli.errors import EXIT_USAGE, report
+from candado.apps.server_advice import as_usage, for_administrators
 from candado.apps.server_common import Invocation, command_options, read_password, start_log
 from candado.apps.server_config import CONFIG_NAME, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
@@ -66,7 +67,8 @@ def _init(invocation: Invocation, url: str, admin: str | None, admin_password_fi
         SoftwareSigner.create(config.authority_key_path)
         async with open_services(config) as services:
             if admin and password:
-                account = await services.accounts.add(admin, password, is_admin=True)
+                with as_usage(admin):
+                    account = await services.accounts.add(admin, password, is_admin=True)
                 await services.files.ensure_home(account.user_id)
             return services.pki.authority_fingerprint_hex
 
@@ -199,7 +201,7 @@ def run(arguments: list[str]) -> int:
             return result if isinstance(result, int) else 0
     except CandadoError as error:
         verbose = context.obj if context is not None and isinstance(context.obj, int) else 0
-        return report(error, as_json=as_json, verbose=verbose)
+        return report(for_administrators(error), as_json=as_json, verbose=verbose)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.Abort:

@@ -13,6 +13,7 @@ import click
 from candado.adapters.ambient import SystemClock
 from candado.adapters.passwords import Argon2Passwords
 from candado.apps.cli.output import human_size, rfc3339
+from candado.apps.server_advice import as_usage
 from candado.apps.server_common import Invocation, command_options, password_option, read_password
 from candado.apps.server_config import ServerConfig, parse_bytes
 from candado.apps.server_wiring import open_backend
@@ -81,15 +82,16 @@ def _add(
 
     async def work() -> Account:
         async with _accounts(config) as (accounts, files, _):
-            account = await accounts.add(
-                name,
-                password,
-                display_name=display_name,
-                email=email,
-                groups=groups,
-                quota_bytes=None if size < 0 else size,
-                is_admin=admin,
-            )
+            with as_usage(name):
+                account = await accounts.add(
+                    name,
+                    password,
+                    display_name=display_name,
+                    email=email,
+                    groups=groups,
+                    quota_bytes=None if size < 0 else size,
+                    is_admin=admin,
+                )
             await files.ensure_home(account.user_id)
             return account
 
@@ -151,7 +153,8 @@ def _passwd(invocation: Invocation, name: str, password_file: Path | None) -> No
 
     async def work() -> None:
         async with _accounts(config) as (accounts, _, __):
-            await accounts.set_password(name, password)
+            with as_usage(name):
+                await accounts.set_password(name, password)
 
     invocation.run(work())
     invocation.show("done", {"user": name}, f"the password of {name} was changed")
@@ -240,7 +243,8 @@ def _group_action(invocation: Invocation, action: str, group: str, user: str | N
     async def work() -> None:
         async with _accounts(config) as (accounts, _, __):
             if action == "add":
-                await accounts.add_group(group)
+                with as_usage(group):
+                    await accounts.add_group(group)
             elif action == "delete":
                 await accounts.delete_group(group)
             elif action == "join":
