@@ -198,6 +198,59 @@ def test_a_readable_data_directory_is_refused(data: Path, capsys: pytest.Capture
     assert command(capsys, "ca", "status", "--data", str(data))[0] == 13
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check",),
+        ("check", "--read-data"),
+        ("user", "list"),
+        ("user", "delete", "alice"),
+        ("ca", "status"),
+        ("serve", "--listen", "127.0.0.1:0"),
+        ("serve", "--listen", "127.0.0.1:0", "--workers", "2"),
+        ("backup", "{dest}"),
+    ],
+)
+@pytest.mark.parametrize("what", ["database", "storage"])
+def test_no_command_but_init_makes_a_database_or_a_store(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], what: str
+) -> None:
+    if words[0] == "backup" and what == "storage":
+        return  # without bodies it needs none
+    none = tmp_path / "none"
+    url = f"sqlite://{none}" if what == "database" else f"file://{none}"
+    arguments = [word.format(dest=tmp_path / "dest") for word in words]
+    arguments += [f"--{what}", url, "--data", str(data)]
+    if words[0] == "serve":  # leaves its mark on a process
+        done = run_server(*arguments, "--json", check=False)
+        status, document = done.returncode, json.loads(done.stdout)
+    else:
+        status, document = command(capsys, *arguments)
+    assert (status, document["error"]["code"], document["error"]["path"]) == (4, "NOT_FOUND", str(none))
+    assert f"--{what}" in document["error"]["hint"]
+    assert not none.exists()
+
+
+def test_a_database_of_another_program_is_left_as_it_is(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(other)) as database, database:
+        database.execute("CREATE TABLE theirs (x)")
+    before = other.read_bytes()
+    status, document = command(capsys, "check", "--database", f"sqlite://{other}", "--data", str(data))
+    assert (status, document["error"]["code"], document["error"]["path"]) == (4, "NOT_FOUND", str(other))
+    assert other.read_bytes() == before
+
+
+def test_a_backup_of_an_empty_server_can_be_served(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(capsys, "backup", str(tmp_path / "b"), "--data", str(data))[0] == 0
+    assert command(capsys, "restore", str(tmp_path / "b"), "--verify", "--data", str(tmp_path / "r"))[0] == 0
+    assert command(capsys, "check", "--data", str(tmp_path / "r"))[0] == 0
+
+
 def test_check_finds_a_lost_body_and_a_stray_one(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def fill(url: str) -> None:
         async with Caller(url, "alice") as alice:

@@ -156,7 +156,14 @@ class _Writer:
 class DirectoryObjects:
     """Blobs below one directory; implements ``ObjectStore``."""
 
-    def __init__(self, root: Path, random: Random, *, epoch: str | None = None) -> None:
+    def __init__(self, root: Path, random: Random, *, epoch: str | None = None, create: bool = True) -> None:
+        """``create`` makes the directory; without it an absent one is a NotFoundError."""
+        if not create and not root.is_dir():
+            raise NotFoundError(
+                "there is no directory of bodies here",
+                path=str(root),
+                advice="Check --storage and config.toml; when it was lost, restore the latest backup.",
+            )
         self._root = str(root)
         self._random = random
         self._epoch = machine_epoch() if epoch is None else epoch

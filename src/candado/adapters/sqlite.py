@@ -31,12 +31,13 @@ from candado.errors import (
     CorruptStateError,
     LocalStorageError,
     MisuseError,
+    NotFoundError,
     QuotaExceededError,
     UnsupportedVersionError,
 )
 from candado.ports.server import Rows, SqlValue
 
-__all__ = ["Migration", "SqliteDatabase"]
+__all__ = ["Migration", "SqliteDatabase", "require_database"]
 
 T = TypeVar("T")
 
@@ -261,6 +262,26 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def require_database(path: Path) -> None:
+    """NotFoundError unless there is a database with a schema of ours; nothing is written, not even a journal.
+
+    SQLite makes a file that is absent, and the migrations would turn any other database into one of ours.
+    """
+    if path.is_file():
+        # What a crash left in the journal is part of the database, so this cannot be opened as immutable.
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+            if connection.execute(sql).fetchone():
+                return
+    elif path.exists():
+        raise LocalStorageError("the database is not a file", path=str(path))
+    raise NotFoundError(
+        "there is no database of candado-server here",
+        path=str(path),
+        advice="Check --database and config.toml; when the file was lost, restore the latest backup.",
+    )
+
+
 def _check_version(current: int, newest: int) -> None:
     if current > newest:
         raise UnsupportedVersionError(
@@ -301,19 +322,22 @@ class SqliteDatabase:
         self._reader = _Worker("candado-sql-read", reader, writes=False)
 
     @classmethod
-    async def open(cls, path: Path, *, migrations: Sequence[Migration]) -> "SqliteDatabase":
-        """Open or create the file and bring its schema to the last of ``migrations``.
+    async def open(cls, path: Path, *, migrations: Sequence[Migration], create: bool = True) -> "SqliteDatabase":
+        """Open the file, or create it when that is wished, and bring its schema to the last of ``migrations``.
 
         Raises:
+            NotFoundError: not to be created, and there is no database with a schema of ours; nothing was written.
             UnsupportedVersionError: the file was written by a newer program; it is left as it is.
             BusyError, CorruptStateError, LocalStorageError: the file cannot be used.
         """
-        return await asyncio.to_thread(cls._open, path, migrations)
+        return await asyncio.to_thread(cls._open, path, migrations, create=create)
 
     @classmethod
-    def _open(cls, path: Path, migrations: Sequence[Migration]) -> "SqliteDatabase":
+    def _open(cls, path: Path, migrations: Sequence[Migration], *, create: bool) -> "SqliteDatabase":
         opened: list[sqlite3.Connection] = []
         try:
+            if not create:
+                require_database(path)
             opened.append(_connect(path))
             _migrate(opened[0], migrations)
             opened.append(_connect(path))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from candado.adapters.ambient import SystemClock
+from candado.adapters.sqlite import require_database
 from candado.apps.cli.output import rfc3339
 from candado.apps.server_config import CONFIG_NAME, ServerConfig
 from candado.errors import (
@@ -62,12 +63,14 @@ def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
     """Write or renew a backup in ``dest``; what was copied, for people and programs.
 
     Raises:
-        AlreadyExistsError: ``dest`` holds something else. DiskFullError, LocalStorageError.
+        NotFoundError: there is no database. AlreadyExistsError: ``dest`` holds something else.
+        DiskFullError, LocalStorageError.
         BusyError: bodies kept vanishing while they were copied.
         CorruptStateError: a body has another size than its row says.
     """
     known: dict[str, tuple[str, int]] = {}
     with _translated(dest):
+        require_database(config.database_path)
         if (dest / _MANIFEST).exists():
             known = _read_bodies(dest)
             # Until the new manifest is written this is no backup to restore from.
@@ -176,6 +179,7 @@ def restore_backup(src: Path, data: Path) -> dict[str, Any]:
             )
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         data.chmod(0o700)
+        (data / "blobs").mkdir(mode=0o700)
         bodies = _read_bodies(src)
         for blob_id, (digest, size) in bodies.items():
             if _copy_blob(src / "blobs", data / "blobs", blob_id, size) != digest:

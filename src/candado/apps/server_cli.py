@@ -65,7 +65,7 @@ def _init(invocation: Invocation, url: str, admin: str | None, admin_password_fi
         from candado.apps.server_wiring import open_services
 
         SoftwareSigner.create(config.authority_key_path)
-        async with open_services(config) as services:
+        async with open_services(config, create=True) as services:
             if admin and password:
                 with as_usage(admin):
                     account = await services.accounts.add(admin, password, is_admin=True)

@@ -61,12 +61,15 @@ class Services:
 
 
 @asynccontextmanager
-async def open_backend(config: ServerConfig) -> AsyncIterator[Backend]:
-    """Database and blobs of a data directory; the schema is brought up to date."""
+async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIterator[Backend]:
+    """Database and blobs of a data directory; the schema is brought up to date.
+
+    Only ``init`` creates them: a mistyped place must not look like an empty server. NotFoundError.
+    """
     clock, random = SystemClock(), PooledRandom(SystemRandom())
-    database = await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS)
+    database = await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS, create=create)
     try:
-        objects = DirectoryObjects(config.storage_path, random)
+        objects = DirectoryObjects(config.storage_path, random, create=create)
         settings = ServerSettings(lock_ttl_seconds=float(config.lock_seconds))
         yield Backend(database, objects, clock, random, settings)
     finally:
@@ -74,9 +77,9 @@ async def open_backend(config: ServerConfig) -> AsyncIterator[Backend]:
 
 
 @asynccontextmanager
-async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
-    """Everything a worker needs, with its periodic cleaning running."""
-    async with open_backend(config) as backend:
+async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncIterator[Services]:
+    """Everything a worker needs, with its periodic cleaning running; ``create`` as for ``open_backend``."""
+    async with open_backend(config, create=create) as backend:
         signer = await asyncio.to_thread(SoftwareSigner.load, config.authority_key_path)
         passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
         services = Services(
