@@ -44,6 +44,38 @@ async def test_what_was_written_in_pieces_is_read_back(objects: ObjectStore, siz
         assert await load(objects, blob_id, start, stop) == data[start:stop]
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_body_that_was_written_is_told_from_an_altered_one(objects: ObjectStore, size: int) -> None:
+    writer = objects.create()
+    for start in range(0, size, 300_000):
+        await writer.write(bytes(min(300_000, size - start)))
+    blob_id = await writer.finish()
+    assert await objects.check(blob_id) == (size, True)
+    for absent in ("0" * 32, "../../etc/passwd", ""):
+        with pytest.raises(NotFoundError):
+            await objects.check(absent)
+
+
+@pytest.mark.parametrize("size", [1, 65_536, 3_500_000])
+async def test_one_flipped_bit_is_noticed(tmp_path: Path, size: int) -> None:
+    objects = DirectoryObjects(tmp_path, SeededRandom())
+    writer = objects.create()
+    await writer.write(bytes(size))
+    blob_id = await writer.finish()
+    with Path(objects.place(blob_id)).open("r+b") as file:
+        file.seek(size - 1)
+        file.write(b"\x10")
+    assert await objects.check(blob_id) == (size, False)
+
+
+async def test_a_body_of_before_there_were_checksums_is_read_and_not_judged(tmp_path: Path) -> None:
+    objects = DirectoryObjects(tmp_path, SeededRandom())
+    old = Path(objects.place("ab" * 16))
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"old")
+    assert await objects.check("ab" * 16) == (3, None)
+
+
 async def test_pieces_are_at_most_a_mebibyte(objects: ObjectStore) -> None:
     blob_id = await objects.put(bytes(2_500_000))
     assert [len(piece) async for piece in objects.read(blob_id)] == [1_048_576, 1_048_576, 402_848]

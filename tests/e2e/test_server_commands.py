@@ -267,6 +267,55 @@ def test_check_finds_a_lost_body_and_a_stray_one(data: Path, capsys: pytest.Capt
     assert [finding["code"] for finding in document["findings"]] == ["blob.missing", "blob.orphan"]
 
 
+def test_reading_all_data_notices_bytes_that_changed_on_the_disk(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(data) as server:
+        asyncio.run(_fill(server.url, 2))
+    where = ("--data", str(data))
+    assert command(capsys, "check", "--read-data", *where)[1] == {
+        "schema": "candado.server.check/1",
+        "findings": [],
+        "sound": True,
+        "read": 4,
+        "compared": 4,
+    }
+    bodies = sorted(path for path in (data / "blobs").rglob("*") if path.is_file())
+    part = next(path for path in bodies if path.read_bytes() == b"partpart")
+    whole = next(path for path in bodies if path.read_bytes().startswith(b"body 1"))
+    for path in (part, whole):
+        content = bytearray(path.read_bytes())
+        content[3] ^= 0x20
+        path.write_bytes(content)
+    assert command(capsys, "check", *where)[0] == 0
+    status, document = command(capsys, "check", "--read-data", *where)
+    assert status == 8
+    found = {(finding["code"], finding["subject"]) for finding in document["findings"]}
+    assert found == {("blob.altered", part.name), ("blob.altered", whole.name)}
+    # A backup takes what there is; a restore that verifies says what is wrong with it.
+    assert command(capsys, "backup", str(tmp_path / "b"), *where)[0] == 0
+    status, document = command(capsys, "restore", str(tmp_path / "b"), "--verify", "--data", str(tmp_path / "r"))
+    assert (status, len(document["problems"])) == (8, 2)
+
+
+def test_bodies_without_a_checksum_are_told_apart_from_those_that_were_compared(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(data) as server:
+        asyncio.run(_fill(server.url, 1))
+    with contextlib.closing(sqlite3.connect(data / "candado.db")) as database, database:
+        (blob_id,) = database.execute("SELECT content FROM nodes WHERE name = 'f0'").fetchone()
+        for sql in ("UPDATE nodes SET content = ? WHERE content = ?",):
+            database.execute(sql, ("ab" * 16, blob_id))
+    body = next((data / "blobs").rglob(blob_id))
+    (data / "blobs" / "ab" / "ab").mkdir(parents=True)
+    body.rename(data / "blobs" / "ab" / "ab" / ("ab" * 16))
+    status, document = command(capsys, "check", "--read-data", "--data", str(data))
+    assert (status, document["read"], document["compared"]) == (0, 3, 2)
+    assert run(["check", "--read-data", "--data", str(data)]) == 0
+    assert "1 body has no checksum and was read only" in capsys.readouterr().out
+
+
 async def _fill(url: str, count: int, prefix: str = "f") -> None:
     async with Caller(url, "alice") as alice:
         for n in range(count):

@@ -3,8 +3,9 @@
 Layer: ``adapters``; implements ``ports.server.ObjectStore``.
 
 Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a large blob being received is ``incoming/<id>`` and takes its place by rename.
-An id is 32 random hex digits, but a process keeps the first four for 512 blobs: what is written together lies together,
-in the directories (few to sync) and in the indexes over ids (few pages to write).
+An id is random, with a checksum of the bytes at its end (``blobids``), but a process keeps the first four digits for
+512 blobs: what is written together lies together, in the directories (few to sync) and in the indexes over ids (few
+pages to write).
 Nothing is synced to disk before ``persist``, which syncs the files and then each directory once. Small bodies
 are written in place at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the
 next is received.
@@ -13,17 +14,19 @@ next is received.
 
 import asyncio
 import contextlib
-import errno
 import os
 import re
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from candado.errors import LocalPermissionError, LocalStorageError, MisuseError, NotFoundError, QuotaExceededError
+from candado.adapters.blobfiles import read_through, storage_error, write_all
+from candado.adapters.blobids import checksum_in, with_checksum
+from candado.errors import LocalStorageError, MisuseError, NotFoundError, QuotaExceededError
 from candado.ports.ambient import Random
 
 __all__ = ["DirectoryObjects", "machine_epoch"]
@@ -33,19 +36,10 @@ T = TypeVar("T")
 INLINE_BYTES_MAX: Final = 64 * 1024
 PIECE_BYTES: Final = 1024 * 1024
 _PREFIX_BLOBS: Final = 512
-_VECTORS_MAX: Final = 512
 _THREADS: Final = 8
 _SYNC_SLICE: Final = 32
 _RECEIVING: Final = "incoming"
 _BLOB_ID = re.compile(r"[a-z0-9]{32}\Z")
-
-
-def _storage_error(exc: OSError) -> LocalStorageError | QuotaExceededError:
-    if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return QuotaExceededError("there is no space left for file bodies")
-    if exc.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return LocalPermissionError(f"the object store cannot be used: {exc.strerror}")
-    return LocalStorageError(f"the object store failed: {exc.strerror}")
 
 
 def machine_epoch() -> str:
@@ -57,30 +51,30 @@ def machine_epoch() -> str:
         return str(int((time.time_ns() / 1e9 - time.monotonic()) // 60))
 
 
-def _write_all(descriptor: int, pieces: list[bytes]) -> None:
-    for start in range(0, len(pieces), _VECTORS_MAX):
-        vector: list[bytes | memoryview] = list(pieces[start : start + _VECTORS_MAX])
-        while vector:
-            written = os.writev(descriptor, vector)
-            while vector and written >= len(vector[0]):
-                written -= len(vector[0])
-                del vector[0]
-            if written:
-                vector[0] = memoryview(vector[0])[written:]
-
-
 class _Writer:
     """A blob that is being received; implements ``BlobWriter``."""
 
-    __slots__ = ("_blob_id", "_descriptor", "_done", "_gathered", "_pieces", "_store", "_task")
+    __slots__ = (
+        "_blob_id",
+        "_checksum",
+        "_descriptor",
+        "_done",
+        "_gathered",
+        "_pieces",
+        "_random_id",
+        "_store",
+        "_task",
+    )
 
-    def __init__(self, store: "DirectoryObjects", blob_id: str) -> None:
+    def __init__(self, store: "DirectoryObjects", random_id: str) -> None:
         self._store = store
-        self._blob_id = blob_id
+        self._random_id = random_id
+        self._blob_id: str | None = None
+        self._checksum = 0
         self._pieces: list[bytes] = []
         self._gathered = 0
         self._descriptor: int | None = None
-        self._task: asyncio.Future[None] | None = None
+        self._task: asyncio.Future[Any] | None = None
         self._done = False
 
     async def write(self, data: bytes | memoryview) -> None:
@@ -99,13 +93,14 @@ class _Writer:
         if self._done:
             raise MisuseError("the blob is finished")
         if self._descriptor is None and self._task is None and self._gathered <= INLINE_BYTES_MAX:
-            self._store.write_small(self._blob_id, self._take())
+            blob_id = self._finish_small(self._take())
         else:
             await self._settle()
-            self._task = self._store.in_thread(self._finish, self._take())
+            self._task = finishing = self._store.in_thread(self._finish, self._take())
             await self._settle()
+            blob_id = finishing.result()
         self._done = True
-        return self._blob_id
+        return blob_id
 
     async def discard(self) -> None:
         """Throw it away; see ``BlobWriter``."""
@@ -116,7 +111,10 @@ class _Writer:
             await self._settle()
         self._close()
         # A finish whose caller went away may have moved it already; nobody was told its id.
-        for path in (self._store.temporary(self._blob_id), self._store.place(self._blob_id)):
+        paths = [self._store.temporary(self._random_id)]
+        if self._blob_id is not None:
+            paths.append(self._store.place(self._blob_id))
+        for path in paths:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
@@ -130,22 +128,35 @@ class _Writer:
             await asyncio.shield(self._task)
             self._task = None
 
+    def _digest(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._checksum = zlib.crc32(piece, self._checksum)
+
     def _append(self, pieces: list[bytes]) -> None:
+        self._digest(pieces)
         try:
             if self._descriptor is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                self._descriptor = os.open(self._store.temporary(self._blob_id), flags, 0o600)
-            _write_all(self._descriptor, pieces)
+                self._descriptor = os.open(self._store.temporary(self._random_id), flags, 0o600)
+            write_all(self._descriptor, pieces)
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
 
-    def _finish(self, pieces: list[bytes]) -> None:
+    def _finish_small(self, pieces: list[bytes]) -> str:
+        self._digest(pieces)
+        blob_id = with_checksum(self._random_id, self._checksum)
+        self._store.write_small(blob_id, pieces)
+        return blob_id
+
+    def _finish(self, pieces: list[bytes]) -> str:
         self._append(pieces)
         self._close()
+        self._blob_id = blob_id = with_checksum(self._random_id, self._checksum)
         try:
-            self._store.adopt(self._blob_id)
+            self._store.adopt(self._random_id, blob_id)
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
+        return blob_id
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -228,7 +239,7 @@ class DirectoryObjects:
                 position += len(piece)
                 yield piece
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
         finally:
             os.close(descriptor)
 
@@ -239,7 +250,13 @@ class DirectoryObjects:
         except FileNotFoundError as exc:
             raise NotFoundError("no such blob", path=blob_id) from exc
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
+
+    async def check(self, blob_id: str) -> tuple[int, bool | None]:
+        """Read it to its end: its size, and whether it is as it was written; see ``ObjectStore``."""
+        size, checksum = await self.in_thread(read_through, self._open(blob_id))
+        wanted = checksum_in(blob_id)
+        return size, None if wanted is None else checksum == wanted
 
     async def delete(self, blob_ids: Sequence[str]) -> None:
         """Remove blobs; absent is success."""
@@ -268,9 +285,9 @@ class DirectoryObjects:
     def _in_sync_thread(self, function: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._syncing, partial(function, *arguments))
 
-    def temporary(self, blob_id: str) -> str:
+    def temporary(self, random_id: str) -> str:
         """Path of a blob that is being received."""
-        return f"{self._root}/{_RECEIVING}/{blob_id}"
+        return f"{self._root}/{_RECEIVING}/{random_id}"
 
     def place(self, blob_id: str) -> str:
         """Path of a finished blob; NotFoundError when the text cannot be an id."""
@@ -278,10 +295,10 @@ class DirectoryObjects:
             raise NotFoundError("no such blob", path=blob_id)
         return f"{self._root}/{blob_id[0:2]}/{blob_id[2:4]}/{blob_id}"
 
-    def adopt(self, blob_id: str) -> None:
+    def adopt(self, random_id: str, blob_id: str) -> None:
         """Move a received blob to its place; OSError."""
         self._make_folder(blob_id)
-        os.rename(self.temporary(blob_id), self.place(blob_id))
+        os.rename(self.temporary(random_id), self.place(blob_id))
 
     def write_small(self, blob_id: str, pieces: list[bytes]) -> None:
         """Write a whole blob where it belongs.
@@ -294,14 +311,14 @@ class DirectoryObjects:
             self._make_folder(blob_id)
             descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                _write_all(descriptor, pieces)
+                write_all(descriptor, pieces)
             except OSError:
                 os.unlink(place)
                 raise
             finally:
                 os.close(descriptor)
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
 
     def _make_folder(self, blob_id: str) -> None:
         folder = blob_id[0:4]
@@ -322,7 +339,7 @@ class DirectoryObjects:
         except FileNotFoundError as exc:
             raise NotFoundError("no such blob", path=blob_id) from exc
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
 
     def _sync_files(self, blob_ids: Sequence[str]) -> None:
         for blob_id in blob_ids:
@@ -330,7 +347,7 @@ class DirectoryObjects:
             try:
                 os.fsync(descriptor)
             except OSError as exc:
-                raise _storage_error(exc) from exc
+                raise storage_error(exc) from exc
             finally:
                 os.close(descriptor)
 
@@ -342,7 +359,7 @@ class DirectoryObjects:
             finally:
                 os.close(descriptor)
         except OSError as exc:
-            raise _storage_error(exc) from exc
+            raise storage_error(exc) from exc
 
     def _unlink(self, blob_ids: Sequence[str]) -> None:
         for blob_id in blob_ids:
@@ -351,7 +368,7 @@ class DirectoryObjects:
             except FileNotFoundError:
                 continue
             except OSError as exc:
-                raise _storage_error(exc) from exc
+                raise storage_error(exc) from exc
 
     def _folders(self, folder: str) -> list[str]:
         with os.scandir(f"{self._root}/{folder}") as found:

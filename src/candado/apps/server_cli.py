@@ -15,6 +15,7 @@ from candado.apps.server_common import Invocation, command_options, read_passwor
 from candado.apps.server_config import CONFIG_NAME, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
+from candado.server.check import ReadTally
 
 __all__ = ["cli", "main", "run"]
 
@@ -102,25 +103,42 @@ def _serve(invocation: Invocation, listen: str | None, workers: int | None, log_
 
 
 @cli.command("check")
-@click.option("--read-data", is_flag=True, help="Also read every body to its end.")
+@click.option("--read-data", is_flag=True, help="Also read every body and compare it with its checksum.")
 @command_options
 def _check(invocation: Invocation, read_data: bool) -> int:
-    """Compare rows and blobs; status 8 when there are findings."""
-    config = invocation.config()
+    """Compare rows and blobs; status 8 when there are findings.
+
+    Without --read-data bodies are only measured. With it every body is compared with the checksum of what was received;
+    bodies that a version without checksums stored are read to their end, and their number is said.
+    """
+    config, tally = invocation.config(), ReadTally()
 
     async def work() -> list[dict[str, Any]]:
         from candado.apps.server_wiring import open_backend
         from candado.server.check import check_store
 
         async with open_backend(config) as backend:
-            found = await check_store(backend, read_data=read_data)
+            found = await check_store(backend, read_data=read_data, tally=tally)
         return [{"code": f.code, "severity": f.severity, "subject": f.subject, "message": f.message} for f in found]
 
     findings = invocation.run(work())
     lines = [f"{f['severity']}: {f['code']} {f['subject']}: {f['message']}" for f in findings]
     lines.append("sound" if not findings else f"{len(findings)} findings")
-    invocation.show("check", {"findings": findings, "sound": not findings}, "\n".join(lines))
+    document: dict[str, Any] = {"findings": findings, "sound": not findings}
+    if read_data:
+        document |= {"read": tally.read, "compared": tally.compared}
+        lines.append(_told(tally))
+    invocation.show("check", document, "\n".join(lines))
     return _FINDINGS if findings else 0
+
+
+def _told(tally: "ReadTally") -> str:
+    text = f"{tally.read} {'body' if tally.read == 1 else 'bodies'} read, {tally.compared} compared"
+    rest = tally.read - tally.compared
+    if rest:
+        text += f"; {rest} {'body has' if rest == 1 else 'bodies have'} no checksum and "
+        text += f"{'was' if rest == 1 else 'were'} read only"
+    return text
 
 
 @cli.command("backup")

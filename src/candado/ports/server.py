@@ -110,6 +110,13 @@ class ObjectStore(Protocol):
         """Size in bytes; NotFoundError."""
         ...
 
+    async def check(self, blob_id: str) -> tuple[int, bool | None]:
+        """Read it to its end: its size, and whether its bytes are those that were written; NotFoundError.
+
+        None for a blob that was written before the store kept checksums.
+        """
+        ...
+
     async def delete(self, blob_ids: Sequence[str]) -> None:
         """Remove blobs; absent is success."""
         ...

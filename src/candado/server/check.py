@@ -1,12 +1,14 @@
 """Is the store sound? Reads only; run it any time.
 
 Layer: ``server``. Codes of findings are stable. ``error``: something is lost or wrong; ``notice``: something is left
-over and will be cleaned up by itself or does no harm. Bodies in encrypted folders carry their own tag, which only
-their readers can check; here presence and size are checked.
+over and will be cleaned up by itself or does no harm. Presence and size of every body are checked, and, when asked for,
+its bytes against the checksum that the store took when it wrote them. Bodies in encrypted folders also carry a tag,
+which only their readers can check.
 """
 # ruff: noqa: ISC004 -- statements of a table, one per row
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final, cast
 
 from candado.errors import CandadoError, NotFoundError
@@ -14,7 +16,7 @@ from candado.ports.server import Rows
 from candado.server.model import Backend, Finding
 from candado.server.sweep import collect_orphans, sweep, unknown_blobs
 
-__all__ = ["check_store", "collect_orphans", "sweep"]
+__all__ = ["ReadTally", "check_store", "collect_orphans", "sweep"]
 
 _PAGE: Final = 500
 
@@ -113,7 +115,9 @@ _RULES: Final[tuple[tuple[str, str, str, str], ...]] = (
 _BLOBS: Final[tuple[tuple[int | str, str], ...]] = (
     (
         0,
-        "SELECT id, content, size FROM nodes WHERE part_count = 1 AND content IS NOT NULL AND id > $1"
+        # A copy shares the body of its original.
+        "SELECT id, content, size FROM nodes n WHERE part_count = 1 AND content IS NOT NULL AND id > $1"
+        " AND NOT EXISTS (SELECT 1 FROM nodes e WHERE e.content = n.content AND e.size = n.size AND e.id < n.id)"
         " ORDER BY id LIMIT $2",
     ),
     (
@@ -124,11 +128,21 @@ _BLOBS: Final[tuple[tuple[int | str, str], ...]] = (
 )
 
 
-async def check_store(backend: Backend, *, read_data: bool = False) -> list[Finding]:
+@dataclass(slots=True)
+class ReadTally:
+    """How many bodies were read to their end, and how many of them could be compared with a checksum."""
+
+    read: int = 0
+    compared: int = 0
+
+
+async def check_store(backend: Backend, *, read_data: bool = False, tally: ReadTally | None = None) -> list[Finding]:
     """All findings, errors first; none when sound.
 
-    ``read_data`` reads every body to its end instead of asking for its size.
+    ``read_data`` reads every body to its end, compares it with its checksum and counts in ``tally``, instead of asking
+    for its size.
     """
+    counts = (tally or ReadTally()) if read_data else None
     findings: list[Finding] = []
     for code, severity, message, sql in _RULES:
 
@@ -137,7 +151,7 @@ async def check_store(backend: Backend, *, read_data: bool = False) -> list[Find
 
         findings += [Finding(code, severity, subject, message) for subject in await backend.database.read(look)]
     findings += await _check_leftovers(backend)
-    findings += [finding async for finding in _check_blobs(backend, read_data=read_data)]
+    findings += [finding async for finding in _check_blobs(backend, counts)]
     findings += [finding async for finding in _check_orphans(backend)]
     return sorted(findings, key=lambda f: (f.severity != "error", f.code, f.subject))
 
@@ -155,7 +169,7 @@ async def _check_leftovers(backend: Backend) -> list[Finding]:
     return [Finding("session.over", "notice", subject, message) for subject in await backend.database.read(look)]
 
 
-async def _check_blobs(backend: Backend, *, read_data: bool) -> AsyncIterator[Finding]:
+async def _check_blobs(backend: Backend, counts: ReadTally | None) -> AsyncIterator[Finding]:
     for first, sql in _BLOBS:
         last = first
         while True:
@@ -165,7 +179,7 @@ async def _check_blobs(backend: Backend, *, read_data: bool) -> AsyncIterator[Fi
 
             page = await backend.database.read(look)
             for _, blob_id, size in page:
-                finding = await _check_blob(backend, blob_id, size, read_data=read_data)
+                finding = await _check_blob(backend, blob_id, size, counts)
                 if finding is not None:
                     yield finding
             if len(page) < _PAGE:
@@ -173,20 +187,23 @@ async def _check_blobs(backend: Backend, *, read_data: bool) -> AsyncIterator[Fi
             last = page[-1][0]
 
 
-async def _check_blob(backend: Backend, blob_id: str, size: int, *, read_data: bool) -> Finding | None:
+async def _check_blob(backend: Backend, blob_id: str, size: int, counts: ReadTally | None) -> Finding | None:
+    intact: bool | None = None
     try:
-        found = 0
-        if read_data:
-            async for piece in backend.objects.read(blob_id):
-                found += len(piece)
-        else:
+        if counts is None:
             found = await backend.objects.size(blob_id)
+        else:
+            found, intact = await backend.objects.check(blob_id)
+            counts.read += 1
+            counts.compared += intact is not None
     except NotFoundError:
         return Finding("blob.missing", "error", blob_id, "the body of a file is missing")
     except CandadoError as exc:
         return Finding("blob.unreadable", "error", blob_id, exc.message)
     if found != size:
         return Finding("blob.size", "error", blob_id, f"a body has {found} bytes instead of {size}")
+    if intact is False:
+        return Finding("blob.altered", "error", blob_id, "the bytes of a body are not those that were written")
     return None
 
 

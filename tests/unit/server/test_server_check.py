@@ -83,6 +83,17 @@ async def test_missing_and_short_bodies_are_named(tmp_path: Path, name: str, rea
     await world.close()
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_altered_bodies_are_named_when_everything_is_read(tmp_path: Path, name: str) -> None:
+    world, objects = await filled(tmp_path)
+    _, parts = await world.files.open_file(ALICE, f"Secret/{name}")
+    objects.blobs[parts[-1].blob_id] = b"12x45"
+    assert await world.findings() == []
+    message = "the bytes of a body are not those that were written"
+    assert await world.findings(read_data=True) == [Finding("blob.altered", "error", parts[-1].blob_id, message)]
+    await world.close()
+
+
 async def test_old_orphans_are_named_and_collected_and_young_ones_left_alone(tmp_path: Path) -> None:
     world, objects = await filled(tmp_path)
     orphan = await objects.put(b"nobody's")

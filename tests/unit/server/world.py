@@ -93,7 +93,7 @@ class MemoryWriter:
         if self._done:
             raise MisuseError("finished")
         self._done = True
-        self._store.blobs[self._blob_id] = bytes(self._data)
+        self._store.blobs[self._blob_id] = self._store.written[self._blob_id] = bytes(self._data)
         return self._blob_id
 
     async def discard(self) -> None:
@@ -105,6 +105,7 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
+        self.written: dict[str, bytes] = {}
         self.persisted: set[str] = set()
         self.boot = 1
         self.now = 1_000_000.0
@@ -140,6 +141,10 @@ class MemoryObjects:
         if blob_id not in self.blobs:
             raise NotFoundError("no such blob", path=blob_id)
         return len(self.blobs[blob_id])
+
+    async def check(self, blob_id: str) -> tuple[int, bool | None]:
+        size = await self.size(blob_id)
+        return size, self.written.get(blob_id) == self.blobs[blob_id]
 
     async def delete(self, blob_ids: Sequence[str]) -> None:
         for blob_id in blob_ids:
