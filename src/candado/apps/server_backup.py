@@ -43,6 +43,7 @@ _DATABASE: Final = "candado.db"
 _KEY: Final = "authority.pem"
 _OTHER_BACKUP: Final = "Restore another backup."
 _PIECE: Final = 1 << 20
+_IDS_SKIPPED: Final = 2**24
 _SNAPSHOTS_MAX: Final = 10
 _UNFINISHED: Final = (
     "DELETE FROM locks",
@@ -189,12 +190,19 @@ def restore_backup(src: Path, data: Path) -> dict[str, Any]:
         _copy_private(src / _DATABASE, data / _DATABASE)
         if _hash_file(data / _DATABASE) != manifest["database_sha256"]:
             raise CorruptStateError("the database of the backup was altered", path=str(src / _DATABASE))
+        _skip_ids(data / _DATABASE)
         _copy_private(src / _KEY, data / _KEY)
         # Last: without it the directory is no data directory. Places that were elsewhere come home.
         lines = (src / CONFIG_NAME).read_text("utf-8").splitlines(keepends=True)
         kept = [line for line in lines if not line.startswith(("database", "storage"))]
         _write_durably(data / CONFIG_NAME, "".join(kept).encode())
     return {"blobs": len(bodies), "bytes": sum(size for _, size in bodies.values()), "time": manifest["time"]}
+
+
+def _skip_ids(path: Path) -> None:
+    """Leave out the ids that were given out after the backup: clients know them as other files and folders."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE sequences SET next = next + ? WHERE name = 'node'", (_IDS_SKIPPED,))
 
 
 @contextlib.contextmanager

@@ -159,7 +159,9 @@ def _backup(invocation: Invocation, dest: Path) -> None:
 def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
     """Make a new data directory from a backup.
 
-    Devices that have seen newer states will refuse older ones until their users agree: announce it to them.
+    Devices that have seen newer states refuse the older ones with status 14 until a person on each device runs
+    `candado trust forget --folder FOLDER`. To them this looks like an attack, so tell your users by another way than
+    this server, before you start it; see "After a restore" in docs/ops/server.md.
     """
     from candado.apps.server_backup import restore_backup, verify_restored
 
@@ -171,6 +173,10 @@ def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
     lines = [f"{summary['blobs']} bodies restored into {invocation.data}", *problems]
     if verify:
         lines.append("verified" if not problems else f"{len(problems)} problems")
+    lines.append(
+        f"The state is that of {summary['time']}. Tell your users before you serve it: devices that saw newer states "
+        "refuse this one until `candado trust forget --folder FOLDER`."
+    )
     invocation.show("restore", summary, "\n".join(lines))
     return _FINDINGS if problems else 0
 

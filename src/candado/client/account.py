@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, fields
+from shlex import quote
 from typing import Final
 
 from candado.client.event_texts import text_of
@@ -147,7 +148,10 @@ class Account:
     def record_refusal(
         self, error: CandadoError, *, path: str, file_id: FileId | int = 0, raw: RawText | None = None
     ) -> None:
-        """Keep a refusal with the documents that were refused (A112)."""
+        """Keep a refusal with the documents that were refused (A112); its advice names the folder as a person does."""
+        root = self.book.root_path(FileId(file_id)) or path
+        for command in ("forget --folder", "accept-history"):
+            error.advice = error.advice.replace(f"{command} FOLDER", f"{command} {quote(root)}")
         self.issue_book.refuse(error, path=path, file_id=file_id, raw=raw)
 
     def issues(self) -> list[Issue]:

@@ -94,6 +94,19 @@ class PinBook:
         self._load()
         return [pin for pin in self._folders.values() if pin.kind == "root" and pin.file_id not in self._deleted]
 
+    def roots_at(self, path: str) -> list[FolderPin]:
+        """Pins of all roots that were last seen at a clear path, also of those whose deletion was signed."""
+        self._load()
+        return [pin for pin in self._folders.values() if pin.kind == "root" and pin.path_hint == path]
+
+    def root_path(self, file_id: FileId) -> str | None:
+        """The clear path at which the root of a pinned folder was last seen."""
+        self._load()
+        pin = self._folders.get(file_id)
+        while pin is not None and pin.parent_id is not None:
+            pin = self._folders.get(pin.parent_id)
+        return None if pin is None else pin.path_hint
+
     def hinted(self, path: str) -> FolderPin | None:
         """The pin of the folder that was last seen at a clear path; of several, the newest accepted."""
         self._load()
@@ -161,7 +174,7 @@ class PinBook:
         return [(_FOLDER, str(pin.file_id), pin.to_json())]
 
     def rows_forget_folders(self, file_ids: Iterable[FileId]) -> list[Row]:
-        """Drop the pins of folders that a signed change of their parent removed."""
+        """Drop the pins of folders that a signed change of their parent removed, or that a person gave up."""
         self._load()
         rows: list[Row] = []
         for file_id in file_ids:
@@ -169,6 +182,9 @@ class PinBook:
                 self._forget_indexes(file_id)
                 del self._folders[file_id]
                 rows.append((_FOLDER, str(file_id), None))
+            if file_id in self._deleted:
+                self._deleted.discard(file_id)
+                rows.append((_DELETED, str(file_id), None))
         return rows
 
     def below(self, file_id: FileId) -> list[FileId]:

@@ -39,8 +39,8 @@ from candado.errors import (
     NotEncryptedError,
     NotFoundError,
     PreconditionFailedError,
-    SafetyLimitError,
     RootDeletedError,
+    SafetyLimitError,
     TamperError,
     TransportError,
 )

@@ -5,7 +5,10 @@ last were equal; it is written only after the fact. Losing rows is harmless: wha
 recognised by its content again, and without a row nothing is ever taken for deleted. So commits need not wait for
 the disk.
 
-Rows live in the space ``agreed/PAIR``: the path is the key, "/" is the top folder.
+Rows live in the space ``agreed/PAIR``: the path is the key, "/" is the top folder. When a person says that an encrypted
+folder was replaced on purpose, such as by an older backup of the server, what was agreed with the former state says
+nothing about the new one: what it lacks was not deleted. The spaces ``met/anew`` (how often, by root) and ``met/pair``
+(how often when the rows were written) tell a pair to begin as at a first sync.
 """
 
 from dataclasses import dataclass
@@ -18,9 +21,11 @@ from candado.errors import CorruptStateError
 from candado.ports.client import StateStore
 from candado.protocol.plan_model import AgreedNode
 
-__all__ = ["FolderMark", "PairState", "TopMark"]
+__all__ = ["FolderMark", "PairState", "TopMark", "rows_meet_anew"]
 
 _TOP_KEY: Final = "/"
+_ANEW: Final = "met/anew"
+_PAIR: Final = "met/pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,12 @@ class TopMark:
     remote_path: str
     etag: str
     digest: str
+
+
+def rows_meet_anew(store: StateStore, root_path: str) -> list[tuple[str, str, bytes | None]]:
+    """Rows that make every pair with the root or a folder in it begin as at a first sync."""
+    times = int(store.load(_ANEW, root_path) or b"0") + 1
+    return [(_ANEW, root_path, str(times).encode())]
 
 
 class PairState:
@@ -61,6 +72,18 @@ class PairState:
         self.top: TopMark | None = None
         for key, value in store.load_all(self._space).items():
             self._read(key, value)
+        self._meet(store, remote_path)
+
+    def _meet(self, store: StateStore, remote_path: str) -> None:
+        """Forget all rows when a root at or above the remote folder was forgotten since they were written."""
+        path = remote_path.rstrip("/") + "/"
+        covering = [int(times) for root, times in store.load_all(_ANEW).items() if path.startswith(root + "/")]
+        self._times = sum(covering)
+        self._is_met = self._times == int(store.load(_PAIR, self.name) or b"0")
+        if not self._is_met:
+            for row in list(self.nodes):
+                self.drop(row)
+            self.set_top(None)
 
     def bind(self, file_id: int) -> None:
         """Say which remote folder is meant; rows of another one are forgotten, as at a first sync."""
@@ -70,7 +93,7 @@ class PairState:
             self.drop(path)
         self.set_top(TopMark(file_id, "", "", ""))
 
-    def set_top(self, top: TopMark) -> None:
+    def set_top(self, top: TopMark | None) -> None:
         """Remember the top folder."""
         if top != self.top:
             self.top = top
@@ -116,11 +139,14 @@ class PairState:
 
     def commit(self) -> None:
         """Write what changed in one transaction; a power cut may undo it as a whole."""
-        if not self._dirty:
+        if not self._dirty and self._is_met:
             return
         changes = [(self._space, path, self._format(path)) for path in self._dirty]
+        if not self._is_met:
+            changes.append((_PAIR, self.name, str(self._times).encode()))
         self._store.commit(changes, durable=False)
         self._dirty.clear()
+        self._is_met = True
 
     def _format(self, path: str) -> bytes | None:
         if path == _TOP_KEY:

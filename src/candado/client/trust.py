@@ -10,6 +10,7 @@ from typing import Final
 
 from candado.client.account import Account
 from candado.client.reader import FolderReader
+from candado.client.sync_state import rows_meet_anew
 from candado.client.view import clear_path
 from candado.crypto.x509 import (
     Certificate,
@@ -127,16 +128,17 @@ def forget(account: Account, user_id: UserId) -> None:
 def forget_folder(account: Account, path: str) -> None:
     """Drop what this device knows of a root that a person says was removed or replaced on purpose.
 
-    Its refusals and problems among the issues are settled by that. NotFoundError when no root is known at the path.
+    The next sync begins as at first, so nothing here is taken for deleted there. Refusals and problems of the root
+    among the issues are settled by that. NotFoundError when no root is known at the path.
     """
     path = clear_path(path)
-    pins = [pin for pin in account.book.roots() if pin.path_hint == path]
+    pins = account.book.roots_at(path)
     if not pins:
         raise NotFoundError(
             "This device knows no encrypted folder at this path.", path=path, advice="See `candado status`."
         )
     ids = [file_id for pin in pins for file_id in (pin.file_id, *account.book.below(pin.file_id))]
-    account.store.commit(account.book.rows_forget_folders(ids))
+    account.store.commit([*account.book.rows_forget_folders(ids), *rows_meet_anew(account.store, path)])
     for issue in account.issues():
         if issue.severity != "notice" and (issue.path == path or issue.path.startswith(f"{path}/")):
             account.issue_book.dismiss(issue.issue_id)

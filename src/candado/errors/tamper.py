@@ -32,16 +32,25 @@ class TamperError(CandadoError):
         self.got = got
 
 
+_RESTORED = (
+    "Compare with another device or member, and ask the administrator on another channel whether an older backup was "
+    "restored. Only if it was, run `candado trust forget --folder FOLDER` and sync: local files stay and are uploaded. "
+    "The refused documents are kept as evidence, see `candado issues`."
+)
+
+
 class CounterRollbackError(TamperError):
     """An older state was offered than one that was already accepted."""
 
     code = "COUNTER_ROLLBACK"
+    default_advice = _RESTORED
 
 
 class ForkError(TamperError):
     """Two different states carry the same counter."""
 
     code = "FORK"
+    default_advice = _RESTORED
 
 
 class KeyHistoryError(TamperError):

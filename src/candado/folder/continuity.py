@@ -9,7 +9,7 @@ Source: threats.md section 3 and A16, A33 to A37, A43 to A47, A54, A64, A94; cry
 from typing import Final
 
 from candado.crypto.keywrap import key_checksum
-from candado.errors import ContextError, CounterRollbackError, ForkError, KeyHistoryError, MalformedError
+from candado.errors import ContextError, CounterRollbackError, ForkError, KeyHistoryError, MalformedError, TamperError
 from candado.folder.model import (
     AccountPins,
     FolderPin,
@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 COUNTER_JUMP_MAX: Final = 2**20
+_NO_RESTORE: Final = TamperError.default_advice
+"""No backup that is restored makes a counter jump ahead."""
 
 
 def check_key_continuity(
@@ -65,7 +67,8 @@ def check_key_continuity(
             "its keys.",
             got=digest,
             advice="Ask the members whether one of their apps wrote this; only then run "
-            "`candado trust accept-history FOLDER`.",
+            "`candado trust accept-history FOLDER`. Or ask the administrator on another channel whether an older "
+            "backup was restored; only then run `candado trust forget --folder FOLDER`.",
         )
     if checksum != pin.current_checksum and checksum in known:
         raise KeyHistoryError("mk.reuse", "An older key of this folder is used again.")
@@ -82,7 +85,9 @@ def check_counter(position: Position, content: FolderContent, digest: str) -> No
     pin, counter = position.pin, content.counter
     if pin is None:
         if counter > COUNTER_MAX - COUNTER_JUMP_MAX:
-            raise CounterRollbackError("counter.range", "The folder's counter is out of range.", got=str(counter))
+            raise CounterRollbackError(
+                "counter.range", "The folder's counter is out of range.", got=str(counter), advice=_NO_RESTORE
+            )
         return
     seen = str(pin.counter)
     if counter < pin.counter:
@@ -95,7 +100,9 @@ def check_counter(position: Position, content: FolderContent, digest: str) -> No
             "fresh.fork", "Two different states of the folder have one counter.", expected=pin.digest, got=digest
         )
     if counter - pin.counter > COUNTER_JUMP_MAX:
-        raise CounterRollbackError("counter.range", "The folder's counter jumped.", expected=seen, got=str(counter))
+        raise CounterRollbackError(
+            "counter.range", "The folder's counter jumped.", expected=seen, got=str(counter), advice=_NO_RESTORE
+        )
 
 
 def check_context(position: Position, metadata_key: MetadataKey, digest: str, pins: AccountPins) -> None:

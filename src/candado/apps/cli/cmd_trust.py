@@ -108,14 +108,17 @@ def verify(run: Run, user: str, value: str) -> None:
 
 @trust.command()
 @click.argument("user", required=False)
-@click.option("--folder", metavar="REMOTE", help="Forget an encrypted folder that was removed on purpose.")
+@click.option(
+    "--folder", metavar="REMOTE", help="Forget an encrypted folder that was removed, made anew or restored on purpose."
+)
 @pass_run
 def forget(run: Run, user: str | None, folder: str | None) -> None:
     r"""Forget the key of USER, after the person said that it was changed on purpose.
 
-    With --folder: forget an encrypted folder, after a person said that it was removed or made anew on purpose. Local
-    files stay; the next state that the server shows is met as for the first time. This is a decision of a person: where
-    nobody can be asked it needs --yes.
+    With --folder: forget an encrypted folder, after a person said that it was removed or made anew on purpose, or that
+    an older backup of the server was restored. Local files stay, and the next sync deletes none of them; the next state
+    that the server shows is met as for the first time. This is a decision of a person: where nobody can be asked it
+    needs --yes.
 
     \b
     Examples:
@@ -157,8 +160,10 @@ def _forget_folder(run: Run, folder: str) -> None:
     run.emit(
         "candado.forgotten/1",
         {"folder": path},
-        f"{printable(path)} is forgotten. `candado sync LOCAL {printable(path)} --encrypt` makes it anew from local "
-        "files.",
+        f"{printable(path)} is forgotten. The next `candado sync LOCAL {printable(path)}` compares both sides anew: it "
+        "deletes nothing, uploads what only this device has, and keeps both versions of what differs. With --encrypt "
+        "it makes the folder anew when it is gone. Look at `candado shares` before: who was taken out since then may "
+        "be a member again.",
     )
 
 
