@@ -65,7 +65,12 @@ async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Calle
     own = json.loads((await alice.ocs("GET", "/cloud/capabilities")).body)["ocs"]["data"]["capabilities"]
     assert "end-to-end-encryption" not in public
     assert own["end-to-end-encryption"] == {"enabled": True, "api-version": "2.0", "keys-exist": False}
-    assert own["candado"] == {"version": 1, "nested-in-one-session": True, "staged-chunks": True}
+    assert own["candado"] == {
+        "version": 1,
+        "nested-in-one-session": True,
+        "staged-chunks": True,
+        "bodies": {"max-count": 100, "max-bytes": 1 << 20},
+    }
 
 
 async def test_capabilities_have_every_member_that_stock_parsers_demand(alice: Caller) -> None:

@@ -34,6 +34,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "NOT_ENCRYPTED": (403, _SABRE + "Forbidden"),
     "NAME_UNSAFE": (403, _SABRE + "Forbidden"),
     "NOT_FOUND": (404, _SABRE + "NotFound"),
+    "ROOT_DELETED": (404, _SABRE + "NotFound"),
     "NO_KEYS": (404, _SABRE + "NotFound"),
     "PEER_WITHOUT_KEYS": (404, _SABRE + "NotFound"),
     "ALREADY_EXISTS": (409, _SABRE + "Conflict"),

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from candado.client.account import Account
 from candado.client.fetch import cat, get
 from candado.client.fill import Conflict, CopyReport, Filler, ItemFailure
-from candado.client.lock import recover_sessions
 from candado.client.reader import FolderReader
+from candado.client.roots import leave_root, owner_of_received, remove_root
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
 from candado.client.view import FolderView, Located, RemoteEntry, clear_path, join, root_deleted, split
@@ -40,7 +40,6 @@ __all__ = [
     "get",
     "mkdir",
     "mv",
-    "owner_of_received",
     "put",
     "rm",
 ]
@@ -189,9 +188,9 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
     if found.kind == "root":
         owner = owner_of_received(account, found.view)
         if owner:
-            await _leave(account, found.view)
+            await leave_root(account, found.view)
             return RemoveReport(found.view.path, is_folder=True, is_root=True, left_to=owner)
-        await _remove_root(reader, found.view)
+        await remove_root(reader, found.view)
         return RemoveReport(found.view.path, is_folder=True, is_root=True)
     path = clear_path(path)
     if found.kind == "file":
@@ -199,32 +198,6 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
     async with WriteSession(reader, "/" + "/".join(split(path)[:-1])) as session:
         await session.remove(path)
     return RemoveReport(path, is_folder=found.kind == "nested", is_root=False)
-
-
-def owner_of_received(account: Account, root: FolderView) -> str:
-    """Who shares this root with us, as the server says; empty for our own, and always for one this device made."""
-    if root.kind != "root" or root.node is None or account.book.owns(root.file_id):
-        return ""
-    return "" if root.node.owner_id == account.user_id else root.node.owner_id
-
-
-async def _leave(account: Account, root: FolderView) -> None:
-    """Give a received share back, which is what its removal means; nothing is written, so nothing is signed."""
-    # Afterwards a lock that an interrupted command of ours left there could not be given back any more.
-    await recover_sessions(account)
-    await account.remote.delete(root.remote_path, token=None)
-    pin = account.book.folder(root.file_id)
-    if pin is not None:
-        # The pin stays for the day the folder is shared again; its path is free for something else.
-        account.store.commit(account.book.rows_folder(replace(pin, path_hint="")))
-
-
-async def _remove_root(reader: FolderReader, root: FolderView) -> None:
-    if not root.deleted:
-        async with WriteSession(reader, root.path, deletes=True) as session:
-            session.delete_root(remove=False)
-    async with WriteSession(reader, root.path, deletes=True) as session:
-        session.delete_root(remove=True)
 
 
 async def mv(account: Account, source: str, target: str, *, progress: Progress | None = None) -> None:

@@ -18,7 +18,7 @@ from candado.client.lock import recover_sessions
 from candado.client.reader import FolderReader
 from candado.client.sync_compare import compare, stored_tag
 from candado.client.sync_issues import SyncIssues
-from candado.client.sync_local import LocalHalf, LocalStep, RemoteStep, row_of, settled
+from candado.client.sync_local import LocalHalf, RemoteStep, local_steps, row_of, settled
 from candado.client.sync_observe import (
     LocalSight,
     RemoteSight,
@@ -49,10 +49,8 @@ from candado.protocol.plan_model import (
     Adopt,
     DeleteLimit,
     DeleteLocal,
-    DeleteRemote,
     Download,
     Forget,
-    MakeFolderRemote,
     Mode,
     MoveRemote,
     Operation,
@@ -60,7 +58,6 @@ from candado.protocol.plan_model import (
     PlanOptions,
     Problem,
     Question,
-    RemoveFolderRemote,
     Upload,
 )
 from candado.protocol.plan_moves import is_under
@@ -332,7 +329,7 @@ class _Run:
         if self._options.on_plan is not None and (downloads or uploads):
             size_bytes = sum(op.remote.size_bytes for op in downloads) + sum(op.local.size_bytes for op in uploads)
             self._options.on_plan(len(downloads) + len(uploads), size_bytes)
-        early, late = _local_steps(operations)
+        early, late = local_steps(operations)
         steps: list[RemoteStep] = [op for op in operations if isinstance(op, RemoteStep)]
         local = LocalHalf(self._account, self._tree, self._state, self._options, self._report, top_path=self._top_path)
         await local.arrange(early)
@@ -391,16 +388,3 @@ class _Run:
 
 def _of(operations: tuple[Operation, ...], kind: type[Kind]) -> list[Kind]:
     return [op for op in operations if isinstance(op, kind)]
-
-
-def _local_steps(operations: tuple[Operation, ...]) -> tuple[list[LocalStep], list[LocalStep]]:
-    """Local steps before the downloads and those after everything else."""
-    early: list[LocalStep] = []
-    late: list[LocalStep] = []
-    remote_seen = False
-    for op in operations:
-        if isinstance(op, LocalStep):
-            (late if remote_seen else early).append(op)
-        elif isinstance(op, Download | MoveRemote | DeleteRemote | RemoveFolderRemote | MakeFolderRemote | Upload):
-            remote_seen = True
-    return early, late

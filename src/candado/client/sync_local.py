@@ -34,6 +34,7 @@ from candado.protocol.plan_model import (
     MakeFolderRemote,
     MoveLocal,
     MoveRemote,
+    Operation,
     RemoveFolderLocal,
     RemoveFolderRemote,
     Upload,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.ports.client import LocalTree, Spool
 
-__all__ = ["FATAL", "LocalHalf", "LocalStep", "RemoteStep", "row_of", "settled"]
+__all__ = ["FATAL", "LocalHalf", "LocalStep", "RemoteStep", "local_steps", "row_of", "settled"]
 
 FATAL: Final = (TransportError, AuthRequiredError, DiskFullError, TamperError)
 """Errors that would meet every further file too, or after which nothing may go on."""
@@ -262,6 +263,19 @@ class LocalHalf:
     def _fail(self, path: str, error: CandadoError) -> None:
         self.failed.add(path)
         self._report.errors.append(SyncProblem.of_error(path, error))
+
+
+def local_steps(operations: Sequence[Operation]) -> tuple[list[LocalStep], list[LocalStep]]:
+    """Local steps before the downloads and those after everything else."""
+    early: list[LocalStep] = []
+    late: list[LocalStep] = []
+    remote_seen = False
+    for op in operations:
+        if isinstance(op, LocalStep):
+            (late if remote_seen else early).append(op)
+        elif isinstance(op, Download | RemoteStep):
+            remote_seen = True
+    return early, late
 
 
 def row_of(here: LocalFacts, *, file_id: int, content_id: str) -> AgreedNode:

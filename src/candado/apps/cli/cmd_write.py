@@ -78,9 +78,9 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
       candado rm Documents/old.txt
       candado rm -r Documents/2019
     """
-    from candado.client.edit import owner_of_received
     from candado.client.edit import rm as remove
     from candado.client.reader import FolderReader
+    from candado.client.roots import owner_of_received
 
     removed: list[RemoveReport] = []
 
