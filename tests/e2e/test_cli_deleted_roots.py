@@ -25,11 +25,11 @@ def frank(cloud: Cloud) -> Device:
 
 
 _HALF = """
-from candado.client import edit
+from candado.client import edit, session
 async def half(reader, root):
-    async with edit.WriteSession(reader, root.path, deletes=True) as session:
-        session.delete_root(remove=False)
-edit._remove_root = half
+    async with session.WriteSession(reader, root.path, deletes=True) as writing:
+        writing.delete_root(remove=False)
+edit.remove_root = half
 from candado.apps.cli import main
 main()
 """
