@@ -79,3 +79,27 @@ def test_a_path_has_one_form_in_every_listing_and_a_taken_local_name_tells_of_co
     (tmp_path / "a").write_text("mine")
     (error,) = device.run("get", "Box/a", tmp_path / "a", "--json", expect=1).json["errors"]
     assert (error["code"], "--conflict" in error["hint"]) == ("ALREADY_EXISTS", True)
+
+
+def test_patterns_name_several_remote_files(cloud: Cloud, tmp_path: Path) -> None:
+    device = cloud.ready("fiona")
+    device.run("encrypt", "Box")
+    for name in ("a.txt", "b.txt", "c.pdf"):
+        device.run("put", "-", f"Box/{name}", stdin=name)
+    out = tmp_path / "out"
+    assert device.run("get", "Box/*.txt", out, "--json", expect=4).json["error"]["path"] == str(out)
+    out.mkdir()
+    assert device.run("get", "Box/*.txt", out, "--json").json["files"] == 2
+    assert {path.name: path.read_text() for path in out.iterdir()} == {"a.txt": "a.txt", "b.txt": "b.txt"}
+    assert device.run("get", "Box/*.txt", "-").out == "a.txtb.txt"
+    assert device.run("get", "Box/*.zip", out, "--json", expect=4).json["error"]["code"] == "NOT_FOUND"
+    device.run("mkdir", "Box/full")
+    device.run("cp", "Box/*.txt", "Box/full")
+    device.run("rm", "Box/*", "--json", expect=2)
+    assert device.run("ls", "Box").out.split() == ["a.txt", "b.txt", "c.pdf", "full/"]
+    assert [one["path"] for one in device.run("rm", "Box/*.txt", "Box/a*", "--json").json["removed"]] == [
+        "/Box/a.txt",
+        "/Box/b.txt",
+    ]
+    device.run("mv", "Box/full/*", "Box")
+    assert device.run("ls", "Box").out.split() == ["a.txt", "b.txt", "c.pdf", "full/"]

@@ -5,12 +5,13 @@ plain folder is never written to. Paths are clear and absolute. Reports name wha
 ends the command is raised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from candado.client.account import Account
 from candado.client.fetch import cat, get
 from candado.client.fill import Conflict, CopyReport, Filler, ItemFailure
+from candado.client.places import expand, need_encrypted, target_of
 from candado.client.reader import FolderReader
 from candado.client.roots import leave_root, owner_of_received, remove_root
 from candado.client.session import WriteSession
@@ -41,6 +42,7 @@ __all__ = [
     "mkdir",
     "mv",
     "put",
+    "removable",
     "rm",
 ]
 
@@ -92,7 +94,7 @@ async def put(
     """
     reader = FolderReader(account)
     is_file = any(source.path and not _is_folder(source) for source in sources)
-    folder, rename = await _target(reader, target, single=len(sources) == 1, is_file=is_file)
+    folder, rename = await target_of(reader, target, single=len(sources) == 1, is_file=is_file)
     filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
     for source in sources:
         name = rename or source.name
@@ -123,15 +125,17 @@ async def cp(
 ) -> CopyReport:
     """Copy a remote file or (``recursive``) folder into another place; every body is sealed anew under a fresh key.
 
+    ``source`` may be a pattern, see ``expand``.
+
     Raises:
         UsageError: it is a folder and ``recursive`` is False, or a folder would be copied into itself.
     """
     reader = FolderReader(account)
-    found = await reader.open_path(source)
-    folder, rename = await _target(reader, target, single=True, is_file=found.kind == "file")
+    sources = {path: await reader.open_path(path) for path in await expand(reader, source, but=target)}
+    folder, rename = await target_of(reader, target, single=len(sources) == 1, is_file=_has_file(sources))
     filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
-    place = join(folder, rename or split(source)[-1])
-    await _add_remote(reader, filler, found, place, recursive=recursive)
+    for path, found in sources.items():
+        await _add_remote(reader, filler, found, join(folder, rename or split(path)[-1]), recursive=recursive)
     return _report(await filler.run())
 
 
@@ -157,7 +161,7 @@ async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
     else:
         folder = await reader.open_folder("/" + "/".join(parts[:-1]))
         missing = parts[-1:]
-    _need_encrypted(reader, folder)
+    need_encrypted(reader, folder)
     for name in missing:
         check_clear_name(name)
     filler = Filler(reader, folder.path, conflict="fail")
@@ -179,12 +183,7 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
     The caller has asked the person. UsageError when a folder is not empty and ``recursive`` is False; NotFoundError.
     """
     reader = FolderReader(account)
-    found = await reader.open_path(path)
-    if found.kind == "plain":
-        raise NotEncryptedError("This is a plain folder; candado changes encrypted ones only.", path=found.view.path)
-    filled = found.kind != "file" and (found.view.entries or found.view.missing)
-    if filled and not recursive:
-        raise UsageError(f"{clear_path(path)} is a folder with content; add --recursive to remove it all")
+    found = await removable(reader, path, recursive=recursive)
     if found.kind == "root":
         owner = owner_of_received(account, found.view)
         if owner:
@@ -194,14 +193,25 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
         return RemoveReport(found.view.path, is_folder=True, is_root=True)
     path = clear_path(path)
     if found.kind == "file":
-        _need_encrypted(reader, found.view)
+        need_encrypted(reader, found.view)
     async with WriteSession(reader, "/" + "/".join(split(path)[:-1])) as session:
         await session.remove(path)
     return RemoveReport(path, is_folder=found.kind == "nested", is_root=False)
 
 
+async def removable(reader: FolderReader, path: str, *, recursive: bool) -> Located:
+    """What ``rm`` would remove; the errors that it would raise before it changes anything."""
+    found = await reader.open_path(path)
+    if found.kind == "plain":
+        raise NotEncryptedError("This is a plain folder; candado changes encrypted ones only.", path=found.view.path)
+    filled = found.kind != "file" and (found.view.entries or found.view.missing)
+    if filled and not recursive:
+        raise UsageError(f"{clear_path(path)} is a folder with content; add --recursive to remove it all")
+    return found
+
+
 async def mv(account: Account, source: str, target: str, *, progress: Progress | None = None) -> None:
-    """Rename or move a file or folder; nothing is overwritten.
+    """Rename or move a file or folder, or all that match a pattern (see ``expand``); nothing is overwritten.
 
     Within one root the body stays on the server as it is. Between roots it is copied under fresh keys, and the
     original is removed only after the copy was confirmed.
@@ -211,28 +221,33 @@ async def mv(account: Account, source: str, target: str, *, progress: Progress |
         UsageError: the top of an encrypted folder is meant, or a folder and a place inside itself.
     """
     reader = FolderReader(account)
-    found = await reader.open_path(source)
-    source = clear_path(source)
-    if found.kind in {"plain", "root"} or not found.view.is_encrypted:
-        raise UsageError("only files and folders inside an encrypted folder can be moved")
-    folder, rename = await _target(reader, target, single=True, is_file=found.kind == "file")
-    place = join(folder, rename or split(source)[-1])
-    if place == source:
-        return
-    if place.startswith(f"{source}/"):
+    paths = await expand(reader, source, but=target)
+    sources = {clear_path(path): await reader.open_path(path) for path in paths}
+    for found in sources.values():
+        if found.kind in {"plain", "root"} or not found.view.is_encrypted:
+            raise UsageError("only files and folders inside an encrypted folder can be moved")
+    folder, rename = await target_of(reader, target, single=len(sources) == 1, is_file=_has_file(sources))
+    places = {path: join(folder, rename or split(path)[-1]) for path in sources}
+    if any(place.startswith(f"{path}/") for path, place in places.items()):
         raise UsageError("a folder cannot be moved into itself")
-    if await _root_id(reader, folder) == found.view.root_id:
-        common = _common(source, place)
-        async with WriteSession(reader, common) as session:
-            await session.move(source, place)
+    root_id = await _root_id(reader, folder)
+    inside = {path: place for path, place in places.items() if sources[path].view.root_id == root_id and path != place}
+    if inside:
+        async with WriteSession(reader, _common([*inside, *inside.values()])) as session:
+            for path, place in inside.items():
+                await session.move(path, place)
+    away = [path for path in sources if sources[path].view.root_id != root_id]
+    if not away:
         return
     filler = Filler(reader, folder, conflict="fail", progress=progress)
-    await _add_remote(reader, filler, found, place, recursive=True)
+    for path in away:
+        await _add_remote(reader, filler, sources[path], places[path], recursive=True)
     report = await filler.run()
     if report.failures:
         raise report.failures[0].error
-    async with WriteSession(reader, "/" + "/".join(split(source)[:-1])) as session:
-        await session.remove(source)
+    for path in away:
+        async with WriteSession(reader, _parent(path)) as session:
+            await session.remove(path)
 
 
 async def encrypt_folder(account: Account, path: str) -> FolderView:
@@ -303,31 +318,6 @@ def _is_folder(source: PutSource) -> bool:
     return stat is not None and stat.is_folder
 
 
-async def _target(reader: FolderReader, target: str, *, single: bool, is_file: bool) -> tuple[str, str | None]:
-    """The folder to write into, and the new name when ``target`` names a thing that is not there yet.
-
-    ``is_file``: the thing is a file, so a target with a slash at its end is the folder it goes into. A folder
-    that this device knows is not read here: the session reads it under its lock.
-    """
-    parts = split(target)
-    if reader.account.book.hinted(clear_path(target)) is not None:
-        return clear_path(target), None
-    try:
-        found = await reader.open_path(target)
-    except NotFoundError:
-        if not single or not parts or (is_file and target.endswith("/")):
-            raise
-        folder = await reader.open_folder("/" + "/".join(parts[:-1]))
-        _need_encrypted(reader, folder)
-        return folder.path, parts[-1]
-    _need_encrypted(reader, found.view)
-    if found.kind == "file":
-        if not single or target.endswith("/"):
-            raise UsageError("this is a file, not a folder", path=clear_path(target))
-        return found.view.path, parts[-1]
-    return found.view.path, None
-
-
 async def _add_remote(reader: FolderReader, filler: Filler, found: Located, place: str, *, recursive: bool) -> None:
     if found.kind == "file":
         assert found.entry is not None
@@ -354,13 +344,6 @@ def _report(filler: Filler) -> CopyReport:
     return CopyReport(filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures, filler.left_out)
 
 
-def _need_encrypted(reader: FolderReader, view: FolderView) -> None:
-    if not view.is_encrypted:
-        raise NotEncryptedError(path=view.path)
-    if view.deleted:
-        raise root_deleted(view, reader.account.user_id)
-
-
 def _need_plain(view: FolderView) -> None:
     if view.is_encrypted:
         raise UsageError(f"{view.path} is inside an encrypted folder; everything in it is encrypted already")
@@ -371,11 +354,18 @@ async def _root_id(reader: FolderReader, path: str) -> FileId | None:
     return pin.root_id if pin is not None else (await reader.open_folder(path)).root_id
 
 
-def _common(first: str, second: str) -> str:
-    """The deepest folder that holds both paths."""
-    parts: list[str] = []
-    for one, other in zip(split(first)[:-1], split(second)[:-1], strict=False):
-        if one != other:
-            break
-        parts.append(one)
+def _common(paths: Sequence[str]) -> str:
+    """The deepest folder that holds all paths."""
+    parts = split(_parent(paths[0]))
+    for path in paths:
+        while split(_parent(path))[: len(parts)] != parts:
+            parts.pop()
     return "/" + "/".join(parts)
+
+
+def _parent(path: str) -> str:
+    return "/" + "/".join(split(path)[:-1])
+
+
+def _has_file(sources: Mapping[str, Located]) -> bool:
+    return any(found.kind == "file" for found in sources.values())

@@ -50,6 +50,15 @@ class CopyReport:
     failures: list[ItemFailure] = field(default_factory=list[ItemFailure])
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
 
+    def add(self, other: "CopyReport") -> None:
+        """Count what another transfer of the same command did."""
+        self.files += other.files
+        self.folders += other.folders
+        self.bytes += other.bytes
+        self.skipped += other.skipped
+        self.failures += other.failures
+        self.left_out += other.left_out
+
 
 @dataclass(frozen=True, slots=True)
 class _File:

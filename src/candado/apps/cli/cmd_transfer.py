@@ -131,32 +131,49 @@ def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: boo
     Examples:
       candado get Documents/passport.pdf .
       candado get Documents ~/copy
+      candado get 'Documents/*.txt' notes
       candado get Documents/notes.txt -
     """
     del recursive
     if local == "-":
-        with_account(run, lambda account: _print_file(account, remote))
+        with_account(run, lambda account: _print_files(account, remote))
         return 0
-    from candado.apps.wiring import transfers_of
-    from candado.client.fetch import get as fetch
-
-    target = download_target(local, remote.rstrip("/").rpartition("/")[2] or "home")
 
     async def work(account: "Account", progress: Meter | None) -> "CopyReport":
-        with _tree(target.parent) as tree:
-            return await fetch(
-                account,
-                remote,
-                tree,
-                target.name,
-                conflict=conflict,
-                transfers=transfers_of(run),
-                progress=progress,
-            )
+        from candado.client.fill import CopyReport
+        from candado.client.places import expand
+        from candado.client.reader import FolderReader
+
+        report = CopyReport()
+        paths = await expand(FolderReader(account), remote)
+        for path in paths:
+            target = download_target(local, path.rstrip("/").rpartition("/")[2] or "home", single=len(paths) == 1)
+            report.add(await _fetch(run, account, path, target, conflict, progress))
+        return report
 
     with progress_of(run, "download") as progress:
         report = with_account(run, lambda account: work(account, progress))
     return finish_copy(run, report, "downloaded")
+
+
+async def _fetch(
+    run: Run, account: "Account", remote: str, target: Path, conflict: Conflict, progress: Meter | None
+) -> "CopyReport":
+    from candado.apps.wiring import transfers_of
+    from candado.client.fetch import get as fetch
+
+    with _tree(target.parent) as tree:
+        return await fetch(
+            account, remote, tree, target.name, conflict=conflict, transfers=transfers_of(run), progress=progress
+        )
+
+
+async def _print_files(account: "Account", remote: str) -> None:
+    from candado.client.places import expand
+    from candado.client.reader import FolderReader
+
+    for path in await expand(FolderReader(account), remote):
+        await _print_file(account, path)
 
 
 @click.command(cls=Command)

@@ -76,21 +76,28 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
     \b
     Examples:
       candado rm Documents/old.txt
+      candado rm 'Documents/*.bak'
       candado rm -r Documents/2019
     """
+    from candado.client.edit import removable
     from candado.client.edit import rm as remove
+    from candado.client.places import expand
     from candado.client.reader import FolderReader
     from candado.client.roots import owner_of_received
 
     removed: list[RemoveReport] = []
 
     async def work(account: "Account") -> None:
-        for remote in remotes:
-            found = await FolderReader(account).open_path(remote) if recursive else None
-            if found is not None and found.kind == "root":
+        reader = FolderReader(account)
+        paths = dict.fromkeys([path for remote in remotes for path in await expand(reader, remote)])
+        # All are looked at before the first is removed.
+        for path in paths:
+            found = await removable(reader, path, recursive=recursive)
+            if found.kind == "root" and recursive:
                 owner = owner_of_received(account, found.view)
-                run.confirm(_leave_question(remote, owner) if owner else _remove_question(remote))
-            report = await remove(account, remote, recursive=recursive)
+                run.confirm(_leave_question(path, owner) if owner else _remove_question(path))
+        for path in paths:
+            report = await remove(account, path, recursive=recursive)
             if report.left_to:
                 run.say(_left(report, account.user_id))
             removed.append(report)
@@ -140,6 +147,7 @@ def mv(run: Run, source: str, target: str) -> None:
     Examples:
       candado mv Documents/a.txt Documents/b.txt
       candado mv Documents/a.txt Documents/2026
+      candado mv 'Documents/*.pdf' Documents/2026
     """
     from candado.client.edit import mv as move
 

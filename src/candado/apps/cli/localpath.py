@@ -56,15 +56,17 @@ def upload_source(source: str) -> tuple[Path, bool]:
     return path.resolve(), stat.S_ISDIR(facts.st_mode)
 
 
-def download_target(local: str, name: str) -> Path:
+def download_target(local: str, name: str, *, single: bool = True) -> Path:
     """The absolute local path of a download: ``local`` itself, or ``name`` in it when it is a folder.
+
+    Of several downloads (``single`` is False) each goes into it.
 
     Raises:
         NotFoundError: the folder that it goes into does not exist.
         LocalPermissionError: it cannot be looked at.
     """
     target = Path(local)
-    if is_folder(target):
+    if not single or is_folder(target):
         target = target / name
     target = target.absolute()
     if not is_folder(target.parent):
