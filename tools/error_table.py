@@ -41,6 +41,21 @@ A script must treat an unknown status as a failure.
 """
 
 
+TAIL = """
+## Warnings
+
+What is no failure, but worth knowing, stands in `warnings` of the JSON and on stderr. The exit status does not change.
+What a `NAME_` warning speaks of is stored like anything else. Codes in lower case are those of `candado issues`.
+
+| Code | What it says |
+|---|---|
+| `NAME_CASE` | another name in the same folder differs only in upper and lower case |
+| `NAME_WINDOWS` | Windows has no such names: a device (`con`, `AUX.txt`), one of `<>:"\\|?*`, an end in dot or blank |
+| `FOLDER_KEPT` | a folder was removed on the other side and kept here, because something that is not synced is in it |
+| `ROOT_DELETED` | a member deleted the encrypted folder; nothing is uploaded to it any more |
+"""
+
+
 def error_classes() -> list[type[CandadoError]]:
     """Every class of the tree that the program can meet."""
     for module in pkgutil.walk_packages(candado.__path__, "candado."):
@@ -64,7 +79,7 @@ def page() -> str:
         f"| {(cls.__doc__ or '').splitlines()[0]} | {cls.default_safe} | {cls.default_advice} |"
         for cls in error_classes()
     ]
-    return HEAD + "\n".join(rows) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + TAIL
 
 
 if __name__ == "__main__":

@@ -103,3 +103,19 @@ def test_patterns_name_several_remote_files(cloud: Cloud, tmp_path: Path) -> Non
     ]
     device.run("mv", "Box/full/*", "Box")
     assert device.run("ls", "Box").out.split() == ["a.txt", "b.txt", "c.pdf", "full/"]
+
+
+def test_names_that_windows_cannot_have_are_told_in_words_and_json(cloud: Cloud, tmp_path: Path) -> None:
+    device = cloud.ready("gabi")
+    device.run("encrypt", "Box")
+    (tmp_path / "con").write_text("1")
+    done = device.run("put", tmp_path / "con", "Box")
+    assert done.err.count("[NAME_WINDOWS]") == 1
+    done = device.run("mkdir", "Box/a:b", "--json")
+    assert [(one["code"], one["path"]) for one in done.json["warnings"]] == [("NAME_WINDOWS", "/Box/a:b")]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "AUX.txt").write_text("1")
+    (warning,) = device.run("sync", folder, "Box/a:b", "--json").json["warnings"]
+    assert (warning["code"], warning["path"]) == ("NAME_WINDOWS", "AUX.txt")
+    assert device.run("sync", folder, "Box/a:b", "--json").json["warnings"] == []

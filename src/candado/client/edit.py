@@ -27,6 +27,7 @@ from candado.errors import (
 )
 from candado.folder.names import check_clear_name
 from candado.ports.client import LocalTree, RemoteNode
+from candado.protocol.plan_model import Problem
 from candado.types import FileId
 
 __all__ = [
@@ -139,8 +140,10 @@ async def cp(
     return _report(await filler.run())
 
 
-async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
+async def mkdir(account: Account, path: str, *, parents: bool = False) -> list[Problem]:
     """Make a folder inside an encrypted one; with ``parents`` also what is missing above, and an existing one is fine.
+
+    Returns warnings of names that not every device can have.
 
     AlreadyExistsError, NotFoundError, NotEncryptedError, LocalNameError.
     """
@@ -173,6 +176,7 @@ async def mkdir(account: Account, path: str, *, parents: bool = False) -> None:
     report = await filler.run()
     if report.failures:
         raise report.failures[0].error
+    return report.warnings
 
 
 async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveReport:
@@ -341,7 +345,9 @@ async def _add_remote(reader: FolderReader, filler: Filler, found: Located, plac
 
 
 def _report(filler: Filler) -> CopyReport:
-    return CopyReport(filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures, filler.left_out)
+    return CopyReport(
+        filler.files, filler.folders, filler.bytes, filler.skipped, filler.failures, filler.left_out, filler.warnings
+    )
 
 
 def _need_plain(view: FolderView) -> None:

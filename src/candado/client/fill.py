@@ -12,11 +12,13 @@ from typing import Final, Literal
 from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
+from candado.client.taken import TakenNames
 from candado.client.transfer import Progress, TreeSource
 from candado.client.view import RemoteEntry, join, split
 from candado.errors import AlreadyExistsError, CandadoError, LocalNameError, LocalStorageError
-from candado.folder.names import check_clear_name, collision_key, unique_name
+from candado.folder.names import check_clear_name, unique_name
 from candado.ports.client import LeftOut, LocalStat, LocalTree
+from candado.protocol.plan_model import Problem
 
 __all__ = ["TAKEN_ADVICE", "Conflict", "CopyReport", "Filler", "ItemFailure"]
 
@@ -40,7 +42,8 @@ class CopyReport:
     """What a transfer did.
 
     ``skipped`` are files whose name was taken, ``failures`` what should have been transferred and was not, ``left_out``
-    what nobody expects to be: links, special files, what an ignore rule names.
+    what nobody expects to be: links, special files, what an ignore rule names. ``warnings`` are names that not every
+    device can have.
     """
 
     files: int = 0
@@ -49,6 +52,7 @@ class CopyReport:
     skipped: list[str] = field(default_factory=list[str])
     failures: list[ItemFailure] = field(default_factory=list[ItemFailure])
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    warnings: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, other: "CopyReport") -> None:
         """Count what another transfer of the same command did."""
@@ -58,6 +62,7 @@ class CopyReport:
         self.skipped += other.skipped
         self.failures += other.failures
         self.left_out += other.left_out
+        self.warnings += other.warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class Filler:
         self.skipped: list[str] = []
         self.failures: list[ItemFailure] = []
         self.left_out: list[LeftOut] = []
+        self.warnings: list[Problem] = []
+        self._taken: dict[str, TakenNames] = {}
 
     # --- collecting -------------------------------------------------------------------------------------------
 
@@ -164,6 +171,7 @@ class Filler:
         while True:
             fresh: set[str] = set()
             rest: list[_File] = []
+            self._taken.clear()
             async with WriteSession(
                 self._reader, self._folder, transfers=self._transfers, progress=self._progress
             ) as session:
@@ -186,13 +194,17 @@ class Filler:
     async def _make(self, session: WriteSession, path: str) -> bool:
         """Make one folder; False when it is there already or cannot be made."""
         try:
-            names = await session.names(_parent(path))
-            if names.get(path.rpartition("/")[2]) and not self.strict_folders:
+            taken = await self._names(session, _parent(path))
+            name = path.rpartition("/")[2]
+            if taken.names.get(name) and not self.strict_folders:
                 return False
+            warnings = taken.look_at(path)
             await session.add_folder(path)
         except PER_FILE_ERRORS as error:
             self.failures.append(ItemFailure(path, error))
             return False
+        taken.add(name, is_folder=True)
+        self.warnings += warnings
         self.folders += 1
         return True
 
@@ -200,10 +212,9 @@ class Filler:
         items: list[UploadItem] = []
         copies: list[tuple[RemoteEntry, str]] = []
         overwrite = self._conflict in {"replace", "newer"}
-        names: dict[str, dict[str, bool]] = {}
         for file in batch:
             try:
-                place = await self._place(session, file, names)
+                place = await self._place(session, file)
             except PER_FILE_ERRORS as error:
                 self.failures.append(ItemFailure(file.path, error))
                 continue
@@ -218,23 +229,29 @@ class Filler:
         for (_, place), copied in zip(copies, await session.copy_files(copies, replace=overwrite), strict=True):
             self._count(place, copied)
 
-    async def _place(self, session: WriteSession, file: _File, cache: dict[str, dict[str, bool]]) -> str | None:
+    async def _place(self, session: WriteSession, file: _File) -> str | None:
         """Where a file goes as the names stand; None to skip it."""
         path = file.path
         parent, name = _parent(path), path.rpartition("/")[2]
-        if parent not in cache:
-            cache[parent] = await session.names(parent)
-        names = cache[parent]
+        taken = await self._names(session, parent)
+        names = taken.names
         if name in names and self._conflict == "keep-both":
-            name = unique_name(name, {collision_key(taken) for taken in names})
+            name = unique_name(name, taken.keys)
         elif name in names and self._conflict == "skip":
             return None
         elif name in names and (self._conflict == "fail" or names[name]):
             raise AlreadyExistsError(path=path, advice=TAKEN_ADVICE)
         elif name in names and self._conflict == "newer" and not await _is_newer(session, file):
             return None
-        names[name] = False
-        return join(parent, name)
+        place = join(parent, name)
+        self.warnings += taken.look_at(place)
+        taken.add(name, is_folder=False)
+        return place
+
+    async def _names(self, session: WriteSession, folder: str) -> TakenNames:
+        if folder not in self._taken:
+            self._taken[folder] = TakenNames(await session.names(folder))
+        return self._taken[folder]
 
     def _count(self, path: str, result: Written | CandadoError) -> None:
         if isinstance(result, CandadoError):

@@ -97,7 +97,7 @@ class SyncProblem:
     def of_plan(cls, problem: Problem) -> "SyncProblem":
         """What the planner says of a path."""
         advice = _ADVICE.get(problem.code, "")
-        safe = "It is synced like any other." if problem.is_warning else "Both sides are unchanged at this path."
+        safe = "It is stored like any other." if problem.is_warning else "Both sides are unchanged at this path."
         return cls(problem.path, problem.code, problem.message, advice, safe)
 
     @classmethod
@@ -135,6 +135,7 @@ class SyncProblem:
 _ADVICE = {
     "NAME_UNSAFE": "Rename it and run the command again.",
     "NAME_CASE": "Rename one of the two if devices with Windows or macOS take part.",
+    "NAME_WINDOWS": "Rename it if devices with Windows take part.",
     "CONFLICT": "Run `candado sync` without --mode: it keeps both versions.",
 }
 

@@ -6,6 +6,7 @@ parsed and are then left out and kept; here are the rules for names that we writ
 Source: crypto.md 9 and 19.10; threats.md A59 to A61, A73.
 """
 
+import re
 import unicodedata
 from collections.abc import Container
 from typing import Final
@@ -13,9 +14,13 @@ from typing import Final
 from candado.errors import LocalNameError
 from candado.formats.metadata import clear_name_fault
 
-__all__ = ["NAME_BYTES_MAX", "check_clear_name", "collision_key", "unique_name"]
+__all__ = ["NAME_BYTES_MAX", "check_clear_name", "collision_key", "unique_name", "windows_fault"]
 
 NAME_BYTES_MAX: Final = 255
+_DEVICES: Final = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE | re.DOTALL
+)
+_NOT_ON_WINDOWS: Final = re.compile(r"[<>:\"|?*]")
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs"})
 
 
@@ -34,6 +39,19 @@ def check_clear_name(name: str) -> None:
         raise LocalNameError("A name must not contain control characters or broken text.", path=shown)
     if len(name.encode("utf-8")) > NAME_BYTES_MAX:
         raise LocalNameError(f"A name must not be longer than {NAME_BYTES_MAX} bytes.", path=name)
+
+
+def windows_fault(name: str) -> str | None:
+    """Why Windows cannot have a file of this clear name, or None.
+
+    Source: "Naming Files, Paths, and Namespaces" of its documentation.
+    """
+    if name.endswith((".", " ")):
+        return "it ends with a dot or a blank"
+    found = _NOT_ON_WINDOWS.search(name)
+    if found is not None:
+        return f"it has a {found[0]!r} in it"
+    return "it is that of a device" if _DEVICES.fullmatch(name) else None
 
 
 def collision_key(name: str) -> str:

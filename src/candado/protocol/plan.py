@@ -20,6 +20,7 @@ of solved.
 from collections.abc import Collection, Mapping
 
 from candado.errors import SafetyLimitError
+from candado.folder.names import windows_fault
 from candado.protocol.plan_decide import Decisions, is_same_local, is_same_remote
 from candado.protocol.plan_model import (
     DELETE_COUNT_FLOOR,
@@ -115,10 +116,15 @@ def _check_names(draft: Draft) -> None:
     new_local = local.keys() - agreed.keys()
     new_remote = remote.keys() - agreed.keys()
     for path in sorted(new_local - remote.keys()):
-        reason = name_problem(name_of(path))
-        if reason is not None and not draft.is_blocked(path):
+        name = name_of(path)
+        reason, fault = name_problem(name), windows_fault(name)
+        if (reason is None and fault is None) or draft.is_blocked(path):
+            continue
+        if reason is not None:
             draft.blocked_local.add(path)
             draft.problems.append(Problem(path, "NAME_UNSAFE", reason))
+        elif fault is not None and draft.options.mode is not Mode.PULL:
+            draft.problems.append(Problem.name_windows(path, fault))
     if new_local or new_remote:
         found = clashes(
             local.keys() | remote.keys(),

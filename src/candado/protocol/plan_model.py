@@ -160,6 +160,16 @@ class Problem:
     message: str
     is_warning: bool = False
 
+    @classmethod
+    def name_case(cls, path: str) -> "Problem":
+        """A warning of a name that differs from another one only in upper and lower case."""
+        return cls(path, "NAME_CASE", "other devices may not tell this name from one in other case", is_warning=True)
+
+    @classmethod
+    def name_windows(cls, path: str, fault: str) -> "Problem":
+        """A warning of a name that Windows cannot have, and why."""
+        return cls(path, "NAME_WINDOWS", f"Windows cannot have this name: {fault}", is_warning=True)
+
 
 # --- operations -------------------------------------------------------------------------------------------
 

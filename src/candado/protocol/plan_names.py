@@ -106,7 +106,7 @@ def clashes(
     if not fold_case:
         told = {problem.path for problem in problems}
         problems += [
-            Problem(path, "NAME_CASE", "other devices may not tell this name from one in other case", is_warning=True)
+            Problem.name_case(path)
             for group in folded.values()
             if len(set(group) - told) > 1
             for path in group

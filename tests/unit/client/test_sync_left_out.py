@@ -107,6 +107,6 @@ async def test_names_that_differ_in_capitals_are_synced_and_the_warning_says_so(
     report = await pair.laptop.sync()
     assert (numbers(report), report.errors) == ({"uploaded": 2}, [])
     assert [(one.code, one.path, one.safe) for one in report.warnings] == [
-        ("NAME_CASE", "Notes", "It is synced like any other."),
-        ("NAME_CASE", "notes", "It is synced like any other."),
+        ("NAME_CASE", "Notes", "It is stored like any other."),
+        ("NAME_CASE", "notes", "It is stored like any other."),
     ]

@@ -435,6 +435,21 @@ def test_names_that_differ_in_case_are_synced_with_a_warning() -> None:
     assert [(p.path, p.is_warning) for p in made.problems] == [("A", True), ("a", True)]
 
 
+def test_a_name_that_windows_cannot_have_is_uploaded_with_one_warning() -> None:
+    local = {"con": L(), "d.": ldir(), "d./AUX.txt": L(inode=2), "bad\n:": L(inode=3), "ok": L(inode=4)}
+    made = plan(local, {}, {})
+    assert {op.path for op in made.operations if isinstance(op, Upload)} == {"con", "d./AUX.txt", "ok"}
+    assert [(p.path, p.code, p.is_warning) for p in made.problems] == [
+        ("bad\n:", "NAME_UNSAFE", False),
+        ("con", "NAME_WINDOWS", True),
+        ("d.", "NAME_WINDOWS", True),
+        ("d./AUX.txt", "NAME_WINDOWS", True),
+    ]
+    assert plan({"con": L()}, {"con": R()}, {"con": SAME}).problems == ()
+    assert plan({"con": L()}, {}, {}, mode=Mode.PULL).problems == ()
+    assert plan({"con": L()}, {}, {}, blocked_local={"con"}).problems == ()
+
+
 def test_on_a_disk_without_case_only_one_of_two_names_that_differ_in_case_is_taken() -> None:
     made = plan({}, {"a": R(), "A": R("v2")}, {}, fold_case=True)
     assert [Download("A", R("v2"), None)] == list(made.operations)

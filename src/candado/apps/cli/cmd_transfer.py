@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from candado.apps.cli.common import Command, Run, left_out_json, pass_run, say_left_out, with_account
+from candado.apps.cli.common import (
+    Command,
+    Run,
+    left_out_json,
+    pass_run,
+    say_left_out,
+    say_warnings,
+    warnings_json,
+    with_account,
+)
 from candado.apps.cli.config import Places
 from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
 from candado.apps.cli.localpath import download_target, upload_source
@@ -46,6 +55,7 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
         "folders": report.folders,
         "bytes": report.bytes,
         "skipped": report.skipped,
+        "warnings": warnings_json(report.warnings),
         "left_out": left_out_json(report.left_out),
         "errors": [{**error_json(failure.error), "path": failure.path} for failure in report.failures],
     }
@@ -60,6 +70,7 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
             )
         for path in report.skipped:
             run.say(f"skipped: {printable(path)}")
+        say_warnings(run, report.warnings)
         say_left_out(run, report.left_out)
         noun = "file" if report.files == 1 else "files"
         run.say(f"{verb} {report.files} {noun}, {human_size(report.bytes)}")

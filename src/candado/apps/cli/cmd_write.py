@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from candado.apps.cli.cmd_transfer import Conflict, conflict_option, finish_copy
-from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.common import Command, Run, pass_run, say_warnings, warnings_json, with_account
 from candado.apps.cli.output import printable
 from candado.apps.cli.progress import progress_of
 from candado.errors import CandadoError, UsageError
@@ -16,6 +16,7 @@ from candado.errors import CandadoError, UsageError
 if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.client.edit import RemoveReport
+    from candado.protocol.plan_model import Problem
 
 __all__ = ["cp", "encrypt", "mkdir", "mv", "rm", "unlock"]
 
@@ -54,12 +55,12 @@ def mkdir(run: Run, remotes: tuple[str, ...], *, parents: bool) -> None:
     """
     from candado.client.edit import mkdir as make
 
-    async def work(account: "Account") -> None:
-        for remote in remotes:
-            await make(account, remote, parents=parents)
+    async def work(account: "Account") -> "list[Problem]":
+        return [problem for remote in remotes for problem in await make(account, remote, parents=parents)]
 
-    with_account(run, work)
-    run.emit("candado.mkdir/1", {"paths": list(remotes)}, "")
+    warnings = with_account(run, work)
+    document = {"paths": list(remotes), "warnings": warnings_json(warnings)}
+    run.emit("candado.mkdir/1", document, lambda: say_warnings(run, warnings))
 
 
 @click.command(cls=Command)

@@ -18,6 +18,7 @@ from candado.errors import UsageError
 if TYPE_CHECKING:
     from candado.client.account import Account
     from candado.ports.client import LeftOut
+    from candado.protocol.plan_model import Problem
 
 __all__ = [
     "Command",
@@ -29,6 +30,8 @@ __all__ = [
     "left_out_json",
     "pass_run",
     "say_left_out",
+    "say_warnings",
+    "warnings_json",
     "with_account",
 ]
 
@@ -244,6 +247,19 @@ def say_left_out(run: Run, left_out: "Sequence[LeftOut]") -> None:
 def left_out_json(left_out: "Sequence[LeftOut]") -> list[dict[str, str]]:
     """The list ``left_out`` of a result."""
     return [{"path": one.path, "reason": one.reason} for one in left_out]
+
+
+def say_warnings(run: Run, problems: "Sequence[Problem]") -> None:
+    """Name what was stored and may make trouble on another device."""
+    for problem in problems:
+        run.warn(f"{printable(problem.path)}: {printable(problem.message)} [{problem.code}]")
+
+
+def warnings_json(problems: "Sequence[Problem]") -> list[dict[str, object]]:
+    """The list ``warnings`` of a result, as in ``candado.sync/1``."""
+    from candado.client.sync_report import SyncProblem
+
+    return [SyncProblem.of_plan(problem).to_json() for problem in problems]
 
 
 def with_account(run: Run, work: "Callable[[Account], Coroutine[Any, Any, T]]") -> T:
