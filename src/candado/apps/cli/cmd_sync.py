@@ -53,7 +53,7 @@ class _DeleteLimitType(click.ParamType["DeleteLimit"]):
     type=click.Choice(["two-way", "push", "pull"]),
     default="two-way",
     show_default=True,
-    help="push: LOCAL decides; pull: REMOTE decides.",
+    help="push: only changes made in LOCAL travel; pull: only those made in REMOTE.",
 )
 @click.option("--max-delete", type=_DeleteLimitType(), metavar="N|P%", help="Allow that many deletions on one side.")
 @pass_run
