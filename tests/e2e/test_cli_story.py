@@ -243,10 +243,8 @@ def test_wrong_secrets_are_told_apart(cloud: Cloud, tmp_path: Path) -> None:
     assert error_of(other, "init", "--phrase-file", tmp_path / "order", status=12)["code"] == "WRONG_MNEMONIC"
     copied = "\n".join(f" {number}. {word.upper()} " for number, word in enumerate(listed, 1))
     other.run("init", "--phrase-file", "-", stdin=copied)
-    assert (
-        error_of(device, "key", "show", "--password-file", wrong, "--phrase-out", tmp_path / "w", status=12)["code"]
-        == "AUTH_REQUIRED"
-    )
+    error = error_of(device, "key", "show", "--password-file", wrong, "--phrase-out", tmp_path / "w", status=12)
+    assert (error["code"], "password again" in str(error["hint"])) == ("AUTH_REQUIRED", True)
     assert not (tmp_path / "w").exists()
     shown = device.run("key", "show", "--password-file", cloud.folder / "jan.password")
     assert shown.out.split() == listed

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
 from candado.apps.server_common import Invocation, command_options, read_password, start_log
@@ -36,7 +37,7 @@ cli.add_command(app_password)
 @cli.command("init")
 @click.option("--url", default="", help="Public base URL, such as https://cloud.example.org.")
 @click.option("--admin", help="Name of a first user who may administrate.")
-@click.option("--admin-password-file", type=click.Path(path_type=Path), help="File with that user's password.")
+@click.option("--admin-password-file", type=SECRET_FILE, help="File with that user's password.")
 @command_options
 def _init(invocation: Invocation, url: str, admin: str | None, admin_password_file: Path | None) -> None:
     r"""Make a data directory: configuration, database, blobs and the authority's key.

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.loop import run_to_end
 from candado.apps.cli.output import printable, rfc3339
 from candado.apps.cli.secrets import find_secret
@@ -116,7 +117,7 @@ def password_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--password-file``."""
     return click.option(
         "--password-file",
-        type=click.Path(path_type=Path),
+        type=SECRET_FILE,
         help="File with the password on its first line; - is stdin. Also CANDADO_SERVER_PASSWORD_FILE, _COMMAND, _FD.",
     )(function)
 

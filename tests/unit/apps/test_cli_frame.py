@@ -287,12 +287,49 @@ def test_secrets_come_from_file_command_or_descriptor_in_this_order(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "environment",
-    [{"S_FILE": "/does/not/exist"}, {"S_COMMAND": "false"}, {"S_COMMAND": "/no/such/program"}, {"S_FD": "x"},
+    [{"S_FILE": "/"}, {"S_COMMAND": "false"}, {"S_COMMAND": "/no/such/program"}, {"S_FD": "x"},
      {"S_FD": "999"}, {"S_COMMAND": "true"}, {"S_COMMAND": "printf '\\377'"}, {"S_COMMAND": "head -c 100000 /dev/zero"}],
 )  # fmt: skip
 def test_a_source_that_gives_nothing_usable_is_an_error(environment: dict[str, str]) -> None:
     with pytest.raises(LocalStorageError):
         find_secret("S", None, environment)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("login", "https://cloud.example", "--user", "a", "--insecure-storage", "--password-file"),
+        ("init", "--phrase-file"),
+        ("init", "--reset", "--password-file"),
+        ("key", "show", "--password-file"),
+    ],
+)
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_file_with_a_secret_that_is_missing_or_unreadable_is_told_the_same_way_everywhere(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    unreadable: bool,
+) -> None:
+    monkeypatch.setenv("CANDADO_HOME", str(tmp_path))
+    save_config(Places.of(os.environ), DeviceConfig("https://cloud.example", "a", "a", "d", "file"))
+    secret = tmp_path / "secret"
+    if unreadable:
+        secret.touch(mode=0)
+        real, access = Path.open, os.access
+
+        def refuse(path: Path, *how: Any, **more: Any) -> Any:
+            if path == secret:
+                raise PermissionError(13, "Permission denied", str(secret))
+            return real(path, *how, **more)
+
+        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(os, "access", lambda path, *how: str(path) != str(secret) and access(path, *how))
+    status, _, told = outcome(capsys, *words, str(secret))
+    assert status == (13 if unreadable else 4)
+    assert f"[{'LOCAL_PERMISSION' if unreadable else 'NOT_FOUND'}]" in told
+    assert f"where: {secret}" in told
 
 
 def test_a_login_password_may_come_from_nextcloudcmd_s_variable_or_netrc(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from candado.apps.cli.common import Command, Group, Run, pass_run, with_account
+from candado.apps.cli.common import SECRET_FILE, Command, Group, Run, pass_run, with_account
 from candado.apps.cli.config import Places, load_config
 from candado.apps.cli.secrets import find_secret, login_password, secret_source
 from candado.errors import (
@@ -35,12 +35,12 @@ _QUIZ_ROUNDS = 5
 @click.option("--phrase-out", type=click.Path(path_type=Path), metavar="F", help="Write the new words to a new file.")
 @click.option(
     "--phrase-file",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=SECRET_FILE,
     metavar="F",
     help="Join with the words in this file; - is stdin.",
 )
 @click.option("--reset", is_flag=True, help="Remove the certificate that an interrupted set-up left, and start anew.")
-@click.option("--password-file", type=click.Path(path_type=Path), metavar="F", help="Login password, for --reset.")
+@click.option("--password-file", type=SECRET_FILE, metavar="F", help="Login password, for --reset.")
 @pass_run
 def init(
     run: Run, phrase_out: Path | None, phrase_file: Path | None, password_file: Path | None, *, reset: bool
@@ -206,7 +206,7 @@ def key() -> None:
 
 
 @key.command()
-@click.option("--password-file", type=click.Path(path_type=Path, allow_dash=True), metavar="F", help="Login password.")
+@click.option("--password-file", type=SECRET_FILE, metavar="F", help="Login password.")
 @click.option("--phrase-out", type=click.Path(path_type=Path), metavar="F", help="Write them to a new file instead.")
 @pass_run
 def show(run: Run, password_file: Path | None, phrase_out: Path | None) -> None:
@@ -256,8 +256,13 @@ async def _check_password(run: Run, password: SecretText) -> None:
         me = await remote.user_info()
     except AuthRequiredError as error:
         error.path = config.url
+        error.advice = f"Try the password again: it is the login password of {config.login}."
         raise
     finally:
         await remote.close()
     if me.user_id != config.user_id:
-        raise SecretNeededError("this password belongs to another account", path=config.url)
+        raise SecretNeededError(
+            "this password belongs to another account",
+            path=config.url,
+            advice=f"Give the login password of {config.login}.",
+        )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from candado.apps.cli.common import Command, Run, pass_run, with_account
+from candado.apps.cli.common import SECRET_FILE, Command, Run, pass_run, with_account
 from candado.apps.cli.config import DeviceConfig, Places, load_config, save_config
 from candado.apps.cli.output import human_size, printable, table
 from candado.apps.cli.secrets import login_password
@@ -40,9 +40,7 @@ _FLOW_SECONDS = 20 * 60.0
 @click.command(cls=Command)
 @click.argument("url")
 @click.option("--user", "user", metavar="NAME", envvar="NC_USER", help="Login name; without it the browser is used.")
-@click.option(
-    "--password-file", type=click.Path(path_type=Path, allow_dash=True), metavar="F", help="Password; - is stdin."
-)
+@click.option("--password-file", type=SECRET_FILE, metavar="F", help="Password; - is stdin.")
 @click.option("--device-name", metavar="NAME", help="Name of this device in conflict copies; default: the host's name.")
 @click.option(
     "--ca-file", type=click.Path(path_type=Path, exists=True), metavar="PEM", help="Also trust these authorities."

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from candado.protocol.plan_model import Problem
 
 __all__ = [
+    "SECRET_FILE",
     "Command",
     "Group",
     "ReaderGoneError",
@@ -39,6 +40,9 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LEFT_OUT_SHOWN: Final = 20
+SECRET_FILE: Final = click.Path(path_type=Path, allow_dash=True, readable=False)
+"""A file with a secret: whether it can be read is told by who reads it, the same way everywhere."""
+
 _SIZE_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from candado.errors import LocalStorageError, SecretNeededError
+from candado.errors import LocalPermissionError, LocalStorageError, NotFoundError, SecretNeededError
 from candado.types import SecretText
 
 __all__ = ["find_secret", "login_password", "netrc_password", "secret_source"]
@@ -31,7 +31,8 @@ def find_secret(name: str, file: Path | None, environment: Mapping[str, str]) ->
         environment: of the process.
 
     Raises:
-        LocalStorageError: a named source cannot be read or is empty.
+        NotFoundError: a named file does not exist. LocalPermissionError: it may not be read.
+        LocalStorageError: a named source cannot be used for another reason, or is empty.
     """
     if file is not None:
         return _from_file(file)
@@ -90,8 +91,13 @@ def _from_file(path: Path) -> SecretText:
             return _from_descriptor("0", "-")
         with path.open("rb") as file:
             return _secret(file.read(_SECRET_BYTES_MAX + 1), str(path))
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise NotFoundError(
+            "the file with a secret does not exist", path=str(path), advice="Name the right file."
+        ) from exc
     except OSError as exc:
-        raise LocalStorageError(
+        kind = LocalPermissionError if isinstance(exc, PermissionError) else LocalStorageError
+        raise kind(
             f"the file with a secret cannot be read: {exc.strerror}",
             path=str(path),
             safe="Nothing was changed.",
