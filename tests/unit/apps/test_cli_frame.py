@@ -534,3 +534,51 @@ def test_a_decision_on_trust_needs_its_yes_also_without_a_terminal(monkeypatch: 
         Run().confirm("Trust it?", needs_yes=True)
     assert "--yes" in caught.value.advice
     Run(yes=True).confirm("Trust it?", needs_yes=True)
+
+
+# --- settings --------------------------------------------------------------------------------------------------
+
+
+def _settings(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, tuple[Any, str, str | None]]:
+    status, out, _ = outcome(capsys, *words, "config", "show", "--origin", "--json")
+    assert status == 0
+    return {row["name"]: (row["value"], row["origin"], row["source"]) for row in json.loads(out)["settings"]}
+
+
+def test_every_setting_says_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CANDADO_HOME", str(tmp_path / "home"))
+    file = tmp_path / "home" / "config.toml"
+    found = _settings(capsys)
+    assert found["url"] == (None, "unset", "candado login")
+    assert found["timeout"] == (60.0, "default", None)
+    assert found["config_file"] == (str(file), "environment", "CANDADO_HOME")
+    file.parent.mkdir()
+    file.write_text('url = "https://cloud.example"\nretries = 7\ntimeout = 9\n')
+    monkeypatch.setenv("CANDADO_TIMEOUT", "8")
+    monkeypatch.setenv("CANDADO_TRANSFERS", "3")
+    found = _settings(capsys, "--transfers", "2")
+    assert found["url"] == ("https://cloud.example", "file", str(file))
+    assert found["retries"] == (7, "file", str(file))
+    assert found["timeout"] == (8.0, "environment", "CANDADO_TIMEOUT")
+    assert found["transfers"] == (2, "flag", "--transfers")
+    status, out, _ = outcome(capsys, "config", "show")
+    assert (status, "retries" in out, "CANDADO_TIMEOUT" in out) == (0, True, False)
+    assert "environment CANDADO_TIMEOUT" in outcome(capsys, "config", "show", "--origin")[1]
+
+
+def test_another_configuration_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CANDADO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CANDADO_CONFIG", "")
+    other = tmp_path / "other.toml"
+    other.write_text('url = "https://other.example"\n')
+    found = _settings(capsys, "--config", str(other))
+    assert found["config_file"] == (str(other), "flag", "--config")
+    assert found["url"] == ("https://other.example", "file", str(other))
+    assert found["state_folder"][0] == str(tmp_path / "home" / "state")
+    other.write_text("retrys = 1\n")
+    status, _, told = outcome(capsys, "config", "show", "--config", str(other))
+    assert (status, "did you mean 'retries'" in told, str(other) in told) == (2, True, True)

@@ -28,7 +28,7 @@ _TOPICS = {
     ),
     "places": (
         "  $CANDADO_HOME               everything of this device, when set: config.toml and state/\n"
-        "  $XDG_CONFIG_HOME/candado    config.toml\n"
+        "  $XDG_CONFIG_HOME/candado    config.toml; --config FILE or $CANDADO_CONFIG name another file\n"
         "  $XDG_STATE_HOME/candado     sealed state, quarantine\n"
         "Inside a synced folder: .candado-trash keeps removed and replaced files for 30 days; .candado-tmp-* is work\n"
         "in progress; .candadoignore holds patterns of what is left out, as in .gitignore."

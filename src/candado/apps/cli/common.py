@@ -3,11 +3,12 @@
 Layer: ``apps``. Global flags may stand before or after the name of the command. ``Run`` is what they add up to.
 """
 
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -71,6 +72,10 @@ class Run:
     bwlimit: int | None = None
     log_file: Path | None = None
     log_format: str = "text"
+    config: Path | None = None
+    origins: dict[str, Literal["flag", "environment"]] = field(
+        default_factory=dict[str, Literal["flag", "environment"]]
+    )
     warned: set[str] = field(default_factory=set[str])
 
     @property
@@ -148,9 +153,17 @@ class SizeType(click.ParamType[int]):
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     """Put the value of a global flag into the run when it was given here."""
     name = param.name
-    if name and ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
+    source = ctx.get_parameter_source(name) if name else None
+    if name and source not in (ParameterSource.DEFAULT, None):
         run = ctx.find_root().ensure_object(Run)
+        # A flag before the command's name was read before the environment is read for the command.
+        if source is ParameterSource.ENVIRONMENT and run.origins.get(name) == "flag":
+            return value
+        run.origins[name] = "environment" if source is ParameterSource.ENVIRONMENT else "flag"
         setattr(run, name, run.verbose + value if name == "verbose" else value)
+        if name == "config":
+            # Where things are is asked of the environment, at many places and before there is a run.
+            os.environ["CANDADO_CONFIG"] = str(value)
     return value
 
 
@@ -159,6 +172,10 @@ def global_options() -> list[click.Option]:
 
     def option(*names: str, **how: Any) -> click.Option:
         return click.Option(names, expose_value=False, callback=_remember, hidden=True, **how)
+
+    def setting(name: str, kind: click.ParamType[Any], metavar: str, text: str) -> click.Option:
+        variable = f"CANDADO_{name.removeprefix('--').upper()}"
+        return option(name, type=kind, metavar=metavar, envvar=variable, help=f"{text} Also {variable}.")
 
     return [
         option("--json", is_flag=True, help="Print one JSON document."),
@@ -169,10 +186,16 @@ def global_options() -> list[click.Option]:
         option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colour, also NO_COLOR=1."),
         option("-y", "--yes", is_flag=True, help="Answer questions with yes."),
         option("--no-input", is_flag=True, help="Never ask: what is written is meant, what is missing is an error."),
-        option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Longest silence of the server."),
-        option("--retries", type=click.IntRange(0, 20), metavar="N", help="Repetitions of harmless requests."),
-        option("--transfers", type=click.IntRange(1, 64), metavar="N", help="Bodies under way at once."),
-        option("--bwlimit", type=SizeType(), metavar="RATE", help="Bytes a second for each direction, such as 2M."),
+        setting("--timeout", click.FloatRange(min=1), "SECONDS", "Longest silence of the server."),
+        setting("--retries", click.IntRange(0, 20), "N", "Repetitions of harmless requests."),
+        setting("--transfers", click.IntRange(1, 64), "N", "Bodies under way at once."),
+        setting("--bwlimit", SizeType(), "RATE", "Bytes a second for each direction, such as 2M."),
+        option(
+            "--config",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Another configuration than config.toml, also CANDADO_CONFIG.",
+        ),
         option("--log-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Log to a file."),
         option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log."),
     ]

@@ -11,10 +11,11 @@ import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from candado.errors import LocalPermissionError, LocalStorageError, NotLoggedInError, UsageError
 
-__all__ = ["DeviceConfig", "Places", "load_config", "save_config"]
+__all__ = ["DeviceConfig", "Places", "load_config", "read_config", "save_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +26,27 @@ class Places:
     state: Path
     is_portable: bool
     """``$CANDADO_HOME`` is set: the person chose this place for this device."""
+    file: Path | None = None
+    """Another configuration than ``config.toml`` in its folder: ``--config`` or ``$CANDADO_CONFIG``."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Places":
         """The places as the environment says; nothing is created."""
         home = environment.get("CANDADO_HOME")
+        named = environment.get("CANDADO_CONFIG")
+        file = Path(named).absolute() if named else None
         if home:
             base = Path(home).absolute()
-            return cls(base, base / "state", is_portable=True)
+            return cls(base, base / "state", is_portable=True, file=file)
         user = Path(environment.get("HOME") or Path.home())
         config = Path(environment.get("XDG_CONFIG_HOME") or user / ".config") / "candado"
         state = Path(environment.get("XDG_STATE_HOME") or user / ".local" / "state") / "candado"
-        return cls(config, state, is_portable=False)
+        return cls(config, state, is_portable=False, file=file)
 
     @property
     def config_file(self) -> Path:
         """The configuration."""
-        return self.config / "config.toml"
+        return self.file or self.config / "config.toml"
 
     @property
     def database(self) -> Path:
@@ -61,7 +66,7 @@ class Places:
     def create(self) -> None:
         """Make the folders with mode 0700; LocalPermissionError when others can look into the state."""
         try:
-            self.config.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
             facts = self.state.stat()
         except OSError as exc:
@@ -90,12 +95,21 @@ class DeviceConfig:
 
 def load_config(places: Places) -> DeviceConfig:
     """The configuration; NotLoggedInError when there is none, UsageError when it cannot be used."""
+    document = read_config(places)
+    try:
+        return DeviceConfig(**document)
+    except TypeError as exc:
+        raise _unusable(places, "a key that login writes is missing") from exc
+
+
+def read_config(places: Places) -> dict[str, Any]:
+    """What the configuration file says, with known keys and right types only; errors as ``load_config``."""
     import tomllib
 
     try:
         text = places.config_file.read_text("utf-8")
     except FileNotFoundError as exc:
-        raise NotLoggedInError(path=str(places.config)) from exc
+        raise NotLoggedInError(path=str(places.file or places.config)) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise LocalStorageError("the configuration cannot be read", path=str(places.config_file)) from exc
     try:
@@ -112,10 +126,7 @@ def load_config(places: Places) -> DeviceConfig:
             document[name] = float(value)
         elif type(value) is not wanted:
             raise _unusable(places, f"{name!r} has the wrong kind of value")
-    try:
-        return DeviceConfig(**document)
-    except TypeError as exc:
-        raise _unusable(places, "a key that login writes is missing") from exc
+    return document
 
 
 def save_config(places: Places, config: DeviceConfig) -> None:

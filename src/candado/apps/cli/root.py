@@ -24,6 +24,7 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "init": ("init", "Make an identity, or join with the twelve words."),
         "whoami": ("login", "Show who is signed in."),
         "status": ("login", "Show the state of this device and its folders."),
+        "config": ("config", "Show the settings of this device."),
         "key": ("init", "Show the twelve words again."),
     },
     "Files": {
