@@ -231,6 +231,15 @@ def test_no_command_but_init_makes_a_database_or_a_store(
     assert not none.exists()
 
 
+def test_a_place_with_four_slashes_is_the_same_place(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'none'}"
+    assert url.startswith("sqlite:////")
+    status, document = command(capsys, "check", "--database", url, "--data", str(data))
+    assert (status, document["error"]["path"]) == (4, str(tmp_path / "none"))
+
+
 def test_a_database_of_another_program_is_left_as_it_is(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,7 +91,8 @@ def local_path(url: str, scheme: str) -> Path:
         )
     if parts.scheme != scheme or parts.netloc or not parts.path.startswith("/") or parts.query:
         raise UsageError(f"not a {scheme}:///ABSOLUTE/PATH", path=url)
-    return Path(parts.path)
+    # Four slashes, as some other programs want them, name the same file.
+    return Path("/" + parts.path.lstrip("/"))
 
 
 def parse_bytes(text: str) -> int:
