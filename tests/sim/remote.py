@@ -28,7 +28,7 @@ from candado.ports.client import (
     UserInfo,
 )
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
-from tests.sim.server import ALL_PERMISSIONS, CREATE, DELETE, READ, UPDATE, Lock, Share, SimServer
+from tests.sim.server import CREATE, DELETE, READ, SHARE, UPDATE, Lock, Share, SimServer
 from tests.sim.tree import Node, Tree
 
 
@@ -138,7 +138,13 @@ class SimRemote:
             etag=node.etag,
             mtime_seconds=node.mtime,
             is_encrypted=folder.encrypted,
-            permissions="RGDNVW" if permissions == ALL_PERMISSIONS else "RG",
+            permissions="".join(
+                letters
+                for bit, letters in ((SHARE, "R"), (READ, "G"), (DELETE, "D"), (UPDATE, "NV"))
+                if permissions & bit
+            )
+            + ("CK" if node.is_folder and permissions & CREATE else "")
+            + ("W" if not node.is_folder and permissions & UPDATE else ""),
             owner_id=self.server.owner(node.file_id),
             metadata_text=text,
             metadata_signature=signature,

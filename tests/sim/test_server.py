@@ -358,7 +358,7 @@ async def test_a_share_shows_the_folder_to_the_other_user_with_its_rights(world:
     share = await alice.create_share("/docs", UserId("bob"), permissions=1)
     assert await names(bob, "/") == {"/docs", "/docs (2)"}
     mounted = next(node for node in await bob.list_folder("/", depth=1) if node.path == "/docs (2)")
-    assert (mounted.file_id, mounted.owner_id, mounted.permissions) == (root, "alice", "RG")
+    assert (mounted.file_id, mounted.owner_id, mounted.permissions) == (root, "alice", "G")
     assert (await bob.metadata(root)).text == "one"
     with pytest.raises(ForbiddenError):
         await bob.lock(root, Counter(2))

@@ -22,10 +22,10 @@ from candado.client.sync_local import LocalHalf, RemoteStep, local_steps, row_of
 from candado.client.sync_observe import (
     LocalSight,
     RemoteSight,
-    is_top_unchanged,
     look_at_local,
     look_at_remote,
     mark_folders,
+    unchanged_top,
 )
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
@@ -159,6 +159,8 @@ class _Run:
             return False
         plan, here = await self._plan(here, there)
         self._take_problems(plan)
+        if there.is_read_only:
+            plan = replace(plan, operations=self._report.refuse_remote(plan.operations))
         for view in there.views.values():
             self._report.warnings += [
                 SyncProblem(problem.path, problem.code, problem.message, problem.advice, "Local copies are kept.")
@@ -180,14 +182,14 @@ class _Run:
         """Both sides; no remote side when a dry run stops before the folder exists."""
         scan = asyncio.create_task(look_at_local(self._tree, now=self._account.clock.now()))
         try:
-            unchanged = await is_top_unchanged(self._account, self._state)
+            unchanged = await unchanged_top(self._account, self._state)
             here = await scan
         finally:
             scan.cancel()
         # An empty local folder in pull mode starts anew: everything is fetched, so everything is looked at.
         anew = self._options.mode is Mode.PULL and not here.nodes
-        if unchanged and not anew:
-            return here, await look_at_remote(self._account, self._reader, self._state, None, skip_known=True)
+        if unchanged is not None and not anew:
+            return here, await look_at_remote(self._account, self._reader, self._state, unchanged, skip_known=True)
         top = await self._open_top()
         if top is None:
             self._report.take_plan(await self._plan_first_push(here))

@@ -15,6 +15,7 @@ from candado.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
+from candado.ports.client import RemoteNode
 from candado.protocol.plan_decide import is_same_remote
 from candado.protocol.plan_model import Question, RemoteFacts
 from candado.protocol.plan_moves import is_under
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from candado.client.view import FolderView, RemoteEntry
     from candado.ports.client import LeftOut, LocalStat, LocalTree
 
-__all__ = ["LocalSight", "RemoteSight", "is_top_unchanged", "look_at_local", "look_at_remote", "mark_folders"]
+__all__ = ["LocalSight", "RemoteSight", "look_at_local", "look_at_remote", "mark_folders", "unchanged_top"]
 
 _UNREADABLE = "\0unreadable"
 """Name of what is in a folder but has no name that can be used; nobody's file is called so."""
@@ -52,13 +53,15 @@ class RemoteSight:
 
     ``nodes`` holds entries as accepted now, or rows of the agreed tree where a folder did not change. ``blocked``
     are paths that are listed but cannot be read now. ``marks`` are the states of the folders that were opened, ""
-    is the top. ``top`` is None when the top folder did not change and was not opened.
+    is the top. ``top`` is None when the top folder did not change and was not opened. ``is_read_only`` says that the
+    server lets this account write nothing here.
     """
 
     nodes: dict[str, RemoteFacts]
     blocked: frozenset[str] = frozenset()
     views: "dict[str, FolderView]" = field(default_factory=dict)
     top: "FolderView | None" = None
+    is_read_only: bool = False
     _agreed_at: dict[str, str] | None = None
 
     def path_of(self, question: Question, agreed: PairState) -> str:
@@ -83,15 +86,15 @@ async def look_at_local(tree: "LocalTree", *, now: float) -> LocalSight:
 
 
 async def look_at_remote(
-    account: "Account", reader: "FolderReader", state: PairState, top: "FolderView | None", *, skip_known: bool
+    account: "Account", reader: "FolderReader", state: PairState, top: "FolderView | RemoteNode", *, skip_known: bool
 ) -> RemoteSight:
-    """Walk the remote tree below ``top``, or find that nothing in it changed (``top`` None).
+    """Walk the remote tree below ``top``; what ``unchanged_top`` found says that nothing in it changed.
 
     Raises:
         TamperError, FormatError, CryptoError: a folder was refused; nothing of the tree is used.
     """
-    if top is None:
-        return RemoteSight(dict(state.nodes))
+    if isinstance(top, RemoteNode):
+        return RemoteSight(dict(state.nodes), is_read_only=_is_read_only(top))
     prefix = top.path.rstrip("/") + "/"
 
     def is_known(entry: "RemoteEntry") -> bool:
@@ -118,24 +121,30 @@ async def look_at_remote(
         if view.folder is not None and (view.folder.content.skipped or view.folder.drops):
             blocked.add(inside + _UNREADABLE)
         views[below] = view
-    return RemoteSight(nodes, frozenset(blocked), views, top)
+    read_only = top.node is not None and _is_read_only(top.node)
+    return RemoteSight(nodes, frozenset(blocked), views, top, is_read_only=read_only)
 
 
-async def is_top_unchanged(account: "Account", state: PairState) -> bool:
-    """Whether the top folder is in the state under which everything was agreed upon: one request, and no other."""
+def _is_read_only(node: RemoteNode) -> bool:
+    """Whether nothing may be put into a folder, as the server says; one that says nothing at all allows everything."""
+    return bool(node.permissions) and not set(node.permissions) & {"C", "K"}
+
+
+async def unchanged_top(account: "Account", state: PairState) -> "RemoteNode | None":
+    """The top folder when it is in the state under which everything was agreed upon: one request, and no other."""
     top = state.top
     if top is None or not top.etag or top.digest != _digest(account, top.file_id):
-        return False
+        return None
     pin = account.book.folder(FileId(top.file_id))
     if pin is not None and account.book.is_deleted(pin.root_id):
         # A deleted root that is still there keeps its etag; whoever does not look does not see what it is.
-        return False
+        return None
     try:
         nodes = await account.remote.list_folder(top.remote_path, depth=0)
     except NotFoundError:
-        return False
+        return None
     node = nodes[0]
-    return node.file_id == top.file_id and node.etag == top.etag and node.is_encrypted
+    return node if node.file_id == top.file_id and node.etag == top.etag and node.is_encrypted else None
 
 
 def mark_folders(state: PairState, views: "dict[str, FolderView]", top: "FolderView | None") -> None:

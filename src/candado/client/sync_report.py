@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from candado.client.transfer import ProgressEvent
 from candado.client.view import FolderView
-from candado.errors import CandadoError, RootDeletedError
+from candado.errors import CandadoError, ForbiddenError, RootDeletedError
 from candado.ports.client import LeftOut
 from candado.protocol.plan_model import (
     Adopt,
@@ -202,6 +202,24 @@ class SyncReport:
         self.operations = plan.operations
         for op in plan.operations:
             self.count(op)
+
+    def refuse_remote(self, operations: Sequence[Operation]) -> tuple[Operation, ...]:
+        """The operations without those that a read-only folder does not take, which are told as errors."""
+        kept: list[Operation] = []
+        for op in operations:
+            if not isinstance(op, Upload | MakeFolderRemote | MoveRemote | DeleteRemote | RemoveFolderRemote):
+                kept.append(op)
+                continue
+            self.errors.append(
+                SyncProblem(
+                    op.target if isinstance(op, MoveRemote) else op.path,
+                    ForbiddenError.code,
+                    "The folder is shared with you read-only; this change stays here.",
+                    "Ask its owner for the right to write, or undo the change.",
+                    "What is here was not touched; what is there is unchanged.",
+                )
+            )
+        return tuple(kept)
 
     def to_json(self) -> dict[str, object]:
         """The document of ``candado sync --json``: schema ``candado.sync/1``."""

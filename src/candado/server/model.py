@@ -246,11 +246,11 @@ def permission_letters(bits: int, *, is_folder: bool, shared: bool, mount_root: 
     """The letters of ``oc:permissions`` for sharing-API bits.
 
     Shapes: bits 1 READ, 2 UPDATE, 4 CREATE, 8 DELETE, 16 SHARE. The top of a received share can always be taken out
-    of the own home and renamed there, so it has D, N and V whatever the bits are.
+    of the own home and renamed there, so it has D, N and V whatever the bits are. It has no M: for desktop clients that
+    is external storage, of which they ask first.
     """
     letters = "S" if shared else ""
     letters += "R" if bits & PERMISSION_SHARE else ""
-    letters += "M" if mount_root else ""
     letters += "G" if bits & PERMISSION_READ else ""
     letters += "D" if bits & PERMISSION_DELETE or mount_root else ""
     letters += "NV" if bits & PERMISSION_UPDATE or mount_root else ""

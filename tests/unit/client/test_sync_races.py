@@ -173,6 +173,7 @@ async def test_a_rename_into_a_new_folder_waits_for_it_on_a_stock_server_and_rem
 @pytest.mark.parametrize("kind", ["skipped", "drops"])
 async def test_a_folder_with_unreadable_things_in_it_blocks_its_removal(pair: Pair, kind: str) -> None:
     view = SimpleNamespace(
+        node=None,
         path="/S",
         etag="e",
         file_id=1,

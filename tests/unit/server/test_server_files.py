@@ -173,7 +173,7 @@ async def test_a_received_share_shows_at_the_top_with_its_rights(world: World) -
     year = await world.files.stat(ALICE, "Photos/2026")
     await world.share(year, BOB.user_id, permissions=1, target="From Alice")
     shown = await world.files.stat(BOB, "From Alice")
-    assert (shown.permissions, shown.mount_root, shown.owner_id) == ("SMGDNV", True, "alice")
+    assert (shown.permissions, shown.mount_root, shown.owner_id) == ("SGDNV", True, "alice")
     assert await world.tree(who=BOB) == {"From Alice": (False, 6), "From Alice/p": b"pixels"}
     assert (await world.files.stat_id(BOB, year.file_id)).path == "From Alice"
     inner = await world.files.stat(BOB, "From Alice/p")
