@@ -37,8 +37,9 @@ demo: install              ## the whole story on real files: make demo FOLDER=~/
 test: dev                  ## every test, with branch coverage
 	@tools/run-tests
 
-test-long: dev             ## the property tests and rule-based machines, ten times longer and with new seeds
+test-long: dev             ## the property tests and machines, ten times longer; the server's use cases on PostgreSQL
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --timeout 3000 tests/properties tests/unit/server/test_server_session_machine.py tests/unit/server/test_server_plain_machine.py
+	@CANDADO_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 tests/unit/server
 
 interop: dev               ## stock desktop clients, litmus, rclone and others against a real server (root on Debian)
 	@tools/stock-clients "$(STOCK_CLIENTS)"

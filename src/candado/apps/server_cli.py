@@ -13,7 +13,7 @@ from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
 from candado.apps.server_common import Invocation, command_options, read_password, start_log
-from candado.apps.server_config import CONFIG_NAME, local_path, write_config
+from candado.apps.server_config import CONFIG_NAME, check_database, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
 from candado.server.check import ReadTally
@@ -51,7 +51,7 @@ def _init(invocation: Invocation, url: str, admin: str | None, admin_password_fi
     password = read_password(admin_password_file) if admin else None
     database, storage = invocation.overrides["database"], invocation.overrides["storage"]
     if database:
-        local_path(str(database), "sqlite")
+        check_database(str(database))
     if storage:
         local_path(str(storage), "file")
     try:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from candado.errors import NotFoundError, UsageError
 
-__all__ = ["CONFIG_NAME", "ServerConfig", "load_config", "local_path", "parse_bytes", "write_config"]
+__all__ = ["CONFIG_NAME", "ServerConfig", "check_database", "load_config", "local_path", "parse_bytes", "write_config"]
 
 CONFIG_NAME: Final = "config.toml"
 _UNITS: Final = {
@@ -28,7 +28,8 @@ _UNITS: Final = {
     "GI": 2**30,
     "TI": 2**40,
 }
-_LATER: Final = ("postgresql", "postgres", "s3", "gs", "az")
+_LATER: Final = ("s3", "gs", "az")
+_POSTGRES: Final = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class ServerConfig:
     listen: str = "127.0.0.1:8080"
     workers: int = 1
     database: str = ""
-    """``sqlite:///ABSOLUTE/PATH``; empty: ``candado.db`` in the data directory."""
+    """``sqlite:///ABSOLUTE/PATH`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``; empty: ``candado.db`` in the data
+    directory."""
     storage: str = ""
     """``file:///ABSOLUTE/PATH``; empty: ``blobs`` in the data directory."""
     lock_seconds: int = 900
@@ -61,8 +63,13 @@ class ServerConfig:
     """Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
     @property
+    def uses_postgres(self) -> bool:
+        """Whether the rows are in PostgreSQL."""
+        return urlsplit(self.database).scheme in _POSTGRES
+
+    @property
     def database_path(self) -> Path:
-        """File of the embedded database."""
+        """File of the embedded database; UsageError when another one is used."""
         return local_path(self.database, "sqlite") if self.database else self.data / "candado.db"
 
     @property
@@ -76,6 +83,21 @@ class ServerConfig:
         return self.data / "authority.pem"
 
 
+def check_database(url: str) -> None:
+    """Return when this can be the setting ``database``.
+
+    Raises:
+        UsageError: another scheme, no name of a database, not an absolute path. A password is not repeated.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _POSTGRES:
+        local_path(url, "sqlite")
+    elif not parts.path.strip("/"):
+        raise UsageError(
+            "the address of the database names none", advice="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        )
+
+
 def local_path(url: str, scheme: str) -> Path:
     """Return the absolute path in ``SCHEME:///PATH``.
 
@@ -83,6 +105,11 @@ def local_path(url: str, scheme: str) -> Path:
         UsageError: another scheme, or not an absolute path.
     """
     parts = urlsplit(url)
+    if parts.scheme in _POSTGRES:
+        raise UsageError(
+            "this command works on the embedded database only",
+            advice="Use PostgreSQL's own tools, such as pg_dump, and copy the bodies with the storage's.",
+        )
     if parts.scheme in _LATER:
         raise UsageError(
             f"{parts.scheme}:// is not supported by this version; {scheme}:// is",

@@ -18,7 +18,8 @@ from candado.adapters.signers import SoftwareSigner
 from candado.adapters.sqlite import SqliteDatabase
 from candado.apps.server_config import ServerConfig
 from candado.errors import CandadoError
-from candado.ports.server import Rows
+from candado.ports.ambient import Random
+from candado.ports.server import Database, Rows
 from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
 from candado.server.files import Files
@@ -67,13 +68,21 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
     Only ``init`` creates them: a mistyped place must not look like an empty server. NotFoundError.
     """
     clock, random = SystemClock(), PooledRandom(SystemRandom())
-    database = await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS, create=create)
+    database = await _open_database(config, random, create=create)
     try:
         objects = DirectoryObjects(config.storage_path, random, create=create)
         settings = ServerSettings(lock_ttl_seconds=float(config.lock_seconds))
         yield Backend(database, objects, clock, random, settings)
     finally:
         await database.close()
+
+
+async def _open_database(config: ServerConfig, random: Random, *, create: bool) -> Database:
+    if not config.uses_postgres:
+        return await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS, create=create)
+    from candado.adapters.postgres import PostgresDatabase
+
+    return await PostgresDatabase.open(config.database, migrations=MIGRATIONS, random=random, create=create)
 
 
 @asynccontextmanager
