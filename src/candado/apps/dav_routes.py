@@ -38,6 +38,7 @@ from candado.errors import (
 from candado.formats.dav import format_multistatus, parse_propfind, parse_proppatch
 from candado.server.access import knows_e2ee
 from candado.server.model import NodeInfo, Part
+from candado.server.moving import TargetFolderMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -266,6 +267,9 @@ class DavFiles:
             )
         except AlreadyExistsError as exc:
             raise PreconditionFailedError(exc.message) from exc
+        except TargetFolderMissingError as exc:
+            # RFC 4918, 9.8.5 and 9.9.4: a missing folder is a conflict, only a missing source is 404.
+            raise AlreadyExistsError(exc.message, path=exc.path) from exc
         await exchange.reply(201 if created else 204, node_headers(self._services, node, with_mtime=False))
 
     async def _proppatch(self, exchange: Exchange, place: Place) -> None:

@@ -106,13 +106,14 @@ async def _serve_here(
     import uvicorn
 
     from candado.apps.asgi import Application
+    from candado.apps.server_http import StrictHttpProtocol
     from candado.apps.server_wiring import open_services
 
     async with open_services(config) as services:
         server = uvicorn.Server(
             uvicorn.Config(
                 Application(services),
-                http="httptools",
+                http=StrictHttpProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

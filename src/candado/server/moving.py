@@ -7,7 +7,7 @@ removing it needs the token of a lock on it.
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from candado.errors import ForbiddenError, LockedError, NotFoundError, PreconditionFailedError
 from candado.ports.server import Rows
@@ -38,8 +38,31 @@ from candado.server.storing import check_precondition, insert_node
 from candado.server.tree import NODE_COLUMNS, Located, Node, View, check_name, locate_id, locate_path, node_of
 from candado.types import UserId
 
-__all__ = ["Errand", "copy_node", "move_node", "release_below", "release_unreachable", "remove_node"]
+__all__ = [
+    "FAVOURITE",
+    "Errand",
+    "TargetFolderMissingError",
+    "copy_node",
+    "move_node",
+    "release_below",
+    "release_unreachable",
+    "remove_node",
+]
 
+FAVOURITE: Final = "{http://owncloud.org/ns}favorite"
+"""The one property a client sets that is a mark of its user on a node, and no part of what is copied."""
+_DROP_PROPERTIES: Final = "DELETE FROM node_properties WHERE node_id = $1 AND user_id = $2 AND name <> $3"
+_COPY_PROPERTIES: Final = (
+    "INSERT INTO node_properties (node_id, user_id, name, value) SELECT $1, user_id, name, value FROM node_properties"
+    " WHERE node_id = $2 AND user_id = $3 AND name <> $4"
+)
+_PROPERTIES_BELOW: Final = (
+    "WITH RECURSIVE down(node) AS (SELECT id FROM nodes WHERE id = $1"
+    " UNION ALL SELECT n.id FROM nodes n JOIN down ON n.parent_id = down.node)"
+    " SELECT node_id, name, value FROM node_properties"
+    " WHERE user_id = $2 AND name <> $3 AND node_id IN (SELECT node FROM down)"
+)
+_INSERT_PROPERTY: Final = "INSERT INTO node_properties (node_id, user_id, name, value) VALUES ($1, $2, $3, $4)"
 _LOCKED_BELOW: Final = (
     "WITH RECURSIVE up(session, id) AS (SELECT session, node_id FROM locks WHERE home_id = $1"
     " UNION ALL SELECT up.session, n.parent_id FROM nodes n JOIN up ON n.id = up.id WHERE n.parent_id IS NOT NULL)"
@@ -50,6 +73,10 @@ _SUBTREE: Final = (
     " UNION ALL SELECT n.id, down.depth + 1 FROM nodes n JOIN down ON n.parent_id = down.node)"
     f" SELECT {NODE_COLUMNS} FROM nodes JOIN down ON nodes.id = down.node ORDER BY down.depth, nodes.id"
 )
+
+
+class TargetFolderMissingError(NotFoundError):
+    """There is no folder for the target; what was asked to move or be copied may well be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +186,9 @@ async def _prepare(
     """Find both ends and check rights, locks and the target; ``leaves`` when the source will be gone."""
     view = View(rows, errand.session)
     start = await locate_path(view, errand.principal, source, rule.now)
-    end = await locate_path(view, errand.principal, target, rule.now)
-    node, replaced = start.existing(), end.node
+    node = start.existing()
+    end = await _locate_target(view, errand.principal, target, rule.now)
+    replaced = end.node
     parent = end.parent
     check_name(end.name)
     if end.mount_root or any(above.id == node.id for above in end.above):
@@ -185,6 +213,13 @@ async def _prepare(
             raise ForbiddenError("an encrypted folder cannot be replaced; remove it first", path=end.path)
         await release_below(rows, end.home_id, replaced, session=errand.session, rule=rule)
     return _Journey(start, end, session)
+
+
+async def _locate_target(view: View, principal: Principal, target: str, now: float) -> Located:
+    try:
+        return await locate_path(view, principal, target, now)
+    except NotFoundError as exc:
+        raise TargetFolderMissingError("there is no folder for the target", path=exc.path) from exc
 
 
 def _require_rights(start: Located, end: Located, *, leaves: bool) -> None:
@@ -249,7 +284,7 @@ async def _rename_mount(
     rows: Rows, errand: Errand, start: Located, target: str, rule: LockRule, *, tag: str
 ) -> NodeInfo:
     """A received share keeps its place at the top of the home; only its name there is the recipient's to choose."""
-    end = await locate_path(View(rows), errand.principal, target, rule.now)
+    end = await _locate_target(View(rows), errand.principal, target, rule.now)
     if end.mounted or len(end.above) != 1:
         raise ForbiddenError("a received share stays at the top of your files", path=start.path)
     if end.node is not None:
@@ -278,16 +313,16 @@ async def copy_node(errand: Errand, source: str, target: str, *, overwrite: bool
             raise ForbiddenError("only files can be copied in an encrypted folder", path=journey.source.path)
         await check_quota(rows, end.home_id, node.size)
         if folders:
-            end.node = await _copy_tree(rows, journey, tag=tag, now=rule.now)
+            end.node = await _copy_tree(rows, journey, errand.principal, tag=tag, now=rule.now)
         else:
-            end.node = await _copy_file(rows, journey, rule, tag=tag)
+            end.node = await _copy_file(rows, journey, errand.principal, rule, tag=tag)
         return (end.info(), replaced is None), journey.session is not None
 
     return await guarded_change(errand.backend, errand.principal, errand.session, work)
 
 
-async def _copy_file(rows: Rows, journey: _Journey, rule: LockRule, *, tag: str) -> Node:
-    """The copy keeps the id of what it replaces."""
+async def _copy_file(rows: Rows, journey: _Journey, principal: Principal, rule: LockRule, *, tag: str) -> Node:
+    """The copy keeps the id of what it replaces. Under a lock the properties stay behind: they are never staged."""
     now = rule.now
     end, replaced = journey.target, journey.replaced
     copy_id = replaced.id if replaced is not None else await allocate_ids(rows, 1)
@@ -302,13 +337,18 @@ async def _copy_file(rows: Rows, journey: _Journey, rule: LockRule, *, tag: str)
         await discard_content(rows, replaced.content, now)
         await rows.run("DELETE FROM nodes WHERE id = $1", replaced.id)
     await insert_node(rows, copy)
+    user = principal.user_id
+    await rows.run(_DROP_PROPERTIES, copy.id, user, FAVOURITE)
+    await rows.run(_COPY_PROPERTIES, copy.id, journey.source.existing().id, user, FAVOURITE)
     await spread_one(rows, end.parent.id, copy.size - (replaced.size if replaced else 0), tag=tag, now=now)
     return copy
 
 
-async def _copy_tree(rows: Rows, journey: _Journey, *, tag: str, now: float) -> Node:
+async def _copy_tree(rows: Rows, journey: _Journey, principal: Principal, *, tag: str, now: float) -> Node:
     end, replaced = journey.target, journey.replaced
-    nodes = [node_of(row) for row in await rows.all(_SUBTREE, journey.source.existing().id)]
+    root_id, user = journey.source.existing().id, principal.user_id
+    nodes = [node_of(row) for row in await rows.all(_SUBTREE, root_id)]
+    texts = cast("list[tuple[int, str, str]]", await rows.all(_PROPERTIES_BELOW, root_id, user, FAVOURITE))
     first = await allocate_ids(rows, len(nodes))
     ids = {node.id: first + i for i, node in enumerate(nodes)}
     copies = [
@@ -319,6 +359,7 @@ async def _copy_tree(rows: Rows, journey: _Journey, *, tag: str, now: float) -> 
         await _remove_visible(rows, replaced, tag=tag, now=now)
     for copy in copies:
         await insert_node(rows, copy)
+    await rows.many(_INSERT_PROPERTY, [(ids[node_id], user, name, value) for node_id, name, value in texts])
     growth = copies[0].size - (replaced.size if replaced else 0)
     await spread_one(rows, end.parent.id, growth, tag=tag, now=now)
     return copies[0]
