@@ -10,17 +10,20 @@ from typing import Any, Final
 
 from candado.apps.dav_exchange import ClientGoneError, Exchange, Receive, Send, decode_path
 from candado.apps.dav_headers import XML, Place
+from candado.apps.dav_listing import Listings
 from candado.apps.dav_routes import DavFiles
+from candado.apps.dav_search import DavSearch
 from candado.apps.dav_uploads import DavUploads
 from candado.apps.server_errors import dav_error_body, fault_of
 from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
 from candado.errors import CandadoError, NotFoundError
-from candado.formats.dav import DavResponse, format_multistatus
+from candado.formats.dav import DavResponse, format_multistatus, quote_href
 
 __all__ = ["DavApp"]
 
 _LOG = logging.getLogger("candado.server")
+_ROOT_ALLOW: Final = (b"allow", b"OPTIONS, HEAD, PROPFIND, SEARCH")
 _SLASHES: Final = re.compile(rb"/{2,}")
 
 
@@ -32,6 +35,7 @@ class DavApp:
         self._metrics = metrics
         self._files = DavFiles(services)
         self._uploads = DavUploads(services)
+        self._search = DavSearch(services, Listings(services))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request; never raises for what a client can cause."""
@@ -66,6 +70,8 @@ class DavApp:
             await self._files.run(exchange, _place(raw, spelled, parts, 4))
         elif parts[1:4] == ["dav", "uploads", user]:
             await self._uploads.run(exchange, "/".join(parts[4:]))
+        elif parts[1:] == ["dav"] and exchange.method == "SEARCH":
+            await self._search.run(exchange, Place(f"{_prefix(raw, spelled, 2)}/files/{quote_href(user)}", ""))
         elif parts[1:] in (["dav"], ["dav", "files"]):
             await _answer_root(exchange)
         else:
@@ -83,9 +89,12 @@ class DavApp:
 
 def _place(raw: bytes, spelled: list[bytes], parts: list[str], count: int) -> Place:
     """The place ``count`` parts below the root; stock clients want their own spelling of the prefix back."""
+    return Place(_prefix(raw, spelled, count), "/".join(parts[count:]))
+
+
+def _prefix(raw: bytes, spelled: list[bytes], count: int) -> str:
     start = "/index.php" if raw.startswith(b"/index.php") else ""
-    prefix = start + b"/".join(spelled[: count + 1]).decode("latin-1")
-    return Place(prefix, "/".join(parts[count:]))
+    return start + b"/".join(spelled[: count + 1]).decode("latin-1")
 
 
 async def _answer_root(exchange: Exchange) -> None:
@@ -95,6 +104,6 @@ async def _answer_root(exchange: Exchange) -> None:
         body = format_multistatus([DavResponse(href, [("{DAV:}resourcetype", ("{DAV:}collection",))])])
         await exchange.reply(207, [XML], body)
     elif exchange.method in ("HEAD", "OPTIONS"):
-        await exchange.reply(200, [(b"dav", b"1, 3"), (b"allow", b"OPTIONS, HEAD, PROPFIND")])
+        await exchange.reply(200, [(b"dav", b"1, 3"), (b"dasl", b"<DAV:basicsearch>"), _ROOT_ALLOW])
     else:
-        await exchange.reply(405, [(b"allow", b"OPTIONS, HEAD, PROPFIND")])
+        await exchange.reply(405, [_ROOT_ALLOW])

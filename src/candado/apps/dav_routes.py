@@ -5,7 +5,6 @@ Layer: ``apps``. ``/remote.php/dav/files/<user>/...`` and its alias ``/remote.ph
 for "100 Continue" never sends what will be refused.
 """
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
@@ -22,10 +21,12 @@ from candado.apps.dav_headers import (
     is_unchanged,
     mtime_of,
     node_headers,
-    prefers_minimal,
     time_of,
 )
-from candado.apps.dav_props import ALL_NAMES, DAV, METADATA_NAMES, OC, PropertyContext, is_live, response_of
+from candado.apps.dav_listing import Listings
+from candado.apps.dav_props import ALL_NAMES, DAV, METADATA_NAMES, is_live
+from candado.apps.dav_search import DavSearch
+from candado.apps.server_errors import dav_error_body
 from candado.apps.server_wiring import Services
 from candado.errors import (
     AlreadyExistsError,
@@ -35,8 +36,7 @@ from candado.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
-from candado.formats.dav import format_multistatus, parse_propfind, parse_proppatch
-from candado.server.access import knows_e2ee
+from candado.formats.dav import parse_propfind, parse_proppatch
 from candado.server.model import NodeInfo, Part
 from candado.server.moving import TargetFolderMissingError
 
@@ -45,10 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DavFiles"]
 
-_ALLOW: Final = b"OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH"
-_INLINE_NODES: Final = 256
+_ALLOW: Final = b"OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH, REPORT"
 _ONE_PIECE_BYTES: Final = 1 << 16
-_QUOTA_NAMES: Final = frozenset({f"{DAV}quota-available-bytes"})
 _TIME_NAMES: Final = frozenset({f"{DAV}lastmodified", f"{DAV}getlastmodified"})
 
 
@@ -58,6 +56,8 @@ class DavFiles:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._files = services.files
+        self._listings = Listings(services)
+        self._search = DavSearch(services, self._listings)
         self._methods: Mapping[str, Callable[[Exchange, Place], Awaitable[None]]] = {
             "OPTIONS": self._options,
             "PROPFIND": self._propfind,
@@ -69,16 +69,17 @@ class DavFiles:
             "MOVE": self._move,
             "COPY": self._move,
             "PROPPATCH": self._proppatch,
+            "REPORT": self._search.report,
         }
 
     async def run(self, exchange: Exchange, place: Place) -> None:
         """Answer one request; errors of our tree pass through."""
         method = self._methods.get(exchange.method)
         if method is None:
-            known = exchange.method in ("REPORT", "SEARCH", "LOCK", "UNLOCK")
+            known = exchange.method in ("SEARCH", "LOCK", "UNLOCK")
             await exchange.reply(501 if known else 405, [(b"allow", _ALLOW)])
             return
-        if exchange.token is not None and not self._shows_encrypted(exchange):
+        if exchange.token is not None and not self._listings.shows_encrypted(exchange):
             raise ForbiddenError("this client is not known to support end-to-end encrypted folders")
         await method(exchange, place)
 
@@ -91,41 +92,18 @@ class DavFiles:
     async def _propfind(self, exchange: Exchange, place: Place) -> None:
         depth = exchange.text(b"depth")
         if depth not in ("0", "1"):
-            raise ForbiddenError("a listing of everything below is not offered; use Depth 0 or 1")
+            # RFC 4918, 9.1.1: a client can tell this 403 from a missing right.
+            message = "a listing of everything below is not offered; use Depth 0 or 1"
+            body = dav_error_body("Sabre\\DAV\\Exception\\Forbidden", message, condition="propfind-finite-depth")
+            await exchange.reply(403, [XML], body)
+            return
         wanted = parse_propfind(await exchange.document())
         names = ALL_NAMES if wanted.names is None else wanted.names
-        asked = frozenset(names)
-        with_metadata = not asked.isdisjoint(METADATA_NAMES)
+        with_metadata = not METADATA_NAMES.isdisjoint(names)
         node, children = await self._list(exchange, place.path, depth, with_metadata=with_metadata)
-        shown = self._shows_encrypted(exchange)
-        if not shown and node.encrypted:
+        if node.encrypted and not self._listings.shows_encrypted(exchange):
             raise ForbiddenError("this client is not known to support end-to-end encrypted folders")
-        context = PropertyContext(
-            self._services.instance_id,
-            await self._files.quota(exchange.principal.user_id) if asked & _QUOTA_NAMES else None,
-            await self._owner_names(node, children) if f"{OC}owner-display-name" in asked else {},
-            shown,
-        )
-        dead = {name for n in (node, *children) for name in n.properties} if wanted.names is None else set()
-        listed = (*names, *sorted(dead - asked))
-        minimal = prefers_minimal(exchange)
-        responses = (
-            response_of(
-                place.href(one.path, is_folder=one.is_folder),
-                one,
-                listed,
-                context,
-                name_only=wanted.name_only,
-                terse=minimal or wanted.names is None,
-            )
-            for one in (node, *children)
-        )
-        if len(children) > _INLINE_NODES:
-            body = await asyncio.to_thread(format_multistatus, responses)
-        else:
-            body = format_multistatus(responses)
-        applied = [(b"preference-applied", b"return=minimal")] if minimal else []
-        await exchange.reply(207, [XML, (b"dav", b"1, 3"), *applied], body)
+        await self._listings.reply(exchange, place, [node, *children], wanted)
 
     async def _list(
         self, exchange: Exchange, path: str, depth: str, *, with_metadata: bool
@@ -135,21 +113,6 @@ class DavFiles:
         return await self._files.list_folder(
             exchange.principal, path, with_metadata=with_metadata, with_properties=True
         )
-
-    async def _owner_names(self, node: NodeInfo, children: list[NodeInfo]) -> dict[str, str]:
-        names: dict[str, str] = {}
-        for owner in {n.owner_id for n in (node, *children)}:
-            try:
-                names[owner] = (await self._services.accounts.get(owner)).display_name
-            except NotFoundError:
-                names[owner] = owner
-        return names
-
-    def _shows_encrypted(self, exchange: Exchange) -> bool:
-        if not self._services.config.require_e2ee_header:
-            return True
-        announced = (exchange.text(b"x-e2ee-supported") or "").lower() == "true"
-        return knows_e2ee(exchange.text(b"user-agent") or "", announced=announced)
 
     async def _get(self, exchange: Exchange, place: Place) -> None:
         node, parts = await self._opened(exchange, place.path)

@@ -76,9 +76,10 @@ def fault_of(error: CandadoError, *, realm: str = "candado") -> HttpFault:
     return HttpFault(status, exception, message, error.code, tuple(headers))
 
 
-def dav_error_body(exception: str, message: str) -> bytes:
-    """Return the XML body that DAV clients parse for an error."""
+def dav_error_body(exception: str, message: str, *, condition: str = "") -> bytes:
+    """Return the XML body that DAV clients parse for an error; ``condition`` is the DAV element that names it."""
+    named = f"<d:{condition}/>" if condition else ""
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n<d:error xmlns:d="DAV:" xmlns:s="http://sabredav.org/ns">'
-        f"<s:exception>{escape(exception)}</s:exception><s:message>{escape(message)}</s:message></d:error>"
+        f"{named}<s:exception>{escape(exception)}</s:exception><s:message>{escape(message)}</s:message></d:error>"
     ).encode()

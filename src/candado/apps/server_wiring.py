@@ -29,6 +29,7 @@ from candado.server.model import Backend, ServerSettings
 from candado.server.pki import Pki
 from candado.server.ratelimit import RateLimiter
 from candado.server.schema import MIGRATIONS
+from candado.server.searching import Searching
 from candado.server.sessions import Sessions
 from candado.server.shares import Shares
 from candado.server.sweep import collect_orphans, sweep
@@ -59,6 +60,7 @@ class Services:
     sessions: Sessions
     metadata: FolderMetadata
     shares: Shares
+    searching: Searching
 
 
 @asynccontextmanager
@@ -105,6 +107,7 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
             sessions=Sessions(backend),
             metadata=FolderMetadata(backend),
             shares=Shares(backend, files),
+            searching=Searching(backend),
         )
         cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")
         try:

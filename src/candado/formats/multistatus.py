@@ -34,6 +34,10 @@ _ROOT_OPEN: Final = (
     '<?xml version="1.0" encoding="utf-8"?>\n'
     '<d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns" xmlns:nc="http://nextcloud.org/ns"'
 )
+_TRUNCATED: Final = (
+    "<d:status>HTTP/1.1 507 Insufficient Storage</d:status>"
+    "<d:responsedescription>There are more results than this answer holds.</d:responsedescription>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +151,11 @@ def _status(propstat: Element) -> str:
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def format_multistatus(responses: Iterable[DavResponse]) -> bytes:
+def format_multistatus(responses: Iterable[DavResponse], *, truncated_href: str | None = None) -> bytes:
     """Return a listing in UTF-8 with XML declaration; send it as ``application/xml; charset=utf-8``.
 
-    Namespaces beyond DAV, oc and nc are declared on the root as ns0, ns1 and so on.
+    Namespaces beyond DAV, oc and nc are declared on the root as ns0, ns1 and so on. With ``truncated_href``,
+    percent-encoded, the listing says of this place that not all results are there (RFC 5323, 5.17 and 2.3.1).
     """
     tags = _Tags()
     empties: dict[tuple[str, ...], str] = {}
@@ -174,6 +179,8 @@ def format_multistatus(responses: Iterable[DavResponse]) -> bytes:
             empty = empties.get(missing) or empties.setdefault(missing, _empty_elements(missing, tags))
             push(f"<d:propstat><d:prop>{empty}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>")
         push("</d:response>")
+    if truncated_href is not None:
+        push(f"<d:response><d:href>{escape_text(truncated_href)}</d:href>{_TRUNCATED}</d:response>")
     push("</d:multistatus>\n")
     declared = "".join(f' xmlns:{prefix}="{_attribute(uri)}"' for uri, prefix in tags.foreign.items())
     return "".join((_ROOT_OPEN, declared, ">", *parts)).encode("utf-8")

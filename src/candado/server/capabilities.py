@@ -25,6 +25,18 @@ _VERSION: Final[Mapping[str, Any]] = {
     "extendedSupport": False,
 }
 _UNLIMITED: Final = -3
+_PROFILE: Final = (
+    "phone",
+    "address",
+    "website",
+    "twitter",
+    "fediverse",
+    "organisation",
+    "role",
+    "headline",
+    "biography",
+    "pronouns",
+)
 
 
 def status(*, maintenance: bool = False) -> dict[str, Any]:
@@ -110,11 +122,22 @@ def quota_numbers(quota: Quota) -> dict[str, int | float]:
 
 
 def user_document(account: Account, quota: Quota | None) -> dict[str, Any]:
-    """The data of the user call; without ``quota`` what one user may see of another."""
+    """The data of the user call; without ``quota`` what one user may see of another.
+
+    What this server keeps of nobody is there and empty: other people's clients read it without asking whether it is.
+    """
     document: dict[str, Any] = {
         "id": account.user_id,
         "display-name": account.display_name,
         "displayname": account.display_name,
+        "backend": "Database",
+        "lastLogin": 0,
+        "subadmin": [],
+        "manager": "",
+        "additional_mail": [],
+        **dict.fromkeys(_PROFILE, ""),
+        "profile_enabled": "0",
+        "backendCapabilities": {"setDisplayName": False, "setPassword": False},
     }
     if quota is not None:
         document |= {
@@ -124,9 +147,6 @@ def user_document(account: Account, quota: Quota | None) -> dict[str, Any]:
             "groups": list(account.groups),
             "language": "en",
             "locale": "",
-            "phone": "",
-            "address": "",
-            "website": "",
-            "twitter": "",
+            "notify_email": None,
         }
     return document

@@ -16,13 +16,13 @@ from candado.server.staging import LockRule
 from candado.server.tree import NODE_COLUMNS, Located, Node, View, locate_id, locate_path, node_info, node_of
 from candado.types import FileId, UserId
 
-__all__ = ["Reading", "parts_of"]
+__all__ = ["Extras", "Reading", "Wanted", "mounts_of", "parts_of"]
 
-_BELOW: Final = " IN (SELECT id FROM nodes WHERE parent_id = $1)"
-_ITSELF: Final = " = $1"
+_BELOW: Final = " IN (SELECT id FROM nodes WHERE parent_id = {})"
+_ITSELF: Final = " = {}"
 _SHARED: Final = "SELECT DISTINCT node_id, share_type FROM shares WHERE node_id"
 _METADATA: Final = "SELECT node_id, text, signature, counter FROM folder_metadata WHERE node_id"
-_PROPERTIES: Final = "SELECT node_id, name, value FROM node_properties WHERE user_id = $2 AND node_id"
+_PROPERTIES: Final = "SELECT node_id, name, value FROM node_properties WHERE user_id = $1 AND node_id"
 _NAMED: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 AND is_folder = 0 AND name IN"
 _MOUNTS: Final = (
     "SELECT target FROM shares WHERE share_with = $1 AND share_type = 0 AND (expires IS NULL OR expires > $2)"
@@ -31,7 +31,7 @@ _MOUNTS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     """What else to show of nodes."""
 
     metadata: bool = False
@@ -40,22 +40,23 @@ class _Wanted:
 
 
 @dataclass(slots=True)
-class _Extras:
+class Extras:
     """What is known of nodes beside their rows, by node id."""
 
     share_types: dict[int, tuple[int, ...]] = field(default_factory=dict)
     metadata: dict[int, MetadataRow] = field(default_factory=dict)
     properties: dict[int, dict[str, str]] = field(default_factory=dict)
 
-    async def load(self, rows: Rows, principal: Principal, where: str, key: int, wanted: _Wanted) -> None:
-        """Read for the nodes that ``where`` and ``key`` select."""
-        for node_id, kind in cast("list[tuple[int, int]]", await rows.all(_SHARED + where, key)):
+    async def load(self, rows: Rows, principal: Principal, where: str, keys: Sequence[int], wanted: Wanted) -> None:
+        """Read for the nodes that ``where`` selects, whose ``{}`` stands for the next of the ``keys``."""
+        plain, behind = _numbered(where, 1, len(keys)), _numbered(where, 2, len(keys))
+        for node_id, kind in cast("list[tuple[int, int]]", await rows.all(_SHARED + plain, *keys)):
             self.share_types[node_id] = (*self.share_types.get(node_id, ()), kind)
         if wanted.metadata:
-            found = cast("list[tuple[int, str, str, int]]", await rows.all(_METADATA + where, key))
+            found = cast("list[tuple[int, str, str, int]]", await rows.all(_METADATA + plain, *keys))
             self.metadata.update({node_id: MetadataRow(text, sig, counter) for node_id, text, sig, counter in found})
         if wanted.properties:
-            texts = cast("list[tuple[int, str, str]]", await rows.all(_PROPERTIES + where, key, principal.user_id))
+            texts = cast("list[tuple[int, str, str]]", await rows.all(_PROPERTIES + behind, principal.user_id, *keys))
             for node_id, name, value in texts:
                 self.properties.setdefault(node_id, {})[name] = value
 
@@ -70,6 +71,10 @@ class _Extras:
             metadata=self.metadata.get(key),
             properties=self.properties.get(key, {}),
         )
+
+
+def _numbered(where: str, first: int, count: int) -> str:
+    return where.format(*(f"${number}" for number in range(first, first + count)))
 
 
 async def parts_of(rows: Rows, node: Node) -> list[Part]:
@@ -98,7 +103,7 @@ class Reading:
         Raises:
             NotFoundError: nothing there. BadRequestError, LimitExceededError: the path itself.
         """
-        wanted = _Wanted(metadata=with_metadata, properties=True)
+        wanted = Wanted(metadata=with_metadata, properties=True)
         return (await self._look(principal, path, wanted))[0]
 
     async def stat_id(self, principal: Principal, file_id: int) -> NodeInfo:
@@ -106,8 +111,8 @@ class Reading:
 
         async def work(rows: Rows, rule: LockRule) -> NodeInfo:
             info = (await locate_id(View(rows), principal, file_id, rule.now)).info()
-            extras = _Extras()
-            await extras.load(rows, principal, _ITSELF, file_id, _Wanted(properties=True))
+            extras = Extras()
+            await extras.load(rows, principal, _ITSELF, [file_id], Wanted(properties=True))
             return extras.onto(info)
 
         return await guarded_read(self._backend, principal, work)
@@ -119,7 +124,7 @@ class Reading:
 
         Metadata and properties, when asked for, are those of the node and of its children.
         """
-        wanted = _Wanted(metadata=with_metadata, properties=with_properties, children=True)
+        wanted = Wanted(metadata=with_metadata, properties=with_properties, children=True)
         return await self._look(principal, path, wanted)
 
     async def open_file(self, principal: Principal, path: str) -> tuple[NodeInfo, list[Part]]:
@@ -167,20 +172,20 @@ class Reading:
 
         return await self._backend.database.read(work)
 
-    async def _look(self, principal: Principal, path: str, wanted: _Wanted) -> tuple[NodeInfo, list[NodeInfo]]:
+    async def _look(self, principal: Principal, path: str, wanted: Wanted) -> tuple[NodeInfo, list[NodeInfo]]:
         async def work(rows: Rows, rule: LockRule) -> tuple[NodeInfo, list[NodeInfo]]:
-            view, extras = View(rows), _Extras()
+            view, extras = View(rows), Extras()
             found = await locate_path(view, principal, path, rule.now)
             info = found.info()
-            await extras.load(rows, principal, _ITSELF, info.file_id, wanted)
+            await extras.load(rows, principal, _ITSELF, [info.file_id], wanted)
             below: list[NodeInfo] = []
             if wanted.children and info.is_folder:
                 below = await _children(view, found)
-                await extras.load(rows, principal, _BELOW, info.file_id, wanted)
+                await extras.load(rows, principal, _BELOW, [info.file_id], wanted)
                 if not found.path:
-                    mounts = await _mounts(view, principal, rule.now)
+                    mounts = await mounts_of(view, principal, rule.now)
                     for mount in mounts:
-                        await extras.load(rows, principal, _ITSELF, mount.file_id, wanted)
+                        await extras.load(rows, principal, _ITSELF, [mount.file_id], wanted)
                     below = sorted(below + mounts, key=lambda node: node.name)
             return extras.onto(info), [extras.onto(node) for node in below]
 
@@ -203,7 +208,7 @@ async def _children(view: View, found: Located) -> list[NodeInfo]:
     ]
 
 
-async def _mounts(view: View, principal: Principal, now: float) -> list[NodeInfo]:
+async def mounts_of(view: View, principal: Principal, now: float) -> list[NodeInfo]:
     """The tops of received shares; one hidden behind an own node of the same name is left out."""
     mounts: list[NodeInfo] = []
     for (target,) in await view.rows.all(_MOUNTS, principal.user_id, now):

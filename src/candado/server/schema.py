@@ -227,5 +227,10 @@ _SESSIONS = (
         PRIMARY KEY (batch, node_id))""",
 )
 
-MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = ((1, _ACCOUNTS + _TREE + _SESSIONS),)
+_OWN_MARKS = (
+    # What one user wrote on nodes, without a look at what all the others did: the search for favourites.
+    "CREATE INDEX node_properties_user ON node_properties (user_id, name)",
+)
+
+MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = ((1, _ACCOUNTS + _TREE + _SESSIONS), (2, _OWN_MARKS))
 """(version, statements) in order; version n is reached by running step n on version n - 1."""
