@@ -113,7 +113,7 @@ def test_parsers_raise_format_errors_only(text: str, data: bytes) -> None:
         lambda: metadata.parse_sealed(text), lambda: metadata.parse_content(data), lambda: metadata.parse_content(text.encode("utf-8", "replace")),
         lambda: metadata.parse_drop_content(data), lambda: legacy.parse_legacy(text), lambda: legacy.parse_legacy_content(data),
         lambda: ocs.parse_ocs(data), lambda: dav.parse_multistatus(data, root_href="/"), lambda: dav.parse_propfind(data),
-        lambda: dav.parse_proppatch(data), lambda: dav.unquote_href(text), lambda: split_wrapped(text), lambda: der.read_der(data, indefinite=True),
+        lambda: dav.parse_proppatch(data), lambda: dav.parse_search(data), lambda: dav.parse_filter_files(data), lambda: dav.unquote_href(text), lambda: split_wrapped(text), lambda: der.read_der(data, indefinite=True),
         lambda: x509.parse_certificate(text), lambda: x509.parse_csr(text),
     ):  # fmt: skip
         try:

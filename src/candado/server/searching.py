@@ -117,7 +117,7 @@ class Searching:
                 nodes = page if ids is None else [node for node in page if _is_below(node.path, path, request.depth)]
                 found += await _sifted(request.where, nodes, start.favourites)
                 seen += len(page)
-                if seen >= NODES_MAX:
+                if ids is None and seen >= NODES_MAX:
                     complete = False
                     break
                 if needed is not None and len(found) > needed:

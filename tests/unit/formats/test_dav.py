@@ -59,6 +59,16 @@ def test_a_response_with_only_missing_properties_has_no_part_with_200() -> None:
     assert b"200 OK" in dav.format_multistatus([DavResponse("/", [])])
 
 
+def test_a_listing_that_holds_less_than_there_is_says_so_of_its_place() -> None:
+    responses = [DavResponse("/a", [(f"{D}getetag", "1")])]
+    tree = fromstring(dav.format_multistatus(responses, truncated_href="/b&c/"))
+    assert [(r.findtext(f"{D}href"), r.findtext(f"{D}status")) for r in tree] == [
+        ("/a", None),
+        ("/b&c/", "HTTP/1.1 507 Insufficient Storage"),
+    ]
+    assert b"507" not in dav.format_multistatus(responses)
+
+
 @pytest.mark.parametrize("root", [ROOT, f"{ROOT}/", f"https://cloud.example{ROOT}/"])
 def test_the_root_can_be_given_in_any_spelling(root: str) -> None:
     body = dav.format_multistatus([DavResponse(f"{ROOT}/a", [(f"{D}getetag", "1")])])
