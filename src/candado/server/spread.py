@@ -26,8 +26,10 @@ _SUMS: Final = (
     " SELECT id, SUM(delta) FROM up GROUP BY id"
 )
 _TOUCH_RECIPIENTS: Final = (
-    "UPDATE nodes SET etag = $2 WHERE owner IN (SELECT share_with FROM shares WHERE share_type = 0 AND node_id = $1)"
+    "UPDATE nodes SET etag = $1 WHERE owner IN (SELECT share_with FROM shares WHERE share_type = 0 AND node_id IN ({}))"
 )
+_FOLDERS_AT_ONCE: Final = 128
+_FOLDER_MARKS: Final = ", ".join(f"${number}" for number in range(2, _FOLDERS_AT_ONCE + 2))
 _TOUCH_LOSERS: Final = (
     "UPDATE nodes SET etag = $2 WHERE owner IN (SELECT s.share_with FROM shares s"
     " JOIN doomed d ON d.node_id = s.node_id WHERE d.batch = $1 AND s.share_type = 0)"
@@ -72,8 +74,11 @@ async def _touch_recipients(rows: Rows, folders: Sequence[int], tag: str) -> Non
     """Devices of people a folder is shared with look at the tag of their own home first."""
     if await rows.one("SELECT 1 FROM shares LIMIT 1") is None:
         return
-    for folder_id in folders:
-        await rows.run(_TOUCH_RECIPIENTS, folder_id, tag)
+    for at in range(0, len(folders), _FOLDERS_AT_ONCE):
+        some = folders[at : at + _FOLDERS_AT_ONCE]
+        # Always as many marks, so that there is one statement: a path of any depth costs the same.
+        filled = [*some, *[some[-1]] * (_FOLDERS_AT_ONCE - len(some))]
+        await rows.run(_TOUCH_RECIPIENTS.format(_FOLDER_MARKS), tag, *filled)
 
 
 async def doom(rows: Rows, batch: str, node_ids: Sequence[int]) -> None:

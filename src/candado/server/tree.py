@@ -53,6 +53,11 @@ _BY_ID_STAGED: Final = (
     f"SELECT {_STAGED_COLUMNS} FROM staged WHERE session = $1 AND node_id = $2 AND gone = 0"
     f" UNION ALL SELECT {NODE_COLUMNS} FROM nodes WHERE id = $2 AND {_HIDDEN}"
 )
+_ABOVE: Final = (
+    "WITH RECURSIVE up(node, above, height) AS (SELECT id, parent_id, 0 FROM nodes WHERE id = $1"
+    " UNION ALL SELECT n.id, n.parent_id, up.height + 1 FROM nodes n JOIN up ON n.id = up.above)"
+    f" SELECT {NODE_COLUMNS} FROM nodes JOIN up ON nodes.id = up.node ORDER BY up.height DESC"
+)
 _CHILDREN: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 ORDER BY name"
 _ANY_CHILD_STAGED: Final = (
     "SELECT 1 FROM staged WHERE session = $1 AND parent_id = $2 AND gone = 0"
@@ -141,6 +146,11 @@ class View:
         """The folders above a node from the home down; ``[]`` for a home, NotFoundError for a node without one."""
         above: list[Node] = []
         parent_id = node.parent_id
+        if self.session is None and parent_id is not None:
+            above = [node_of(row) for row in await self.rows.all(_ABOVE, parent_id)]
+            if not above or above[0].parent_id is not None:
+                raise NotFoundError("no such file or folder")
+            return above
         while parent_id is not None:
             parent = await self.by_id(parent_id)
             if parent is None:
