@@ -41,7 +41,15 @@ test-long: dev             ## the property tests and machines, ten times longer;
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --timeout 3000 tests/properties tests/unit/server/test_server_session_machine.py tests/unit/server/test_server_plain_machine.py
 	@CANDADO_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 tests/unit/server
 
-interop: dev               ## stock desktop clients, litmus, rclone and others against a real server (root on Debian)
+# One of these packages puts a library of its own in the place of urllib3, so they have an environment to themselves.
+$(VENV)/.interop: private BIN := $(VENV)/interop/bin
+$(VENV)/.interop: requirements-interop.lock $(VENV)/.dev
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)/interop
+	@$(LOCKED) requirements-interop.lock
+	@$(PIP) check || $(BIN)/python -m pip check
+	@touch $@
+
+interop: $(VENV)/.interop  ## stock desktop clients, litmus, rclone and others against a real server (root on Debian)
 	@tools/stock-clients "$(STOCK_CLIENTS)"
 	@CANDADO_INTEROP="$(STOCK_CLIENTS)" $(BIN)/pytest -n 2 --timeout 600 tests/interop
 
@@ -69,6 +77,7 @@ lock:                      ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock --group pyproject.toml:dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:bench -o requirements-bench.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:interop -o requirements-interop.lock
 
 clean:                     ## remove what was built
 	rm -rf $(VENV) site .coverage* .mypy_cache .ruff_cache .pytest_cache
