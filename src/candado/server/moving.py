@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from candado.errors import ForbiddenError, LockedError, NotFoundError, PreconditionFailedError
+from candado.formats.dav import FAVOURITE
 from candado.ports.server import Rows
 from candado.server.guard import check_quota, guarded_change
 from candado.server.model import (
@@ -39,7 +40,6 @@ from candado.server.tree import NODE_COLUMNS, Located, Node, View, check_name, l
 from candado.types import UserId
 
 __all__ = [
-    "FAVOURITE",
     "Errand",
     "TargetFolderMissingError",
     "copy_node",
@@ -49,8 +49,7 @@ __all__ = [
     "remove_node",
 ]
 
-FAVOURITE: Final = "{http://owncloud.org/ns}favorite"
-"""The one property a client sets that is a mark of its user on a node, and no part of what is copied."""
+# A favourite is a mark of its user on a node, and no part of what is copied: the queries below leave it where it is.
 _DROP_PROPERTIES: Final = "DELETE FROM node_properties WHERE node_id = $1 AND user_id = $2 AND name <> $3"
 _COPY_PROPERTIES: Final = (
     "INSERT INTO node_properties (node_id, user_id, name, value) SELECT $1, user_id, name, value FROM node_properties"

@@ -24,6 +24,7 @@ from candado.formats.dav import (
     IsCollection,
     Junction,
     Negation,
+    Order,
     SearchRequest,
     SearchValue,
 )
@@ -38,7 +39,7 @@ __all__ = ["NODES_MAX", "RESULTS_MAX", "Found", "Searching"]
 
 NODES_MAX: Final = 100_000
 RESULTS_MAX: Final = 10_000
-_PAGE_ROWS: Final = 2_000
+_PAGE_ROWS: Final = 500
 _PAGE_FOLDERS: Final = 256
 _PAGE_IDS: Final = 256
 _INLINE_NODES: Final = 128
@@ -122,8 +123,8 @@ class Searching:
                     break
                 if needed is not None and len(found) > needed:
                     break
-        for order in reversed(request.order):
-            found.sort(key=_key(order.name, start.favourites), reverse=order.descending)
+        if request.order:
+            await asyncio.to_thread(_arrange, found, request.order, start.favourites)
         most = _most(request.limit)
         left = found[request.first :]
         cut = len(left) > most and (request.limit is None or request.limit > RESULTS_MAX)
@@ -283,6 +284,11 @@ def _key(name: str, favourites: frozenset[int]) -> Callable[[NodeInfo], SearchVa
     if name == FAVOURITE:
         return lambda node: int(node.file_id) in favourites
     return _VALUES[name]
+
+
+def _arrange(nodes: list[NodeInfo], orders: Sequence[Order], favourites: frozenset[int]) -> None:
+    for order in reversed(orders):
+        nodes.sort(key=_key(order.name, favourites), reverse=order.descending)
 
 
 def _mentions(condition: Condition | None, name: str) -> bool:

@@ -176,7 +176,7 @@ async def test_sealed_names_are_what_an_encrypted_folder_has(world: World) -> No
 async def test_a_folder_and_a_tree_of_many_pages_are_found_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "_PAGE_ROWS", 5)
     monkeypatch.setattr(searching, "_PAGE_ORDER", " ORDER BY parent_id, name LIMIT 5")
-    monkeypatch.setattr(searching, "_OF_FOLDER", searching._OF_FOLDER.replace("LIMIT 2000", "LIMIT 5"))
+    monkeypatch.setattr(searching, "_OF_FOLDER", searching._OF_FOLDER.replace("LIMIT 500", "LIMIT 5"))
     monkeypatch.setattr(searching, "_PAGE_IDS", 16)
     monkeypatch.setattr(searching, "_INLINE_NODES", 2)
     paths = [f"{name}/" for name in "abcef"]
