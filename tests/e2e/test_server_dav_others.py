@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
@@ -211,3 +212,17 @@ async def test_a_user_document_has_every_member_that_clients_read(alice: Caller)
         assert (data["notify_email"], data["additional_mail"], data["profile_enabled"]) == (None, [], "0")
         assert data["backendCapabilities"] == {"setDisplayName": False, "setPassword": False}
         assert {data[name] for name in ("organisation", "role", "headline", "biography", "fediverse", "phone")} == {""}
+
+
+async def test_a_property_keeps_the_elements_of_its_value(alice: Caller) -> None:
+    await alice.dav("PUT", "valued", body=b"1")
+    value = '<x:colour>very <x:tone depth="2">red &amp; warm</x:tone> indeed</x:colour>'
+    assert (await alice.dav("PROPPATCH", "valued", body=PATCH.format(value))).status == 207
+    await alice.dav("COPY", "valued", Destination="/remote.php/webdav/valued2")
+    for path in ("valued", "valued2"):
+        tree = fromstring((await alice.dav("PROPFIND", path, body=FIND, Depth="0")).body)
+        (colour,) = tree.iter("{urn:x}colour")
+        (tone,) = colour
+        assert (colour.text, tone.tag, tone.attrib, tone.text, tone.tail) == (
+            "very ", "{urn:x}tone", {"depth": "2"}, "red & warm", " indeed",
+        )  # fmt: skip

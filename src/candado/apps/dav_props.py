@@ -12,13 +12,24 @@ from typing import Final
 from candado.formats.dav import DavResponse, DavValue, RawXml
 from candado.server.model import NodeInfo, Quota
 
-__all__ = ["ALL_NAMES", "DAV", "METADATA_NAMES", "NC", "OC", "PropertyContext", "is_live", "response_of"]
+__all__ = [
+    "ALL_NAMES",
+    "DAV",
+    "METADATA_NAMES",
+    "NC",
+    "OC",
+    "PropertyContext",
+    "is_live",
+    "response_of",
+    "stored_value",
+]
 
 DAV: Final = "{DAV:}"
 OC: Final = "{http://owncloud.org/ns}"
 NC: Final = "{http://nextcloud.org/ns}"
 METADATA_NAMES: Final = frozenset({f"{NC}e2ee-metadata", f"{NC}e2ee-metadata-signature"})
 _UNLIMITED: Final = -3
+_XML_MARK: Final = "\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,15 @@ def is_live(name: str) -> bool:
     return name.startswith(DAV) or (name in _LIVE and name not in _WRITABLE)
 
 
+def stored_value(value: str) -> str:
+    """How a property that a client set is kept: XML behind a mark that no text from XML can begin with."""
+    return _XML_MARK + value if isinstance(value, RawXml) else value
+
+
+def _shown_value(text: str | None) -> "DavValue | None":
+    return RawXml(text.removeprefix(_XML_MARK)) if text is not None and text.startswith(_XML_MARK) else text
+
+
 def response_of(
     href: str, node: NodeInfo, names: tuple[str, ...], context: PropertyContext, *, name_only: bool, terse: bool
 ) -> DavResponse:
@@ -145,7 +165,7 @@ def response_of(
     missing: list[str] = []
     for name in names:
         maker = _LIVE.get(name)
-        value = node.properties.get(name) if maker is None else maker(node, context)
+        value = _shown_value(node.properties.get(name)) if maker is None else maker(node, context)
         if value is None:
             missing.append(name)
         else:

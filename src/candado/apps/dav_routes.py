@@ -24,7 +24,7 @@ from candado.apps.dav_headers import (
     time_of,
 )
 from candado.apps.dav_listing import Listings
-from candado.apps.dav_props import ALL_NAMES, DAV, METADATA_NAMES, is_live
+from candado.apps.dav_props import ALL_NAMES, DAV, METADATA_NAMES, is_live, stored_value
 from candado.apps.dav_search import DavSearch
 from candado.apps.server_errors import dav_error_body
 from candado.apps.server_wiring import Services
@@ -246,7 +246,7 @@ class DavFiles:
             elif is_live(step.name):
                 refused.append(step.name)
             else:
-                changes[step.name] = step.value
+                changes[step.name] = None if step.value is None else stored_value(step.value)
         if not refused:
             await self._files.patch_properties(exchange.principal, place.path, changes, mtime=mtime)
         body = format_patched(

@@ -6,10 +6,11 @@ Layer: ``formats``; offered through ``formats.dav``. Source: RFC 4918, 9.1, 9.2 
 import re
 from dataclasses import dataclass
 from typing import Final
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 from candado.errors import LimitExceededError, MalformedError
-from candado.formats.xmltext import parse_xml
+from candado.formats.multistatus import RawXml
+from candado.formats.xmltext import escape_text, parse_xml
 
 __all__ = ["PropChange", "PropRequest", "parse_propfind", "parse_proppatch", "parse_range"]
 
@@ -30,10 +31,10 @@ class PropRequest:
 
 @dataclass(frozen=True, slots=True)
 class PropChange:
-    """One step of a PROPPATCH: the new text of a property, None to remove it."""
+    """One step of a PROPPATCH: the new text of a property, its inside when it has elements, None to remove it."""
 
     name: str
-    value: str | None
+    value: str | RawXml | None
 
 
 def parse_propfind(body: bytes) -> PropRequest:
@@ -59,17 +60,30 @@ def parse_proppatch(body: bytes) -> tuple[PropChange, ...]:
 
     Raises:
         MalformedError: not such a document, or no step.
-        LimitExceededError: more than 64 KiB or 512 elements.
+        LimitExceededError: more than 64 KiB or 512 elements, or one value of more than 64 Ki characters.
     """
     changes: list[PropChange] = []
     for step in _parse(body, "{DAV:}propertyupdate"):
         if step.tag in {"{DAV:}set", "{DAV:}remove"}:
             remove = step.tag == "{DAV:}remove"
             items = (item for prop in step if prop.tag == _PROP for item in prop)
-            changes += [PropChange(item.tag, None if remove else item.text or "") for item in items]
+            changes += [PropChange(item.tag, None if remove else _value(item)) for item in items]
     if not changes:
         raise MalformedError("a PROPPATCH changes nothing")
     return tuple(changes)
+
+
+def _value(item: Element) -> str | RawXml:
+    """Text, or XML that stands for itself."""
+    if not len(item):
+        return item.text or ""
+    inside = escape_text(item.text or "")
+    for child in item:
+        # Each element declares the namespaces it needs, so a long one could multiply.
+        inside += tostring(child, encoding="unicode")
+        if len(inside) > REQUEST_BYTES_MAX:
+            raise LimitExceededError(f"the value of a property has more than {REQUEST_BYTES_MAX} characters")
+    return RawXml(inside)
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:

@@ -140,6 +140,28 @@ def test_a_propfind_that_says_nothing_or_two_things_is_refused(body: bytes) -> N
         dav.parse_propfind(body)
 
 
+def test_a_value_with_elements_is_kept_as_xml_that_stands_for_itself() -> None:
+    inside = 'a &lt; <y:b xmlns:y="urn:y" y:c="1">&amp;<y:d/></y:b> tail<e/>'
+    body = f'<d:propertyupdate xmlns:d="DAV:"><d:set><d:prop><x xmlns="urn:x">{inside}</x></d:prop></d:set></d:propertyupdate>'
+    (change,) = dav.parse_proppatch(body.encode())
+    assert isinstance(change.value, RawXml)
+    again = fromstring(dav.format_multistatus([DavResponse("/", [(change.name, change.value)])]))
+    (found,) = again.iter("{urn:x}x")
+    assert found.text == "a < "
+    assert [(item.tag, item.text, item.tail) for item in found] == [
+        ("{urn:y}b", "&", " tail"),
+        ("{urn:x}e", None, None),
+    ]
+    assert (found[0].attrib, found[0][0].tag) == ({"{urn:y}c": "1"}, "{urn:y}d")
+
+
+def test_a_value_cannot_multiply_a_long_namespace() -> None:
+    uri, many = "u" * 10_000, "<y:b/>" * 400
+    body = f'<d:propertyupdate xmlns:d="DAV:" xmlns:y="{uri}"><d:set><d:prop><d:x>{many}</d:x></d:prop></d:set></d:propertyupdate>'
+    with pytest.raises(LimitExceededError):
+        dav.parse_proppatch(body.encode())
+
+
 def test_a_proppatch_is_a_list_of_steps() -> None:
     body = b"""<d:propertyupdate xmlns:d="DAV:" xmlns:x="urn:x"><d:set><d:prop><d:lastmodified>17</d:lastmodified><x:a/></d:prop><x:b/></d:set>
         <d:remove><d:prop><x:c>old</x:c></d:prop></d:remove><x:other/></d:propertyupdate>"""
