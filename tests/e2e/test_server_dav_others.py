@@ -226,3 +226,13 @@ async def test_a_property_keeps_the_elements_of_its_value(alice: Caller) -> None
         assert (colour.text, tone.tag, tone.attrib, tone.text, tone.tail) == (
             "very ", "{urn:x}tone", {"depth": "2"}, "red & warm", " indeed",
         )  # fmt: skip
+
+
+async def test_chunks_for_a_missing_folder_are_a_conflict_and_can_still_be_joined_elsewhere(alice: Caller) -> None:
+    uploads = f"{ROOT}/uploads/alice/for-nowhere"
+    assert (await alice.send("MKCOL", uploads)).status == 201
+    assert (await alice.send("PUT", f"{uploads}/1", body=b"chunk")).status == 201
+    nowhere = await alice.send("MOVE", f"{uploads}/.file", Destination=f"{ROOT}/files/alice/not-here/f")
+    there = await alice.send("MOVE", f"{uploads}/.file", Destination=f"{ROOT}/files/alice/joined")
+    gone = await alice.send("MOVE", f"{uploads}/.file", Destination=f"{ROOT}/files/alice/joined")
+    assert (nowhere.status, there.status, gone.status) == (409, 201, 404)

@@ -38,7 +38,7 @@ from candado.errors import (
 )
 from candado.formats.dav import parse_propfind, parse_proppatch
 from candado.server.model import NodeInfo, Part
-from candado.server.moving import TargetFolderMissingError
+from candado.server.storing import TargetFolderMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -13,6 +13,7 @@ from candado.apps.dav_headers import XML, destination_of, header_etag, mtime_of,
 from candado.apps.server_wiring import Services
 from candado.errors import AlreadyExistsError, BadRequestError, ForbiddenError
 from candado.formats.dav import DavResponse, DavValue, format_multistatus, parse_propfind, quote_href
+from candado.server.storing import TargetFolderMissingError
 
 __all__ = ["DavUploads"]
 
@@ -109,15 +110,19 @@ class DavUploads:
         mtime = mtime_of(exchange)
         checksum = announced_checksum(exchange.text(b"oc-checksum"))
         match = _IF_ETAG.search(exchange.text(b"if") or "")
-        node, created = await self._uploads.finish(
-            exchange.principal,
-            transfer,
-            destination_of(exchange),
-            token=exchange.token,
-            total_length=exchange.number(b"oc-total-length"),
-            mtime=mtime,
-            # The parts are never read again to be joined, so this is the client's word, given back as such.
-            checksum=None if checksum is None else f"{checksum[0]}:{checksum[1]}",
-            if_match=header_etag(exchange.text(b"if-match")) or (match[1] if match else None),
-        )
+        try:
+            node, created = await self._uploads.finish(
+                exchange.principal,
+                transfer,
+                destination_of(exchange),
+                token=exchange.token,
+                total_length=exchange.number(b"oc-total-length"),
+                mtime=mtime,
+                # The parts are never read again to be joined, so this is the client's word, given back as such.
+                checksum=None if checksum is None else f"{checksum[0]}:{checksum[1]}",
+                if_match=header_etag(exchange.text(b"if-match")) or (match[1] if match else None),
+            )
+        except TargetFolderMissingError as exc:
+            # As a MOVE anywhere else: 404 would say that the upload is gone.
+            raise AlreadyExistsError(exc.message, path=exc.path) from exc
         await exchange.reply(201 if created else 204, node_headers(self._services, node, with_mtime=mtime is not None))

@@ -35,13 +35,12 @@ from candado.server.staging import (
     stage_removal,
     touch_session,
 )
-from candado.server.storing import check_precondition, insert_node
+from candado.server.storing import TargetFolderMissingError, check_precondition, insert_node
 from candado.server.tree import NODE_COLUMNS, Located, Node, View, check_name, locate_id, locate_path, node_of
 from candado.types import UserId
 
 __all__ = [
     "Errand",
-    "TargetFolderMissingError",
     "copy_node",
     "move_node",
     "release_below",
@@ -72,10 +71,6 @@ _SUBTREE: Final = (
     " UNION ALL SELECT n.id, down.depth + 1 FROM nodes n JOIN down ON n.parent_id = down.node)"
     f" SELECT {NODE_COLUMNS} FROM nodes JOIN down ON nodes.id = down.node ORDER BY down.depth, nodes.id"
 )
-
-
-class TargetFolderMissingError(NotFoundError):
-    """There is no folder for the target; what was asked to move or be copied may well be there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,22 @@ from candado.server.staging import LockRule, require_writable, restage, session_
 from candado.server.tree import Node, View, check_name, locate_id, locate_path, node_info, split_path
 from candado.types import LockToken
 
-__all__ = ["NewContent", "begin_store", "check_precondition", "insert_node", "store_content"]
+__all__ = [
+    "NewContent",
+    "TargetFolderMissingError",
+    "begin_store",
+    "check_precondition",
+    "insert_node",
+    "store_content",
+]
 
 _WRITE_BITS: Final = PERMISSION_CREATE | PERMISSION_UPDATE
 _LENGTH_UNCHECKED: Final = 1024 * 1024
 """Bodies up to this size are checked against the quota once, when they are stored."""
+
+
+class TargetFolderMissingError(NotFoundError):
+    """There is no folder for the target; what was to be moved, copied or joined may well be there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from candado.server.guard import ensure_home, guarded_write, refuse_growth, spac
 from candado.server.model import Backend, ChunkInfo, NodeInfo, Part, Principal
 from candado.server.spread import discard_content
 from candado.server.staging import LockRule, session_of
-from candado.server.storing import NewContent, begin_store, store_content
+from candado.server.storing import NewContent, TargetFolderMissingError, begin_store, store_content
 from candado.types import LockToken, UserId
 
 __all__ = ["Uploads"]
@@ -166,22 +166,25 @@ class Uploads:
         ``checksum`` is stored as given; whoever wants it verified reads the chunks before.
 
         Raises:
-            NotFoundError: no such upload, or no folder for the target. BadRequestError: ``total_length`` is not the sum
+            NotFoundError: no such upload. TargetFolderMissingError. BadRequestError: ``total_length`` is not the sum
             of the chunks. Otherwise as ``Files.begin_put``; the upload stays open then.
         """
         upload_id, parts = await self._collect(principal, transfer)
         total = sum(part.size_bytes for part in parts)
         if total_length is not None and total_length != total:
             raise BadRequestError(f"{total} bytes were received, {total_length} announced", path=transfer)
-        ticket = await begin_store(
-            self._backend,
-            principal,
-            target,
-            token=token,
-            length=total,
-            if_match=if_match,
-            if_none_match=if_none_match,
-        )
+        try:
+            ticket = await begin_store(
+                self._backend,
+                principal,
+                target,
+                token=token,
+                length=total,
+                if_match=if_match,
+                if_none_match=if_none_match,
+            )
+        except NotFoundError as exc:
+            raise TargetFolderMissingError("there is no folder for the target", path=exc.path) from exc
         if ticket.session is None:
             await self._backend.objects.persist([part.blob_id for part in parts])
         content = parts[0].blob_id if len(parts) == 1 else self._backend.random.token(16).hex()
