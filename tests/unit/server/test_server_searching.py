@@ -1,5 +1,6 @@
 """Searches on a real database: what they find, what they never see, and what they cost."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -270,3 +271,17 @@ class _Counted:
 
     async def many(self, sql: str, rows: Any) -> None:
         await self._rows.many(sql, rows)
+
+
+async def test_a_folder_that_waits_under_two_names_is_read_for_each(world: World) -> None:
+    await plant(world, "a/", "a/f")
+    folder = await world.files.stat(ALICE, "a")
+    waiting = deque(
+        [searching._Folder(folder, mounted=True), searching._Folder(replace(folder, path="b"), mounted=True)]
+    )
+    seen = []
+    while waiting:
+        page, unread = await Searching(world.backend)._page(ALICE, waiting)
+        seen += [child.info.path for child in page]
+        assert unread == []
+    assert seen == ["a/f", "b/f"]
