@@ -192,6 +192,21 @@ async def test_the_counter_must_grow(alice: Caller, root: Folder) -> None:
     await lock(alice, root.file_id, 6)
 
 
+@pytest.mark.parametrize("asked", [{"format": "json"}, '{"format":"json"}'], ids=["form", "json"])
+async def test_the_answer_is_json_also_when_only_the_body_asks_for_it(
+    alice: Caller, root: Folder, asked: dict[str, str] | str
+) -> None:
+    # The stock desktop client locks this way, and writes without a token when it gets XML.
+    path = f"/ocs/v2.php/apps/end_to_end_encryption/api/v2/lock/{root.file_id}"
+    headers = {"OCS_APIRequest": "true", "Accept": "*/*", "X_NC_E2EE_COUNTER": "1"}
+    if isinstance(asked, str):
+        headers["Content_Type"] = "application/json"
+    answer = await alice.send("POST", path, body=asked, **headers)
+    assert data(answer)["e2e-token"]
+    refused = await alice.send("POST", path, body=asked, **headers)
+    assert (refused.status, data(refused)["code"]) == (423, "LOCK_HELD")
+
+
 @pytest.mark.parametrize("file_id", ["0", "999999999", "abc"])
 async def test_what_is_not_there_cannot_be_locked(alice: Caller, file_id: str) -> None:
     assert (await alice.e2ee("POST", f"lock/{file_id}", X_NC_E2EE_COUNTER="1")).status == 403

@@ -219,21 +219,25 @@ def endpoint(
         if request.path_params["version"] not in ("1", "2"):
             return await not_found(request)
         version = int(request.path_params["version"])
+        wanted = request.query_params.get("format", "")
         try:
             _check_origin(request)
             if gated and services.config.require_e2ee_header:
                 _check_client(request)
             principal = await _authenticate(services, request, anonymous=anonymous, confirmed=confirmed)
             parameters = await read_parameters(request, bytes_max=bytes_max)
+            # The stock desktop client asks for its lock with this in the body only, and reads nothing but JSON.
+            wanted = parameters.get("format", "")
             done = await handler(OcsCall(request, services, version, principal, parameters))
         except CandadoError as error:
-            return _failure(request, version, error, statuses or {})
+            return _failure(request, version, wanted, error, statuses or {})
         except ClientDisconnect:
             return Response(status_code=400)
         if isinstance(done, Response):
             return done
         answer = done if isinstance(done, Answer) else Answer(done)
-        return _envelope(request, 200, 100 if version == 1 else 200, "OK", answer.data, answer.headers, ok=True)
+        code = 100 if version == 1 else 200
+        return _envelope(request, wanted, 200, code, "OK", answer.data, answer.headers, ok=True)
 
     return run
 
@@ -263,13 +267,14 @@ def _check_client(request: Request) -> None:
 async def not_found(request: Request) -> Response:
     """The answer to an unknown call; stock clients then leave the feature out."""
     version = 1 if request.url.path.startswith("/ocs/v1.php") else 2
-    status = 404
-    return _envelope(
-        request, status, 998 if version == 1 else 404, "Invalid query, please check the syntax.", [], {}, ok=False
-    )
+    code = 998 if version == 1 else 404
+    wanted = request.query_params.get("format", "")
+    return _envelope(request, wanted, 404, code, "Invalid query, please check the syntax.", [], {}, ok=False)
 
 
-def _failure(request: Request, version: int, error: CandadoError, statuses: Mapping[str, int]) -> Response:
+def _failure(
+    request: Request, version: int, wanted: str, error: CandadoError, statuses: Mapping[str, int]
+) -> Response:
     fault = fault_of(error)
     status = statuses.get(error.code, fault.status)
     if status == 500:
@@ -278,13 +283,20 @@ def _failure(request: Request, version: int, error: CandadoError, statuses: Mapp
     code = 997 if status == 401 else status
     http_status = 200 if version == 1 and status not in (401, 429, 503) else status
     data: JsonValue = {"code": error.code} if status != 409 else []
-    return _envelope(request, http_status, code, fault.message, data, headers, ok=False)
+    return _envelope(request, wanted, http_status, code, fault.message, data, headers, ok=False)
 
 
 def _envelope(
-    request: Request, status: int, code: int, message: str, data: JsonValue, headers: Mapping[str, str], *, ok: bool
+    request: Request,
+    wanted: str,
+    status: int,
+    code: int,
+    message: str,
+    data: JsonValue,
+    headers: Mapping[str, str],
+    *,
+    ok: bool,
 ) -> Response:
-    wanted = request.query_params.get("format", "")
     if wanted == "json" or (not wanted and "json" in request.headers.get("accept", "").lower()):
         body, kind = format_ocs_json(code, message, data, ok=ok), "application/json; charset=utf-8"
     else:
