@@ -1,9 +1,11 @@
 """Keys, flag, lock, metadata and staging, as the protocol's state tables say, over a real server."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -336,6 +338,42 @@ async def test_an_aborted_session_leaves_everything_as_it_was(alice: Caller, roo
     assert (await alice.dav("GET", f"{root.name}/{kept}")).body == b"old"
     assert data(await alice.e2ee("GET", f"meta-data/{root.file_id}")) == {"meta-data": TEXT}
     assert (await alice.e2ee("POST", f"lock/{root.file_id}", X_NC_E2EE_COUNTER="3")).status == 200
+
+
+@pytest.mark.parametrize("spell", [lambda token: token, lambda token: base64.b64encode(token.encode()).decode()])
+async def test_a_lock_is_given_up_with_its_token_or_the_token_in_base64(
+    alice: Caller, root: Folder, spell: Callable[[str], str]
+) -> None:
+    # The second is what the stock desktop client sends after an upload that failed.
+    await commit_first(alice, root)
+    token = await lock(alice, root.file_id, 2)
+    path, other = f"lock/{root.file_id}?abort=true", "B" * 64
+    assert (await alice.e2ee("DELETE", path, e2e_token=spell(other))).status == 403
+    assert (await alice.e2ee("DELETE", path, e2e_token="not-base64!")).status == 403
+    assert (await alice.e2ee("DELETE", path)).status == 400
+    assert (await alice.e2ee("DELETE", path, e2e_token=spell(token))).status == 200
+    await lock(alice, root.file_id, 2)
+
+
+async def test_in_an_encrypted_folder_the_checksum_is_of_what_is_stored_whatever_is_announced(
+    alice: Caller, root: Folder
+) -> None:
+    # Stock desktop clients announce the digest of the clear text when they rename a file there.
+    await commit_first(alice, root)
+    token, name, joined = await lock(alice, root.file_id, 2), "e" * 32, "f" * 32
+    clear, sealed = (f"SHA1:{hashlib.sha1(body).hexdigest()}" for body in (b"clear", b"sealed"))
+    put = await alice.dav("PUT", f"{root.name}/{name}", body=b"sealed", e2e_token=token, OC_Checksum=clear)
+    assert (put.status, put.headers["OC-Checksum"]) == (201, sealed)
+    base = "/remote.php/dav/uploads/alice/renamed"
+    assert (await alice.send("MKCOL", base, e2e_token=token)).status == 201
+    assert (await alice.send("PUT", f"{base}/1", body=b"sealed", e2e_token=token)).status == 201
+    target = f"/remote.php/dav/files/alice/{root.name}/{joined}"
+    moved = await alice.send("MOVE", f"{base}/.file", Destination=target, e2e_token=token, OC_Checksum=clear)
+    assert moved.status == 201
+    assert (await write(alice, "PUT", root.file_id, token)).status == 200
+    assert (await alice.e2ee("DELETE", f"lock/{root.file_id}", e2e_token=token)).status == 200
+    assert (await alice.dav("GET", f"{root.name}/{name}")).headers["OC-Checksum"] == sealed
+    assert "OC-Checksum" not in (await alice.dav("GET", f"{root.name}/{joined}")).headers
 
 
 async def test_a_folder_made_in_a_session_can_be_filled_in_it(alice: Caller, root: Folder) -> None:

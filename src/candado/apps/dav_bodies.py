@@ -80,10 +80,12 @@ async def receive_blob(
     checksum: tuple[str, str] | None,
     clock: Clock,
     alive: Callable[[], Awaitable[None]] | None = None,
-) -> tuple[str, int]:
-    """Store the request body as a new blob and return (blob id, size).
+    believe: bool = True,
+) -> tuple[str, int, str | None]:
+    """Store the request body as a new blob and return (blob id, size, checksum as TYPE:hex if one was announced).
 
-    ``alive`` is called about once a minute while the body comes in; what it raises ends the reception.
+    ``alive`` is called about once a minute while the body comes in; what it raises ends the reception. Without
+    ``believe`` an announced checksum says only which type is wanted, and what is returned is that of the body.
 
     Raises:
         BadRequestError: the body is not as long as announced, or its checksum differs.
@@ -111,8 +113,13 @@ async def receive_blob(
                     await asyncio.to_thread(hashing.update, b"".join(waiting))
                     waiting.clear()
                     waiting_bytes = 0
-        _check_end(size, length, hashing, b"".join(waiting), checksum)
-        return await writer.finish(), size
+        _check_length(size, length)
+        shown = None
+        if hashing is not None and checksum is not None:
+            hashing.update(b"".join(waiting))
+            shown = f"{checksum[0]}:{hashing.hexdigest()}"
+            _check_checksum(shown, f"{checksum[0]}:{checksum[1]}" if believe else shown)
+        return await writer.finish(), size, shown
     except BaseException:
         await writer.discard()
         raise
@@ -123,15 +130,14 @@ def _check_size(size: int, bytes_max: int | None) -> None:
         raise QuotaExceededError("the body is larger than the space that is left")
 
 
-def _check_end(
-    size: int, length: int | None, hashing: _Hash | None, rest: bytes, checksum: tuple[str, str] | None
-) -> None:
+def _check_length(size: int, length: int | None) -> None:
     if length is not None and size != length:
         raise BadRequestError(f"the body has {size} bytes, {length} were announced")
-    if hashing is not None and checksum is not None:
-        hashing.update(rest)
-        if hashing.hexdigest() != checksum[1]:
-            raise BadRequestError("the checksum of the body differs from OC-Checksum")
+
+
+def _check_checksum(found: str, announced: str) -> None:
+    if found != announced:
+        raise BadRequestError("the checksum of the body differs from OC-Checksum")
 
 
 async def read_parts(

@@ -93,7 +93,7 @@ class DavUploads:
         bytes_max = None
         if length is None:
             bytes_max = (await self._services.files.quota(exchange.principal.user_id)).free_bytes
-        blob_id, size = await receive_blob(
+        blob_id, size, _ = await receive_blob(
             exchange,
             self._services.backend.objects,
             length=length,

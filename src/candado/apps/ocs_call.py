@@ -272,9 +272,7 @@ async def not_found(request: Request) -> Response:
     return _envelope(request, wanted, 404, code, "Invalid query, please check the syntax.", [], {}, ok=False)
 
 
-def _failure(
-    request: Request, version: int, wanted: str, error: CandadoError, statuses: Mapping[str, int]
-) -> Response:
+def _failure(request: Request, version: int, wanted: str, error: CandadoError, statuses: Mapping[str, int]) -> Response:
     fault = fault_of(error)
     status = statuses.get(error.code, fault.status)
     if status == 500:

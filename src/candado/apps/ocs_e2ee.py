@@ -12,9 +12,11 @@ from starlette.routing import BaseRoute, Route
 
 from candado.apps.ocs_call import DOCUMENT_BYTES_MAX, SMALL_BYTES_MAX, Answer, Handler, OcsCall, as_token, endpoint
 from candado.apps.server_wiring import Services
+from candado.encoding import decode_b64
 from candado.errors import BadRequestError, ForbiddenError, FormatError, NotFoundError
 from candado.formats.canonjson import JsonValue, load_json
-from candado.types import COUNTER_MAX
+from candado.server.sessions import TOKEN_CHARS
+from candado.types import COUNTER_MAX, LockToken
 
 __all__ = ["e2ee_routes"]
 
@@ -155,8 +157,20 @@ async def _lock(call: OcsCall) -> JsonValue:
 
 async def _unlock(call: OcsCall) -> JsonValue:
     abort = call.parameters.get("abort", "").lower() in ("true", "1")
-    await call.services.sessions.unlock(call.user, call.path_number("id"), token=call.token, abort=abort)
+    token = _unwrapped(call.token) if abort else call.token
+    await call.services.sessions.unlock(call.user, call.path_number("id"), token=token, abort=abort)
     return []
+
+
+def _unwrapped(token: LockToken | None) -> LockToken | None:
+    # After a failed upload the stock desktop client gives its lock back once, with the token in base64. Refused, it
+    # forgets the token, and the folder stays locked until the lock expires.
+    if token is None:
+        return None
+    try:
+        return as_token(decode_b64(token.reveal(), size=TOKEN_CHARS).decode("ascii")) or token
+    except (FormatError, UnicodeDecodeError):
+        return token  # one as it was given out: no text of that length decodes to as many bytes
 
 
 async def _get_metadata(call: OcsCall) -> Answer:

@@ -40,7 +40,7 @@ from candado.types import COUNTER_MAX, LockToken
 
 __all__ = ["Sessions"]
 
-_TOKEN_CHARS: Final = 64
+TOKEN_CHARS: Final = 64
 _PERSIST_SLICE: Final = 1024
 _NOTE_COUNTER: Final = (
     "INSERT INTO lock_counters (session, node_id, counter) VALUES ($1, $2, $3)"
@@ -67,7 +67,7 @@ class Sessions:
             the way up, or below.
         """
         wanted = session_of(token)
-        fresh = LockToken(random_text(self._backend.random, _TOKEN_CHARS))
+        fresh = LockToken(random_text(self._backend.random, TOKEN_CHARS))
         fresh_session = session_of(fresh)
         assert fresh_session is not None
 

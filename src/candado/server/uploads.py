@@ -163,7 +163,8 @@ class Uploads:
     ) -> tuple[NodeInfo, bool]:
         """Join the chunks at ``target`` and close the upload; (node, created).
 
-        ``checksum`` is stored as given; whoever wants it verified reads the chunks before.
+        ``checksum`` is stored as given; whoever wants it verified reads the chunks before. Not so in an encrypted
+        folder: a stock client may announce that of the clear text there, which must not stay on the server.
 
         Raises:
             NotFoundError: no such upload. TargetFolderMissingError. BadRequestError: ``total_length`` is not the sum
@@ -187,6 +188,8 @@ class Uploads:
             raise TargetFolderMissingError("there is no folder for the target", path=exc.path) from exc
         if ticket.session is None:
             await self._backend.objects.persist([part.blob_id for part in parts])
+        if ticket.parent_encrypted:
+            checksum = None
         content = parts[0].blob_id if len(parts) == 1 else self._backend.random.token(16).hex()
         stored = await store_content(self._backend, ticket, NewContent(content, parts, mtime, checksum))
         # The chunks are parts of the file now; the rows that go are only their second name.
