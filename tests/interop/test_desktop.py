@@ -1,0 +1,192 @@
+"""The graphical stock client, unmodified and as packaged, with encrypted folders on our server and beside our client.
+
+Each test has encrypted folders of its own; the devices are set up once for each release, which is a test by itself.
+"""
+
+import asyncio
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli_world import PASSWORD
+from tests.e2e.server_process import Caller
+from tests.interop.chroot import HOME, RELEASES
+from tests.interop.desktop_world import CANARY, Files, World, desktop_world
+from tests.interop.session import wait_for
+
+pytestmark = pytest.mark.timeout(400)
+
+NOISE = random.Random(11).randbytes(3_000_000)
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with desktop_world(HOME / str(request.param), tmp_path_factory.mktemp(str(request.param))) as running:
+        yield running
+
+
+@pytest.fixture
+def world(prepared: World, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    failed = request.session.testsfailed
+    yield prepared
+    if request.session.testsfailed > failed:
+        prepared.pictures(tmp_path)
+
+
+def _name(text: str) -> str:
+    return f"{text} {CANARY}"
+
+
+def _content(text: str) -> bytes:
+    return f"{CANARY} {text}".encode()
+
+
+TREE: Files = {
+    _name("a"): _content("a"),
+    _name("empty"): b"",
+    _name("ünï 漢字 & #?%41;'"): _content("odd"),
+    "noise": NOISE,
+    _name("d"): None,
+    _name("d") + "/b": _content("b"),
+    _name("d") + "/" + _name("e"): None,
+    _name("d") + "/" + _name("e") + "/deep": _content("deep"),
+    "hollow": None,
+}
+
+
+def _write(top: Path, files: Files) -> None:
+    for path, content in files.items():
+        place = top / path
+        if content is None:
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+
+
+def _local(world: World, files: Files) -> Path:
+    top = world.fresh("local")
+    _write(top, files)
+    return top
+
+
+def _desktop_folder(world: World, name: str, files: Files) -> None:
+    """An encrypted folder that the first desktop makes and fills, known to all devices."""
+    world.first.make_encrypted(name)
+    _write(world.first.folder / name, files)
+    world.settle(name, files)
+
+
+def _our_folder(world: World, name: str, files: Files) -> None:
+    """An encrypted folder that our client makes and fills, known to all devices."""
+    world.ours.run("sync", _local(world, files), name, "--encrypt")
+    world.settle(name, files)
+
+
+def test_the_twelve_words_of_the_desktop_client_open_the_account_for_us(world: World) -> None:
+    assert world.ours.run("whoami", "--json").json["user"] == "alice"
+    assert world.ours.run("key", "-q").out.split() == world.words.split()
+
+
+def test_what_the_desktop_client_writes_is_read_by_its_second_device_and_by_us(world: World) -> None:
+    _desktop_folder(world, "Written", TREE)
+
+
+def test_what_we_change_in_a_folder_of_the_desktop_client_is_seen_there(world: World) -> None:
+    _desktop_folder(
+        world, "Changed", {**TREE, "gone": _content("gone"), "old/x/y": _content("y"), "old": None, "old/x": None}
+    )
+    ours, added = world.ours, {"new": None, "new/n": None, "new/n/f": _content("f")}
+    ours.run("put", _local(world, {_name("a"): _content("a changed")}) / _name("a"), "Changed", "--conflict", "replace")
+    ours.run("put", _local(world, added) / "new", "Changed")
+    ours.run("put", _local(world, {"in": _content("in")}) / "in", "Changed/" + _name("d") + "/" + _name("e"))
+    ours.run("mv", "Changed/" + _name("d") + "/b", "Changed/" + _name("d") + "/" + _name("renamed"))
+    ours.run("mv", "Changed/noise", "Changed/hollow/noise")
+    ours.run("rm", "Changed/gone")
+    ours.run("rm", "-r", "Changed/old")
+    expected = {**TREE, **added, _name("a"): _content("a changed"), "hollow/noise": NOISE}
+    expected[_name("d") + "/" + _name("e") + "/in"] = _content("in")
+    expected[_name("d") + "/" + _name("renamed")] = expected.pop(_name("d") + "/b")
+    del expected["noise"]
+    world.settle("Changed", expected)
+
+
+def test_a_folder_of_ours_is_opened_changed_and_added_to_by_the_desktop_client(world: World) -> None:
+    _our_folder(world, "Ours", TREE)
+    added: Files = {"added": None, "added/" + _name("s"): None, "added/" + _name("s") + "/t": _content("t")}
+    changed: Files = {_name("a"): _content("changed"), _name("d") + "/" + _name("e") + "/more": NOISE[::-1]}
+    _write(world.first.folder / "Ours", {**added, **changed})
+    world.settle("Ours", {**TREE, **added, **changed})
+
+
+def test_files_and_folders_renamed_and_deleted_in_the_desktop_client_are_so_everywhere(world: World) -> None:
+    _our_folder(world, "Pruned", TREE)
+    top = world.first.folder / "Pruned"
+    (top / _name("a")).unlink()
+    shutil.rmtree(top / _name("d") / _name("e"))
+    (top / "noise").rename(top / "hollow" / _name("moved"))
+    expected = {path: content for path, content in TREE.items() if path not in (_name("a"), "noise")}
+    expected = {
+        path: content for path, content in expected.items() if not path.startswith(_name("d") + "/" + _name("e"))
+    }
+    world.settle("Pruned", {**expected, "hollow/" + _name("moved"): NOISE})
+
+
+def test_an_encrypted_folder_deleted_in_the_desktop_client_is_gone(world: World) -> None:
+    _desktop_folder(world, "Doomed", TREE)
+    shutil.rmtree(world.first.folder / "Doomed")
+    wait_for(lambda: not (world.second.folder / "Doomed").exists(), "it to be gone on the second desktop")
+    wait_for(lambda: "Doomed" not in world.ours.run("ls", "-q").out, "it to be gone for us")
+    wait_for(lambda: not world.locks(), "the last lock to be given back")
+
+
+def test_a_person_with_keys_of_ours_is_let_in_and_out_by_the_desktop_client(world: World) -> None:
+    _desktop_folder(world, "Shared", TREE)
+    world.first.share("Shared", "bob")
+    wait_for(lambda: "Shared" in world.bob.run("ls", "-q").out, "the share to reach bob")
+    assert world.read(world.bob, "Shared") == TREE
+    theirs: Files = {"bob": None, "bob/" + _name("b"): _content("of bob")}
+    world.bob.run("put", _local(world, theirs) / "bob", "Shared")
+    world.settle("Shared", {**TREE, **theirs})
+    shares = world.ours.run("shares", "--json").json
+    assert "bob" in json.dumps(shares)
+
+    world.first.unshare()
+    wait_for(lambda: "Shared" not in world.bob.run("ls", "-q").out, "the end of the share to reach bob")
+    late = {_name("late"): _content("not for bob")}
+    _write(world.first.folder / "Shared", dict(late))
+    world.settle("Shared", {**TREE, **theirs, **late})
+    events = {issue["code"] for issue in world.ours.run("issues", "--json").json}
+    assert {"members.added", "members.removed", "mk.rotated"} <= events
+    world.bob.run("ls", "Shared", expect=4)
+
+
+def test_a_lock_of_somebody_else_delays_the_desktop_client_and_loses_nothing(world: World) -> None:
+    _our_folder(world, "Locked", {"before": _content("before")})
+    log = world.first.session.home / "client.log"
+    start = log.stat().st_size
+
+    def was_refused() -> bool:
+        with log.open("rb") as lines:
+            lines.seek(start)
+            return any(b"/lock/" in line and b"HTTP status 423" in line for line in lines)
+
+    async def hold() -> None:
+        async with Caller(world.cloud.url, "alice", f"{PASSWORD} alice") as caller:
+            listing = await caller.dav("HEAD", "Locked")
+            file_id = listing.headers["OC-FileId"]
+            answer = await caller.e2ee("POST", f"lock/{file_id}", X_NC_E2EE_COUNTER="1000000")
+            token = json.loads(answer.body)["ocs"]["data"]["e2e-token"]
+            _write(world.first.folder / "Locked", {"new": None, "new/" + _name("n"): _content("n"), "file": NOISE})
+            await asyncio.to_thread(wait_for, was_refused, "the desktop client to meet the lock")
+            assert world.ours.run("tree", "Locked", "-q").out.split() == ["before"]
+            assert (await caller.e2ee("DELETE", f"lock/{file_id}?abort=true", e2e_token=token)).status == 200
+
+    asyncio.run(hold())
+    world.settle(
+        "Locked", {"before": _content("before"), "new": None, "new/" + _name("n"): _content("n"), "file": NOISE}
+    )
