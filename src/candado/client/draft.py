@@ -137,6 +137,23 @@ class Draft:
         if name in self.names or name in self.reserved:
             raise AlreadyExistsError(path=join(self.path, name))
 
+    def check_place(self, name: str, *, may_replace: bool) -> SealedName | None:
+        """Return when a file may go to ``name``: the sealed name of what it replaces. Errors as ``check_free``."""
+        taken = self.names.get(name)
+        if taken is None or taken in self.folders or not (may_replace or self.is_missing(name)):
+            self.check_free(name)
+        if name in self.reserved:
+            raise AlreadyExistsError(path=join(self.path, name))
+        return taken
+
+    def shown(self) -> dict[str, bool]:
+        """Clear names as they will be, True for folders; without files whose body the server does not have."""
+        return {
+            name: sealed in self.folders
+            for name, sealed in self.names.items()
+            if sealed in self.folders or not self.is_missing(name)
+        }
+
     def add_file(self, name: str, sealed: SealedName, sent: SealedUpload, before: Entry | None) -> Entry:
         """Record a body that is on the server under ``sealed``; returns its entry."""
         entry = Entry(

@@ -1,8 +1,8 @@
 """Single commands: put, get, cat, mkdir, rm, mv, cp, encrypt.
 
 Layer: ``client``. Everything that writes goes through ``WriteSession`` and therefore into encrypted folders only; a
-plain folder is never written to. Paths are clear and absolute. Reports name what failed file by file; an error that
-ends the command is raised.
+plain folder is never written to. With a ``Rehearsal`` nothing is written at all. Paths are clear and absolute. Reports
+name what failed file by file; an error that ends the command is raised.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from candado.client.fetch import cat, get
 from candado.client.fill import Conflict, CopyReport, Filler, ItemFailure
 from candado.client.places import expand, need_encrypted, target_of
 from candado.client.reader import FolderReader
+from candado.client.rehearsal import Rehearsal, count_files, session_on
 from candado.client.roots import leave_root, owner_of_received, remove_root
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
@@ -64,13 +65,15 @@ class PutSource:
 class RemoveReport:
     """What was removed: the path, and whether it was a whole root (whose deletion was signed).
 
-    ``left_to`` names the owner of a received root: only the share was left, and all of it is still there.
+    ``left_to`` names the owner of a received root: only the share was left, and all of it is still there. ``files`` is
+    the number of files that would go, in a dry run; None when a part of them cannot be read.
     """
 
     path: str
     is_folder: bool
     is_root: bool
     left_to: str = ""
+    files: int | None = None
 
 
 async def put(
@@ -81,6 +84,7 @@ async def put(
     conflict: Conflict = "fail",
     transfers: int = 16,
     progress: Progress | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> CopyReport:
     """Upload files and folders into the encrypted folder ``target``, or one file as ``target``.
 
@@ -111,7 +115,7 @@ async def put(
             filler.failures.append(ItemFailure(join(folder, source.name), error))
             continue
         filler.add_local(source.tree, source.path, join(folder, name))
-    return _report(await filler.run())
+    return _report(await filler.run(rehearsal))
 
 
 async def cp(
@@ -123,6 +127,7 @@ async def cp(
     conflict: Conflict = "fail",
     transfers: int = 16,
     progress: Progress | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> CopyReport:
     """Copy a remote file or (``recursive``) folder into another place; every body is sealed anew under a fresh key.
 
@@ -137,10 +142,12 @@ async def cp(
     filler = Filler(reader, folder, conflict=conflict, transfers=transfers, progress=progress)
     for path, found in sources.items():
         await _add_remote(reader, filler, found, join(folder, rename or split(path)[-1]), recursive=recursive)
-    return _report(await filler.run())
+    return _report(await filler.run(rehearsal))
 
 
-async def mkdir(account: Account, path: str, *, parents: bool = False) -> list[Problem]:
+async def mkdir(
+    account: Account, path: str, *, parents: bool = False, rehearsal: Rehearsal | None = None
+) -> list[Problem]:
     """Make a folder inside an encrypted one; with ``parents`` also what is missing above, and an existing one is fine.
 
     Returns warnings of names that not every device can have.
@@ -148,38 +155,37 @@ async def mkdir(account: Account, path: str, *, parents: bool = False) -> list[P
     AlreadyExistsError, NotFoundError, NotEncryptedError, LocalNameError.
     """
     reader = FolderReader(account)
+    made = set[str]() if rehearsal is None else rehearsal.made
     parts = split(path)
     if not parts:
         raise AlreadyExistsError(path="/")
-    if parents:
-        missing: list[str] = []
-        while True:
-            try:
-                folder = await reader.open_folder("/" + "/".join(parts))
-                break
-            except NotFoundError:
-                missing.insert(0, parts.pop())
-                if not parts:
-                    raise
-    else:
-        folder = await reader.open_folder("/" + "/".join(parts[:-1]))
-        missing = parts[-1:]
-    need_encrypted(reader, folder)
+    missing = [] if parents else [parts.pop()]
+    while (place := "/" + "/".join(parts)) not in made:
+        try:
+            folder = await reader.open_folder(place)
+        except NotFoundError:
+            if not parents or len(parts) < 2:
+                raise
+            missing.insert(0, parts.pop())
+            continue
+        need_encrypted(reader, folder)
+        break
     for name in missing:
         check_clear_name(name)
-    filler = Filler(reader, folder.path, conflict="fail")
-    place = folder.path
+    filler = Filler(reader, place, conflict="fail")
     for name in missing:
         place = join(place, name)
         filler.add_folder(place)
     filler.strict_folders = not parents
-    report = await filler.run()
+    report = await filler.run(rehearsal)
     if report.failures:
         raise report.failures[0].error
     return report.warnings
 
 
-async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveReport:
+async def rm(
+    account: Account, path: str, *, recursive: bool = False, rehearsal: Rehearsal | None = None
+) -> RemoveReport:
     """Remove a file, a folder (``recursive``), or a whole root: its deletion is signed, then it is removed.
 
     Of a root that somebody else owns only the share is left; it stays as it is for its owner and all others.
@@ -190,17 +196,22 @@ async def rm(account: Account, path: str, *, recursive: bool = False) -> RemoveR
     found = await removable(reader, path, recursive=recursive)
     if found.kind == "root":
         owner = owner_of_received(account, found.view)
-        if owner:
+        files = None
+        if rehearsal is not None:
+            rehearsal.end_root(found.view.path)
+            files = 0 if owner else await count_files(reader, found)
+        elif owner:
             await leave_root(account, found.view)
-            return RemoveReport(found.view.path, is_folder=True, is_root=True, left_to=owner)
-        await remove_root(reader, found.view)
-        return RemoveReport(found.view.path, is_folder=True, is_root=True)
+        else:
+            await remove_root(reader, found.view)
+        return RemoveReport(found.view.path, is_folder=True, is_root=True, left_to=owner, files=files)
     path = clear_path(path)
     if found.kind == "file":
         need_encrypted(reader, found.view)
-    async with WriteSession(reader, "/" + "/".join(split(path)[:-1])) as session:
+    async with session_on(reader, _parent(path), rehearsal) as session:
         await session.remove(path)
-    return RemoveReport(path, is_folder=found.kind == "nested", is_root=False)
+    files = None if rehearsal is None else await count_files(reader, found)
+    return RemoveReport(path, is_folder=found.kind == "nested", is_root=False, files=files)
 
 
 async def removable(reader: FolderReader, path: str, *, recursive: bool) -> Located:
@@ -214,7 +225,14 @@ async def removable(reader: FolderReader, path: str, *, recursive: bool) -> Loca
     return found
 
 
-async def mv(account: Account, source: str, target: str, *, progress: Progress | None = None) -> None:
+async def mv(
+    account: Account,
+    source: str,
+    target: str,
+    *,
+    progress: Progress | None = None,
+    rehearsal: Rehearsal | None = None,
+) -> None:
     """Rename or move a file or folder, or all that match a pattern (see ``expand``); nothing is overwritten.
 
     Within one root the body stays on the server as it is. Between roots it is copied under fresh keys, and the
@@ -237,7 +255,7 @@ async def mv(account: Account, source: str, target: str, *, progress: Progress |
     root_id = await _root_id(reader, folder)
     inside = {path: place for path, place in places.items() if sources[path].view.root_id == root_id and path != place}
     if inside:
-        async with WriteSession(reader, _common([*inside, *inside.values()])) as session:
+        async with session_on(reader, _common([*inside, *inside.values()]), rehearsal) as session:
             for path, place in inside.items():
                 await session.move(path, place)
     away = [path for path in sources if sources[path].view.root_id != root_id]
@@ -246,11 +264,11 @@ async def mv(account: Account, source: str, target: str, *, progress: Progress |
     filler = Filler(reader, folder, conflict="fail", progress=progress)
     for path in away:
         await _add_remote(reader, filler, sources[path], places[path], recursive=True)
-    report = await filler.run()
+    report = await filler.run(rehearsal)
     if report.failures:
         raise report.failures[0].error
     for path in away:
-        async with WriteSession(reader, _parent(path)) as session:
+        async with session_on(reader, _parent(path), rehearsal) as session:
             await session.remove(path)
 
 

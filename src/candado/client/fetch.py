@@ -18,6 +18,7 @@ from candado.client.fill import TAKEN_ADVICE, Conflict, CopyReport, ItemFailure
 from candado.client.groups import fetch_together, in_groups
 from candado.client.items import PER_FILE_ERRORS
 from candado.client.reader import FolderReader
+from candado.client.rehearsal import Rehearsal, RehearsedTree
 from candado.client.transfer import (
     SMALL_BYTES_MAX,
     Progress,
@@ -60,11 +61,12 @@ async def get(
     recursive: bool = True,
     transfers: int = 16,
     progress: Progress | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> CopyReport:
     """Fetch a remote file as ``local``, or a folder with all below it into ``local`` (empty: the tree itself).
 
-    Finished files appear in batches, each under its name in one step. Files that fail are reported and the others go
-    on; so are encrypted folders below a plain one that do not open.
+    With a ``rehearsal`` nothing is. Finished files appear in batches, each under its name in one step. Files that fail
+    are reported and the others go on; so are encrypted folders below a plain one that do not open.
 
     Raises:
         NotFoundError: there is nothing at ``path``.
@@ -74,8 +76,9 @@ async def get(
     reader = FolderReader(account)
     found = await reader.open_path(path)
     report = CopyReport()
+    places = tree if rehearsal is None else RehearsedTree(tree, rehearsal)
     if found.entry is not None:
-        jobs = [job for job in [_job(tree, found.entry, local, conflict, report, {})] if job is not None]
+        jobs = [job for job in [_job(places, found.entry, local, conflict, report, {})] if job is not None]
     else:
         if not recursive:
             raise UsageError(f"{found.view.path} is a folder; add --recursive to fetch it")
@@ -84,20 +87,39 @@ async def get(
         remote, closed = await walk_into_roots(reader, found.view)
         report.failures += [ItemFailure(path, error) for path, error in closed.items()]
         entries = [entry for entry in remote.entries() if entry.path not in closed]
-        jobs = _jobs(tree, entries, found.view.path, local, conflict, report)
+        jobs = _jobs(places, entries, found.view.path, local, conflict, report)
+    if isinstance(places, RehearsedTree):
+        _rehearse(places, jobs, report)
+        return report
     for at in range(0, len(jobs), _BATCH):
         await _batch(account, tree, jobs[at : at + _BATCH], report, transfers, progress)
     return report
 
 
+def _rehearse(tree: RehearsedTree, jobs: list[_Job], report: CopyReport) -> None:
+    for job in jobs:
+        entry = job.entry
+        stat = LocalStat(
+            is_folder=False, size_bytes=entry.size_bytes, mtime_ns=floor(entry.mtime_seconds) * 10**9, inode=0
+        )
+        tree.add_file(job.local, entry.path, stat, replaces=job.expected is not None)
+        report.files += 1
+        report.bytes += entry.size_bytes
+
+
 def _jobs(
-    tree: LocalTree, entries: list[RemoteEntry], top: str, local: str, conflict: Conflict, report: CopyReport
+    tree: LocalTree | RehearsedTree,
+    entries: list[RemoteEntry],
+    top: str,
+    local: str,
+    conflict: Conflict,
+    report: CopyReport,
 ) -> list[_Job]:
     jobs: list[_Job] = []
     taken: dict[str, str] = {}
     places: dict[str, str] = {top: local}
     if local:
-        tree.make_folder(local)
+        _make_folder(tree, local, top)
     for entry in entries:
         parent = "/" + "/".join(split(entry.path)[:-1])
         if parent not in places:
@@ -109,7 +131,7 @@ def _jobs(
                 jobs.append(job)
             continue
         try:
-            tree.make_folder(place)
+            _make_folder(tree, place, entry.path)
         except CandadoError as error:
             report.failures.append(ItemFailure(entry.path, error))
             continue
@@ -118,8 +140,20 @@ def _jobs(
     return jobs
 
 
+def _make_folder(tree: LocalTree | RehearsedTree, local: str, source: str) -> None:
+    if isinstance(tree, RehearsedTree):
+        tree.make_folder(local, source)
+    else:
+        tree.make_folder(local)
+
+
 def _job(
-    tree: LocalTree, entry: RemoteEntry, local: str, conflict: Conflict, report: CopyReport, taken: dict[str, str]
+    tree: LocalTree | RehearsedTree,
+    entry: RemoteEntry,
+    local: str,
+    conflict: Conflict,
+    report: CopyReport,
+    taken: dict[str, str],
 ) -> _Job | None:
     try:
         stat = tree.stat(local)

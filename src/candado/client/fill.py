@@ -5,12 +5,14 @@ can be filled in the next one, so a tree costs one session a level. Big sets are
 little.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Final, Literal
 
 from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
 from candado.client.reader import FolderReader
+from candado.client.rehearsal import Rehearsal, RehearsedSession, Step
 from candado.client.session import WriteSession
 from candado.client.taken import TakenNames
 from candado.client.transfer import Progress, TreeSource
@@ -164,8 +166,13 @@ class Filler:
 
     # --- filling ------------------------------------------------------------------------------------------------
 
-    async def run(self) -> "Filler":
-        """Put everything in place; returns itself, with the counts and the failures."""
+    async def run(self, rehearsal: Rehearsal | None = None) -> "Filler":
+        """Put everything in place; returns itself, with the counts and the failures.
+
+        In a dry run these are the counts of what would be done, and the failures that can be foreseen.
+        """
+        if rehearsal is not None:
+            return await self._rehearse(rehearsal)
         made: set[str] = set()
         files = self._files
         while True:
@@ -175,7 +182,7 @@ class Filler:
             async with WriteSession(
                 self._reader, self._folder, transfers=self._transfers, progress=self._progress
             ) as session:
-                for path in sorted(self._folders.keys() - made, key=lambda item: (len(split(item)), item)):
+                for path in _by_depth(self._folders.keys() - made):
                     if not session.one_session and _parent(path) in fresh | (self._folders.keys() - made):
                         continue
                     if await self._make(session, path):
@@ -191,7 +198,27 @@ class Filler:
             if not files and not self._folders.keys() - made:
                 return self
 
-    async def _make(self, session: WriteSession, path: str) -> bool:
+    async def _rehearse(self, rehearsal: Rehearsal) -> "Filler":
+        overwrite = self._conflict in {"replace", "newer"}
+        async with RehearsedSession(self._reader, self._folder, rehearsal) as session:
+            for path in _by_depth(self._folders):
+                await self._make(session, path)
+            for file in self._files:
+                try:
+                    place = await self._place(session, file)
+                    is_there = place is not None and await session.add_file(place, replace=overwrite)
+                except PER_FILE_ERRORS as error:
+                    self.failures.append(ItemFailure(file.path, error))
+                    continue
+                if place is None:
+                    self.skipped.append(file.path)
+                    continue
+                rehearsal.steps.append(_step(file, place, replaces=is_there))
+                self.files += 1
+                self.bytes += file.size_bytes
+        return self
+
+    async def _make(self, session: WriteSession | RehearsedSession, path: str) -> bool:
         """Make one folder; False when it is there already or cannot be made."""
         try:
             taken = await self._names(session, _parent(path))
@@ -229,7 +256,7 @@ class Filler:
         for (_, place), copied in zip(copies, await session.copy_files(copies, replace=overwrite), strict=True):
             self._count(place, copied)
 
-    async def _place(self, session: WriteSession, file: _File) -> str | None:
+    async def _place(self, session: WriteSession | RehearsedSession, file: _File) -> str | None:
         """Where a file goes as the names stand; None to skip it."""
         path = file.path
         parent, name = _parent(path), path.rpartition("/")[2]
@@ -248,7 +275,7 @@ class Filler:
         taken.add(name, is_folder=False)
         return place
 
-    async def _names(self, session: WriteSession, folder: str) -> TakenNames:
+    async def _names(self, session: WriteSession | RehearsedSession, folder: str) -> TakenNames:
         if folder not in self._taken:
             self._taken[folder] = TakenNames(await session.names(folder))
         return self._taken[folder]
@@ -265,7 +292,13 @@ def _file(path: str, stat: LocalStat, source: TreeSource) -> _File:
     return _File(path, stat.size_bytes, stat.mtime_ns // 10**9, source, None)
 
 
-async def _is_newer(session: WriteSession, file: _File) -> bool:
+def _step(file: _File, place: str, *, replaces: bool) -> Step:
+    if file.remote is not None:
+        return Step("copy", file.remote.path, place, file.size_bytes)
+    return Step("replace" if replaces else "upload", place, None, file.size_bytes)
+
+
+async def _is_newer(session: WriteSession | RehearsedSession, file: _File) -> bool:
     """Whether a file is newer, by whole seconds as servers keep them, than what is at its place.
 
     Not so when that came in this very session.
@@ -283,6 +316,10 @@ def _cut(files: list[_File]) -> tuple[list[_File], list[_File]]:
         if at and (at >= _FILES_MAX or total > _BYTES_MAX):
             return files[:at], files[at:]
     return files, []
+
+
+def _by_depth(paths: Iterable[str]) -> list[str]:
+    return sorted(paths, key=lambda path: (len(split(path)), path))
 
 
 def _parent(path: str) -> str:

@@ -26,11 +26,7 @@ from candado.client.reader import FolderReader
 from candado.client.session_frame import TRANSFERS, SessionFrame
 from candado.client.transfer import Progress, SealedUpload, Source, Target, copy_body, upload
 from candado.client.view import FolderView, RemoteEntry, join
-from candado.errors import (
-    AlreadyExistsError,
-    CandadoError,
-    MisuseError,
-)
+from candado.errors import CandadoError, MisuseError
 from candado.folder.model import Member, OpenFolder
 from candado.ports.client import RemoteNode
 from candado.types import SealedName
@@ -141,11 +137,7 @@ class WriteSession(SessionFrame):
     ) -> Written:
         parent, name = await self._drafts.parent(path)
         self._check_fillable(parent)
-        taken = parent.names.get(name)
-        if taken is None or taken in parent.folders or not (may_replace or parent.is_missing(name)):
-            parent.check_free(name)
-        if name in parent.reserved:
-            raise AlreadyExistsError(path=path)
+        taken = parent.check_place(name, may_replace=may_replace)
         before = None if taken is None else parent.files[taken]
         # Without staging of chunks a big body goes under a new name, so that the old one stays whole until the commit.
         may_chunk = taken is not None and not self._stages_chunks and size_bytes() > _CHUNKED_ABOVE_BYTES
@@ -255,12 +247,7 @@ class WriteSession(SessionFrame):
 
         A file whose body the server does not have is left out: its name can be used as if it were free.
         """
-        draft = await self._drafts.folder(path)
-        return {
-            name: sealed in draft.folders
-            for name, sealed in draft.names.items()
-            if sealed in draft.folders or not draft.is_missing(name)
-        }
+        return (await self._drafts.folder(path)).shown()
 
 
 class _Place:

@@ -24,6 +24,7 @@ from candado.apps.cli.common import (
     with_account,
 )
 from candado.apps.cli.config import Places
+from candado.apps.cli.dryrun import dry_run_option, plan_json, print_steps, rehearsal_of
 from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
 from candado.apps.cli.localpath import download_target, upload_source
 from candado.apps.cli.output import human_size, printable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from candado.adapters.disk import DiskTree
     from candado.client.account import Account
     from candado.client.edit import CopyReport, PutSource
+    from candado.client.rehearsal import Rehearsal
 
 __all__ = ["cat", "conflict_option", "finish_copy", "get", "put"]
 
@@ -48,7 +50,7 @@ conflict_option = click.option(
 )
 
 
-def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
+def finish_copy(run: Run, report: "CopyReport", verb: str, rehearsal: "Rehearsal | None") -> int:
     """Print what a transfer did; its exit status. One file that fails alone gives that error's own status."""
     document = {
         "files": report.files,
@@ -58,9 +60,11 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
         "warnings": warnings_json(report.warnings),
         "left_out": left_out_json(report.left_out),
         "errors": [{**error_json(failure.error), "path": failure.path} for failure in report.failures],
+        **plan_json(rehearsal),
     }
 
     def text() -> None:
+        print_steps(rehearsal)
         for failure in report.failures:
             error = failure.error
             print(
@@ -73,7 +77,8 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
         say_warnings(run, report.warnings)
         say_left_out(run, report.left_out)
         noun = "file" if report.files == 1 else "files"
-        run.say(f"{verb} {report.files} {noun}, {human_size(report.bytes)}")
+        did = verb if rehearsal is None else f"would have {verb}"
+        run.say(f"{did} {report.files} {noun}, {human_size(report.bytes)}")
 
     run.emit("candado.copy/1", document, text)
     if len(report.failures) == 1 and not report.files:
@@ -87,9 +92,17 @@ def finish_copy(run: Run, report: "CopyReport", verb: str) -> int:
 @click.option("-r", "--recursive", is_flag=True, help="Folders with all below them (they always are).")
 @click.option("--name", metavar="NAME", help="Remote name of what comes from stdin (LOCAL is -).")
 @conflict_option
+@dry_run_option
 @pass_run
 def put(
-    run: Run, sources: tuple[str, ...], remote: str, name: str | None, conflict: Conflict, *, recursive: bool
+    run: Run,
+    sources: tuple[str, ...],
+    remote: str,
+    name: str | None,
+    conflict: Conflict,
+    *,
+    recursive: bool,
+    dry_run: bool,
 ) -> int:
     r"""Upload files and folders into an encrypted folder.
 
@@ -103,24 +116,35 @@ def put(
     from candado.apps.wiring import transfers_of
     from candado.client.edit import put as send
 
+    rehearsal = rehearsal_of(dry_run=dry_run)
+
     async def work(account: "Account", progress: Meter | None) -> "CopyReport":
         with contextlib.ExitStack() as stack:
-            items = [_source(stack, source, name or "") for source in sources]
-            return await send(account, items, remote, conflict=conflict, transfers=transfers_of(run), progress=progress)
+            items = [_source(stack, source, name or "", read=not dry_run) for source in sources]
+            return await send(
+                account,
+                items,
+                remote,
+                conflict=conflict,
+                transfers=transfers_of(run),
+                progress=progress,
+                rehearsal=rehearsal,
+            )
 
     with progress_of(run, "upload") as progress:
         report = with_account(run, lambda account: work(account, progress))
-    return finish_copy(run, report, "uploaded")
+    return finish_copy(run, report, "uploaded", rehearsal)
 
 
-def _source(stack: contextlib.ExitStack, source: str, stdin_name: str) -> "PutSource":
-    """One thing to upload; what was named on the command line is followed when it is a link."""
+def _source(stack: contextlib.ExitStack, source: str, stdin_name: str, *, read: bool) -> "PutSource":
+    """One thing to upload; a link named on the command line is followed. A dry run reads nothing from a pipe."""
     from candado.client.edit import PutSource
 
     if source == "-":
         folder = stack.enter_context(_private_folder())
         with (folder / "stdin").open("xb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+            if read:
+                shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         return PutSource(stack.enter_context(_tree(folder)), "stdin", stdin_name)
     real, is_folder = upload_source(source)
     name = Path(source).absolute().name
@@ -134,8 +158,9 @@ def _source(stack: contextlib.ExitStack, source: str, stdin_name: str) -> "PutSo
 @click.argument("local", default=".")
 @click.option("-r", "--recursive", is_flag=True, help="Folders with all below them (they always are).")
 @conflict_option
+@dry_run_option
 @pass_run
-def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: bool) -> int:
+def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: bool, dry_run: bool) -> int:
     r"""Download a file or a folder.
 
     \b
@@ -147,8 +172,11 @@ def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: boo
     """
     del recursive
     if local == "-":
+        if dry_run:
+            raise UsageError("a dry run prints no file", advice="Name a local file, or leave out --dry-run.")
         with_account(run, lambda account: _print_files(account, remote))
         return 0
+    rehearsal = rehearsal_of(dry_run=dry_run)
 
     async def work(account: "Account", progress: Meter | None) -> "CopyReport":
         from candado.client.fill import CopyReport
@@ -159,23 +187,36 @@ def get(run: Run, remote: str, local: str, conflict: Conflict, *, recursive: boo
         paths = await expand(FolderReader(account), remote)
         for path in paths:
             target = download_target(local, path.rstrip("/").rpartition("/")[2] or "home", single=len(paths) == 1)
-            report.add(await _fetch(run, account, path, target, conflict, progress))
+            report.add(await _fetch(run, account, path, target, conflict, progress, rehearsal))
         return report
 
     with progress_of(run, "download") as progress:
         report = with_account(run, lambda account: work(account, progress))
-    return finish_copy(run, report, "downloaded")
+    return finish_copy(run, report, "downloaded", rehearsal)
 
 
 async def _fetch(
-    run: Run, account: "Account", remote: str, target: Path, conflict: Conflict, progress: Meter | None
+    run: Run,
+    account: "Account",
+    remote: str,
+    target: Path,
+    conflict: Conflict,
+    progress: Meter | None,
+    rehearsal: "Rehearsal | None",
 ) -> "CopyReport":
     from candado.apps.wiring import transfers_of
     from candado.client.fetch import get as fetch
 
     with _tree(target.parent) as tree:
         return await fetch(
-            account, remote, tree, target.name, conflict=conflict, transfers=transfers_of(run), progress=progress
+            account,
+            remote,
+            tree,
+            target.name,
+            conflict=conflict,
+            transfers=transfers_of(run),
+            progress=progress,
+            rehearsal=rehearsal,
         )
 
 

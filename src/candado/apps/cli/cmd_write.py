@@ -9,6 +9,7 @@ import click
 
 from candado.apps.cli.cmd_transfer import Conflict, conflict_option, finish_copy
 from candado.apps.cli.common import Command, Run, pass_run, say_warnings, warnings_json, with_account
+from candado.apps.cli.dryrun import dry_run_option, plan_json, print_steps, rehearsal_of
 from candado.apps.cli.output import printable
 from candado.apps.cli.progress import progress_of
 from candado.errors import CandadoError, UsageError
@@ -44,8 +45,9 @@ def encrypt(run: Run, remote: str) -> None:
 @click.command(cls=Command)
 @click.argument("remotes", metavar="REMOTE...", nargs=-1, required=True)
 @click.option("-p", "--parents", is_flag=True, help="Also what is missing above; an existing folder is fine.")
+@dry_run_option
 @pass_run
-def mkdir(run: Run, remotes: tuple[str, ...], *, parents: bool) -> None:
+def mkdir(run: Run, remotes: tuple[str, ...], *, parents: bool, dry_run: bool) -> None:
     r"""Make folders inside an encrypted folder.
 
     \b
@@ -55,19 +57,28 @@ def mkdir(run: Run, remotes: tuple[str, ...], *, parents: bool) -> None:
     """
     from candado.client.edit import mkdir as make
 
-    async def work(account: "Account") -> "list[Problem]":
-        return [problem for remote in remotes for problem in await make(account, remote, parents=parents)]
+    rehearsal = rehearsal_of(dry_run=dry_run)
+    warnings: list[Problem] = []
 
-    warnings = with_account(run, work)
-    document = {"paths": list(remotes), "warnings": warnings_json(warnings)}
-    run.emit("candado.mkdir/1", document, lambda: say_warnings(run, warnings))
+    async def work(account: "Account") -> None:
+        for remote in remotes:
+            warnings.extend(await make(account, remote, parents=parents, rehearsal=rehearsal))
+
+    def text() -> None:
+        print_steps(rehearsal)
+        say_warnings(run, warnings)
+
+    with_account(run, work)
+    document = {"paths": list(remotes), "warnings": warnings_json(warnings), **plan_json(rehearsal)}
+    run.emit("candado.mkdir/1", document, text)
 
 
 @click.command(cls=Command)
 @click.argument("remotes", metavar="REMOTE...", nargs=-1, required=True)
 @click.option("-r", "--recursive", is_flag=True, help="Folders with all below them.")
+@dry_run_option
 @pass_run
-def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
+def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool, dry_run: bool) -> None:
     r"""Remove files or folders from the server, for all members.
 
     A folder that somebody shares with you is left, not removed: it stays as it is for its owner and the others.
@@ -87,6 +98,7 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
     from candado.client.roots import owner_of_received
 
     removed: list[RemoveReport] = []
+    rehearsal = rehearsal_of(dry_run=dry_run)
 
     async def work(account: "Account") -> None:
         reader = FolderReader(account)
@@ -94,28 +106,35 @@ def rm(run: Run, remotes: tuple[str, ...], *, recursive: bool) -> None:
         # All are looked at before the first is removed.
         for path in paths:
             found = await removable(reader, path, recursive=recursive)
-            if found.kind == "root" and recursive:
+            if found.kind == "root" and recursive and not dry_run:
                 owner = owner_of_received(account, found.view)
                 run.confirm(_leave_question(path, owner) if owner else _remove_question(path))
         for path in paths:
-            report = await remove(account, path, recursive=recursive)
-            if report.left_to:
+            report = await remove(account, path, recursive=recursive, rehearsal=rehearsal)
+            if report.left_to and not dry_run:
                 run.say(_left(report, account.user_id))
             removed.append(report)
 
     with_account(run, work)
     for one in removed:
-        if one.is_root and not one.left_to:
+        if one.is_root and not one.left_to and not dry_run:
             run.say(f"Removed the encrypted folder {printable(one.path)} with everything in it, for all members.")
-    run.emit_list(
-        "candado.rm/1",
-        "removed",
-        [
-            {"path": one.path, "is_folder": one.is_folder, "is_root": one.is_root, "left_to": one.left_to or None}
-            for one in removed
-        ],
-        lambda: None,
-    )
+    items = [
+        {
+            "path": one.path,
+            "is_folder": one.is_folder,
+            "is_root": one.is_root,
+            "left_to": one.left_to or None,
+            **({"dry_run": True, "files": one.files} if dry_run else {}),
+        }
+        for one in removed
+    ]
+
+    def text() -> None:
+        for one in removed if dry_run else []:
+            print(_would_remove(one))
+
+    run.emit_list("candado.rm/1", "removed", items, text)
 
 
 def _remove_question(remote: str) -> str:
@@ -129,6 +148,16 @@ def _leave_question(remote: str, owner: str) -> str:
     )
 
 
+def _would_remove(report: "RemoveReport") -> str:
+    path = printable(report.path)
+    if report.left_to:
+        return f"leave: {path} (it stays as it is for {printable(report.left_to)} and the other members)"
+    if not report.is_folder:
+        return f"remove: {path}"
+    count = "" if report.files is None else f", {report.files} {'file' if report.files == 1 else 'files'}"
+    return f"remove: {path} (folder{count})"
+
+
 def _left(report: "RemoveReport", user_id: str) -> str:
     owner = printable(report.left_to)
     return (
@@ -140,8 +169,9 @@ def _left(report: "RemoveReport", user_id: str) -> str:
 @click.command(cls=Command)
 @click.argument("source")
 @click.argument("target")
+@dry_run_option
 @pass_run
-def mv(run: Run, source: str, target: str) -> None:
+def mv(run: Run, source: str, target: str, *, dry_run: bool) -> None:
     r"""Move or rename inside encrypted folders; nothing is overwritten.
 
     \b
@@ -152,9 +182,11 @@ def mv(run: Run, source: str, target: str) -> None:
     """
     from candado.client.edit import mv as move
 
+    rehearsal = rehearsal_of(dry_run=dry_run)
     with progress_of(run, "move") as progress:
-        with_account(run, lambda account: move(account, source, target, progress=progress))
-    run.emit("candado.mv/1", {"source": source, "target": target}, "")
+        with_account(run, lambda account: move(account, source, target, progress=progress, rehearsal=rehearsal))
+    document = {"source": source, "target": target, **plan_json(rehearsal)}
+    run.emit("candado.mv/1", document, lambda: print_steps(rehearsal))
 
 
 @click.command(cls=Command)
@@ -162,8 +194,9 @@ def mv(run: Run, source: str, target: str) -> None:
 @click.argument("target")
 @click.option("-r", "--recursive", is_flag=True, help="Folders with all below them.")
 @conflict_option
+@dry_run_option
 @pass_run
-def cp(run: Run, source: str, target: str, conflict: Conflict, *, recursive: bool) -> int:
+def cp(run: Run, source: str, target: str, conflict: Conflict, *, recursive: bool, dry_run: bool) -> int:
     r"""Copy on the server; the copy has keys of its own.
 
     \b
@@ -173,6 +206,7 @@ def cp(run: Run, source: str, target: str, conflict: Conflict, *, recursive: boo
     from candado.apps.wiring import transfers_of
     from candado.client.edit import cp as copy
 
+    rehearsal = rehearsal_of(dry_run=dry_run)
     with progress_of(run, "copy") as progress:
         report = with_account(
             run,
@@ -184,9 +218,10 @@ def cp(run: Run, source: str, target: str, conflict: Conflict, *, recursive: boo
                 conflict=conflict,
                 transfers=transfers_of(run),
                 progress=progress,
+                rehearsal=rehearsal,
             ),
         )
-    return finish_copy(run, report, "copied")
+    return finish_copy(run, report, "copied", rehearsal)
 
 
 @click.command(cls=Command)
