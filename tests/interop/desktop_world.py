@@ -52,13 +52,15 @@ class World:
         self.check(name)
 
     def check(self, name: str) -> None:
-        """The server knows no name and no content, is sound, and holds no lock."""
+        """The server knows no name and no content, is sound, and holds no lock; our client has nothing to complain of."""
         view = self.ours.run("server-view", name)
         assert "none of" in view.out, view.out
         for place in self.cloud.data.rglob("*"):
             assert CANARY not in place.name
             assert not place.is_file() or CANARY.encode() not in place.read_bytes(), f"clear text in {place}"
         assert self.cloud.admin("check", "--read-data").split() == ["sound"]
+        issues = self.ours.run("issues", "--json").json["issues"]
+        assert [issue for issue in issues if issue["severity"] != "notice"] == []
         wait_for(lambda: not self.locks(), "the last lock to be given back", 30)
 
     def locks(self) -> list[tuple[object, ...]]:
