@@ -72,6 +72,13 @@ class Desktop:
         """Wait for the first sync; 3.16.7 asks only every 30 s whether the person has signed in."""
         wait_for(lambda: "STATUS:OK" in self._status(self.folder), "the first sync", 90)
 
+    def restart(self) -> None:
+        """End the client and start it again."""
+        self.session.run("nextcloud", "--quit")
+        self.session.wait_for_spawned()
+        self._launch("--background")
+        self.wait_until_connected()
+
     def _key(self) -> str:
         return f"{self.user}:{self.url}/:0"
 

@@ -166,6 +166,11 @@ class Session:
                 )
             )
 
+    def wait_for_spawned(self) -> None:
+        """Wait until all that was started has ended by itself."""
+        for spawned in self._spawned:
+            spawned.wait(30)
+
     def screen(self, *words: str) -> str | None:
         """What ``screen.py`` printed, or nothing when what it looked for is not shown."""
         done = self.run("/usr/bin/python3", self.home / "screen.py", *words, status=None)

@@ -172,6 +172,20 @@ def test_a_person_with_keys_of_ours_is_let_in_and_out_by_the_desktop_client(worl
     world.bob.run("ls", "Shared", expect=13)
 
 
+def test_the_desktop_client_goes_on_in_a_folder_that_we_share_and_take_back(world: World) -> None:
+    _our_folder(world, "Lent", TREE)
+    world.ours.run("share", "Lent", "bob")
+    during: Files = {_name("during"): _content("during"), "hollow/" + _name("in"): _content("in")}
+    _write(world.first.folder / "Lent", during)
+    world.settle("Lent", {**TREE, **during})
+    assert world.read(world.bob, "Lent") == {**TREE, **during}
+    world.ours.run("unshare", "Lent", "bob")
+    after: Files = {_name("a"): _content("after"), "folder": None, "folder/" + _name("f"): _content("f")}
+    _write(world.first.folder / "Lent", after)
+    world.settle("Lent", {**TREE, **during, **after})
+    world.bob.run("ls", "Lent", expect=13)
+
+
 async def _file_id(caller: Caller, name: str) -> str:
     find = '<d:propfind xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns"><d:prop><oc:fileid/></d:prop></d:propfind>'
     answer = await caller.dav("PROPFIND", name, body=find, Depth="0")
@@ -199,4 +213,7 @@ def test_a_lock_of_somebody_else_delays_the_desktop_client_and_loses_nothing(wor
             assert (await caller.e2ee("DELETE", f"lock/{file_id}?abort=true", e2e_token=token)).status == 200
 
     asyncio.run(hold())
+    if world.first.session.chroot.root.name == "trixie":
+        # 3.16.7 never ends the sync in which a new folder met the lock. Nothing is lost: its next start sends all.
+        world.first.restart()
     world.settle("Held", {"before": _content("before"), "new": None, "new/" + _name("n"): _content("n"), "file": NOISE})
