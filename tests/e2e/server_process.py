@@ -43,11 +43,12 @@ def run_server(*arguments: str, check: bool = True) -> subprocess.CompletedProce
     return done
 
 
-def make_data(folder: Path, *users: str, url: str = "") -> Path:
-    """A data directory with users, all with the same password."""
+def make_data(folder: Path, *users: str, url: str = "", admin: str = "") -> Path:
+    """A data directory with users, all with the same password; ``admin`` may administrate."""
     data, password = folder / "data", folder / "password"
     password.write_text(PASSWORD + "\n")
-    run_server("init", "--data", str(data), *(["--url", url] if url else []))
+    first = ["--admin", admin, "--admin-password-file", str(password)] if admin else []
+    run_server("init", "--data", str(data), *(["--url", url] if url else []), *first)
     for user in users:
         run_server("user", "add", user, "--password-file", str(password), "--data", str(data))
     return data
@@ -123,7 +124,7 @@ class Caller:
         shown = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         target = URL(self.url + path, encoded=True)
         if isinstance(body, dict):
-            body = urlencode(body).encode()
+            body = urlencode(body, doseq=True).encode()
             shown.setdefault("Content-Type", "application/x-www-form-urlencoded")
         if isinstance(body, str):
             body = body.encode()
@@ -141,9 +142,10 @@ class Caller:
         headers = {"OCS_APIRequest": "true", "Accept": "application/json", **headers}
         return await self.send(method, f"/ocs/v2.php{path}", body=body, **headers)
 
-    async def ocs1(self, method: str, path: str) -> Answer:
+    async def ocs1(self, method: str, path: str, *, body: Any = None) -> Answer:
         """The same in version 1."""
-        return await self.send(method, f"/ocs/v1.php{path}", OCS_APIRequest="true", Accept="application/json")
+        headers = {"OCS_APIRequest": "true", "Accept": "application/json"}
+        return await self.send(method, f"/ocs/v1.php{path}", body=body, **headers)
 
     async def e2ee(self, method: str, path: str, *, body: Any = None, **headers: str) -> Answer:
         """A call of the end-to-end encryption interface, version 2."""

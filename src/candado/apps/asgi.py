@@ -18,8 +18,10 @@ from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
+from candado.apps.ocs_groups import group_routes
 from candado.apps.ocs_own import own_routes
 from candado.apps.ocs_shares import share_routes
+from candado.apps.ocs_users import user_routes
 from candado.apps.plain_routes import json_answer, plain_routes
 from candado.apps.server_login import login_routes
 from candado.apps.server_metrics import Metrics
@@ -44,6 +46,8 @@ class Application:
                 *e2ee_routes(services),
                 *share_routes(services),
                 *core_routes(services),
+                *user_routes(services),
+                *group_routes(services),
                 *own_routes(services),
                 *last_routes(),
                 *login_routes(services),

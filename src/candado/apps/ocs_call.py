@@ -39,6 +39,7 @@ __all__ = [
     "Answer",
     "Handler",
     "OcsCall",
+    "OcsStatusError",
     "as_token",
     "base_url",
     "endpoint",
@@ -50,6 +51,7 @@ __all__ = [
 DOCUMENT_BYTES_MAX: Final = 32 * 1024 * 1024
 SMALL_BYTES_MAX: Final = 256 * 1024
 _FIELDS_MAX: Final = 1000
+_BETWEEN: Final = "\n"
 _TOKEN_CHARS_MAX: Final = 128
 _LEADING_DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _LOG = logging.getLogger("candado.server")
@@ -69,6 +71,15 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class OcsStatusError(Exception):
+    """A refusal with a number of the OCS interface, which tools look at; an HTTP status where it is none."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
 @dataclass(frozen=True, slots=True)
 class OcsCall:
     """A call that passed authentication (unless the endpoint is open to all)."""
@@ -85,6 +96,15 @@ class OcsCall:
         if self.principal is None:
             raise AuthRequiredError("Current user is not logged in")
         return self.principal
+
+    def require_admin(self) -> None:
+        """ForbiddenError unless the caller may administrate."""
+        if not self.user.is_admin:
+            raise ForbiddenError("Logged in account must be an admin")
+
+    def texts(self, name: str) -> list[str]:
+        """The values of a parameter that may be given several times, as ``name[]`` or as a JSON list."""
+        return [text for text in self.parameters.get(f"{name}[]", "").split(_BETWEEN) if text]
 
     def required(self, name: str) -> str:
         """A parameter that must be there and not empty; BadRequestError."""
@@ -136,7 +156,7 @@ async def read_parameters(request: Request, *, bytes_max: int) -> dict[str, str]
         BadRequestError: it is neither a form nor a JSON object.
     """
     try:
-        found = dict(parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"))
+        found = _parse_pairs(request.url.query)
     except ValueError as exc:
         raise BadRequestError("the query cannot be decoded") from exc
     announced = request.headers.get("content-length", "")
@@ -164,7 +184,15 @@ def _parse_form(body: bytearray, bytes_max: int) -> dict[str, str]:
     if body.strip() == b"{}":
         return {}
     text = body.decode("ascii", "strict") if body.isascii() else body.decode("utf-8", "strict")
-    return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"))
+    return _parse_pairs(text)
+
+
+def _parse_pairs(text: str) -> dict[str, str]:
+    """The last value of each name, and all values of a name that ends with ``[]``, a line each."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"):
+        found[name] = f"{found[name]}{_BETWEEN}{value}" if name.endswith("[]") and name in found else value
+    return found
 
 
 def _parse_json(body: bytearray, bytes_max: int) -> dict[str, str]:
@@ -173,7 +201,9 @@ def _parse_json(body: bytearray, bytes_max: int) -> dict[str, str]:
         return {}
     if not isinstance(document, dict):
         raise BadRequestError("the JSON body is not an object")
-    return {name: _as_text(value) for name, value in document.items() if value is not None}
+    lists = {f"{name}[]": _BETWEEN.join(map(_as_text, v)) for name, v in document.items() if isinstance(v, list)}
+    single = {name: v for name, v in document.items() if v is not None and not isinstance(v, list)}
+    return lists | {name: _as_text(value) for name, value in single.items()}
 
 
 def _as_text(value: JsonValue) -> str:
@@ -229,6 +259,8 @@ def endpoint(
             # The stock desktop client asks for its lock with this in the body only, and reads nothing but JSON.
             wanted = parameters.get("format", "")
             done = await handler(OcsCall(request, services, version, principal, parameters))
+        except OcsStatusError as error:
+            return _refusal(request, version, error)
         except CandadoError as error:
             return _failure(request, version, wanted, error, statuses or {})
         except ClientDisconnect:
@@ -282,6 +314,11 @@ def _failure(request: Request, version: int, wanted: str, error: CandadoError, s
     http_status = 200 if version == 1 and status not in (401, 429, 503) else status
     data: JsonValue = {"code": error.code} if status != 409 else []
     return _envelope(request, wanted, http_status, code, fault.message, data, headers, ok=False)
+
+
+def _refusal(request: Request, version: int, error: OcsStatusError) -> Response:
+    status = error.code if 200 <= error.code <= 599 else 404 if error.code == 998 else 400
+    return _envelope(request, 200 if version == 1 else status, error.code, error.message, [], {}, ok=False)
 
 
 def _envelope(

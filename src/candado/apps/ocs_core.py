@@ -11,10 +11,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from candado.apps.ocs_call import Answer, OcsCall, base_url, endpoint, not_found
+from candado.apps.ocs_users import own_user
 from candado.apps.server_wiring import Services
 from candado.errors import ForbiddenError
 from candado.formats.canonjson import JsonValue
-from candado.server.capabilities import capabilities, user_document
+from candado.server.capabilities import capabilities
 
 __all__ = ["core_routes", "last_routes"]
 
@@ -25,8 +26,7 @@ def core_routes(services: Services) -> list[BaseRoute]:
     """All routes of this module but the last."""
     return [
         Route(f"{_OCS}/cloud/capabilities", endpoint(services, _capabilities, anonymous=True), methods=["GET"]),
-        Route(f"{_OCS}/cloud/user", endpoint(services, _own_user), methods=["GET"]),
-        Route(f"{_OCS}/cloud/users/{{id}}", endpoint(services, _user), methods=["GET"]),
+        Route(f"{_OCS}/cloud/user", endpoint(services, own_user), methods=["GET"]),
         Route(f"{_OCS}/core/getapppassword", endpoint(services, _make_app_password), methods=["GET"]),
         Route(f"{_OCS}/core/apppassword", endpoint(services, _delete_app_password), methods=["DELETE"]),
         Route(f"{_OCS}/core/navigation/apps", endpoint(services, _nothing), methods=["GET"]),
@@ -49,20 +49,6 @@ async def _capabilities(call: OcsCall) -> Answer | Response:
     if call.header("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     return Answer(data, headers)
-
-
-async def _own_user(call: OcsCall) -> JsonValue:
-    account = await call.services.accounts.get(call.user.user_id)
-    document: JsonValue = user_document(account, await call.services.files.quota(call.user.user_id))
-    return document
-
-
-async def _user(call: OcsCall) -> JsonValue:
-    user_id = str(call.request.path_params["id"])
-    if user_id == call.user.user_id:
-        return await _own_user(call)
-    document: JsonValue = user_document(await call.services.accounts.get(user_id), None)
-    return document
 
 
 async def _make_app_password(call: OcsCall) -> JsonValue:

@@ -17,11 +17,12 @@ from candado.apps.server_advice import as_usage
 from candado.apps.server_common import Invocation, command_options, password_option, read_password
 from candado.apps.server_config import ServerConfig, parse_bytes
 from candado.apps.server_wiring import open_backend
-from candado.server.access import RECHECK_SECONDS
 from candado.server.accounts import Account, Accounts
 from candado.server.files import Files
+from candado.server.groups import Groups
 from candado.server.metadata import FolderMetadata
-from candado.server.model import Principal, Quota
+from candado.server.model import Quota
+from candado.server.removal import Removal
 
 __all__ = ["app_password", "group_commands", "user_commands"]
 
@@ -201,16 +202,7 @@ def _delete(invocation: Invocation, name: str, yes: bool) -> None:
 
     async def work() -> None:
         async with _accounts(config) as (accounts, files, metadata):
-            account = await accounts.get(name)
-            await accounts.set_enabled(account.user_id, enabled=False)
-            # Servers remember a good password this long; a request let in now could make the home anew.
-            await SystemClock().sleep(RECHECK_SECONDS + 0.5)
-            principal = Principal(account.user_id)
-            await metadata.delete_all_encrypted(account.user_id)
-            _, children = await files.list_folder(principal, "")
-            for child in children:
-                await files.delete(principal, child.path, token=None)
-            await accounts.delete(account.user_id)
+            await Removal(SystemClock(), accounts, files, metadata).remove(name)
 
     invocation.run(work())
     invocation.show("done", {"user": name}, f"user {name} was deleted")
@@ -241,16 +233,17 @@ def _group_action(invocation: Invocation, action: str, group: str, user: str | N
     config = invocation.config()
 
     async def work() -> None:
-        async with _accounts(config) as (accounts, _, __):
+        async with open_backend(config) as backend:
+            groups = Groups(backend)
             if action == "add":
                 with as_usage(group):
-                    await accounts.add_group(group)
+                    await groups.add(group)
             elif action == "delete":
-                await accounts.delete_group(group)
+                await groups.delete(group)
             elif action == "join":
-                await accounts.join(group, user or "")
+                await groups.join(group, user or "")
             else:
-                await accounts.leave(group, user or "")
+                await groups.leave(group, user or "")
 
     invocation.run(work())
     invocation.show("done", {"group": group, "user": user}, text)
@@ -297,8 +290,8 @@ def _group_list(invocation: Invocation) -> None:
     config = invocation.config()
 
     async def work() -> list[dict[str, Any]]:
-        async with _accounts(config) as (accounts, _, __):
-            return [{"group": g.name, "members": list(g.members)} for g in await accounts.groups()]
+        async with open_backend(config) as backend:
+            return [{"group": g.name, "members": list(g.members)} for g in await Groups(backend).all()]
 
     found = invocation.run(work())
     text = "\n".join(f"{g['group']}: {', '.join(g['members']) or '-'}" for g in found)

@@ -23,11 +23,13 @@ from candado.ports.server import Database, Rows
 from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
 from candado.server.files import Files
+from candado.server.groups import Groups
 from candado.server.login import LoginFlows
 from candado.server.metadata import FolderMetadata
 from candado.server.model import Backend, ServerSettings
 from candado.server.pki import Pki
 from candado.server.ratelimit import RateLimiter
+from candado.server.removal import Removal
 from candado.server.schema import MIGRATIONS
 from candado.server.searching import Searching
 from candado.server.sessions import Sessions
@@ -51,6 +53,8 @@ class Services:
     backend: Backend
     instance_id: str
     accounts: Accounts
+    groups: Groups
+    removal: Removal
     authenticator: Authenticator
     limiter: RateLimiter
     logins: LoginFlows
@@ -93,11 +97,14 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
     async with open_backend(config, create=create) as backend:
         signer = await asyncio.to_thread(SoftwareSigner.load, config.authority_key_path)
         passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
+        accounts, metadata = Accounts(backend, passwords), FolderMetadata(backend)
         services = Services(
             config=config,
             backend=backend,
             instance_id=await _instance_id(backend),
-            accounts=Accounts(backend, passwords),
+            accounts=accounts,
+            groups=Groups(backend),
+            removal=Removal(backend.clock, accounts, files, metadata),
             authenticator=Authenticator(backend, passwords, limiter),
             limiter=limiter,
             logins=LoginFlows(backend),
@@ -105,7 +112,7 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
             files=files,
             uploads=Uploads(backend),
             sessions=Sessions(backend),
-            metadata=FolderMetadata(backend),
+            metadata=metadata,
             shares=Shares(backend, files),
             searching=Searching(backend),
         )

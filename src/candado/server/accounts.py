@@ -1,4 +1,4 @@
-"""Users, groups, login passwords and app passwords.
+"""Users, login passwords and app passwords.
 
 Layer: ``server``. A user row has a version that grows whenever a credential or a right changes; whoever caches a
 verified login compares it. App passwords are 72 random characters, so their SHA-256 is enough to store; login passwords
@@ -10,18 +10,20 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from candado.errors import AlreadyExistsError, BadRequestError, NotFoundError
+from candado.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from candado.ports.ambient import Random
 from candado.ports.server import Rows, SqlValue
-from candado.server.model import Backend
+from candado.server.groups import join_group
+from candado.server.model import Backend, search_pattern
 from candado.types import SecretText, UserId, check_user_id
 
-__all__ = ["APP_PASSWORD_CHARS", "Account", "Accounts", "AppPassword", "Group", "PasswordHasher", "hash_app_password"]
+__all__ = ["APP_PASSWORD_CHARS", "Account", "Accounts", "AppPassword", "PasswordHasher", "hash_app_password"]
 
 APP_PASSWORD_CHARS: Final = 72
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 _USER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
-_GROUP_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}\Z")
+_EMAIL: Final = re.compile(r"[^\s@<>\x00-\x1f\x7f]{1,64}@[^\s@<>\x00-\x1f\x7f]{1,190}\Z")
+_SHOWN_CHARS_MAX: Final = 64
 _PASSWORD_CHARS_MIN: Final = 10
 _PASSWORD_BYTES_MAX: Final = 1024
 _LABEL_CHARS_MAX: Final = 120
@@ -70,14 +72,6 @@ class AppPassword:
     last_used_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One group and its members."""
-
-    name: str
-    members: tuple[str, ...]
-
-
 def hash_app_password(secret: SecretText) -> str:
     """Return the hex SHA-256 under which an app password is stored; it has over 400 bits, so no salt is needed."""
     return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
@@ -117,6 +111,8 @@ _ONE: Final = (
 _ALL: Final = (
     """SELECT id, display_name, email, quota_bytes, enabled, is_admin, created, version FROM users ORDER BY id"""
 )
+_FIND: Final = """SELECT id, display_name, email, quota_bytes, enabled, is_admin, created, version FROM users
+    WHERE LOWER(id) LIKE $1 ESCAPE '!' OR LOWER(display_name) LIKE $1 ESCAPE '!' ORDER BY id LIMIT $2 OFFSET $3"""
 _SEARCH: Final = """SELECT id, display_name, email, quota_bytes, enabled, is_admin, created, version FROM users
     WHERE enabled = 1 AND (LOWER(id) LIKE $1 ESCAPE '!' OR LOWER(display_name) LIKE $1 ESCAPE '!')
     ORDER BY id LIMIT $2"""
@@ -134,7 +130,7 @@ _DELETE_USER: Final = (
 
 
 class Accounts:
-    """Use cases on users and groups."""
+    """Use cases on users."""
 
     def __init__(self, backend: Backend, passwords: PasswordHasher) -> None:
         self._database = backend.database
@@ -165,8 +161,7 @@ class Accounts:
             raise BadRequestError(
                 "a user name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit"
             )
-        if quota_bytes is not None and quota_bytes < 0:
-            raise BadRequestError("a quota is a number of bytes, or none for unlimited")
+        _check_quota(quota_bytes)
         hashed = await self._passwords.hash(check_new_password(password))
         now = self._clock.now()
 
@@ -186,7 +181,7 @@ class Accounts:
             )
             assert row is not None
             for group in groups:
-                await _join(rows, group, name)
+                await join_group(rows, group, name)
             return _account(row, tuple(sorted(set(groups))))
 
         return await self._database.write(work)
@@ -213,15 +208,17 @@ class Accounts:
 
     async def search(self, text: str, *, count_max: int) -> list[Account]:
         """Enabled users whose id or display name contains ``text``, whatever the case; by id."""
-        pattern = "%" + text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
 
         async def work(rows: Rows) -> list[Account]:
-            found = await rows.all(
-                _SEARCH,
-                pattern,
-                count_max,
-            )
-            return [_account(row) for row in found]
+            return [_account(row) for row in await rows.all(_SEARCH, search_pattern(text), count_max)]
+
+        return await self._database.read(work)
+
+    async def find(self, text: str, *, count_max: int, offset: int) -> list[Account]:
+        """As ``search``, but with those who are disabled, and without the first ``offset`` of them."""
+
+        async def work(rows: Rows) -> list[Account]:
+            return [_account(row) for row in await rows.all(_FIND, search_pattern(text), count_max, offset)]
 
         return await self._database.read(work)
 
@@ -230,10 +227,32 @@ class Accounts:
         hashed = await self._passwords.hash(check_new_password(password))
         await self._change("UPDATE users SET password_hash = $2, version = version + 1 WHERE id = $1", user_id, hashed)
 
-    async def set_enabled(self, user_id: str, *, enabled: bool) -> None:
-        """Let the user in, or keep it out at once; NotFoundError."""
+    async def set_enabled(self, user_id: str, *, enabled: bool, keep_admin: bool = False) -> None:
+        """Let the user in, or keep it out at once; NotFoundError.
+
+        With ``keep_admin`` the last administrator who can sign in stays: ForbiddenError.
+        """
         sql = "UPDATE users SET enabled = $2, version = version + 1 WHERE id = $1"
-        await self._change(sql, user_id, int(enabled))
+        await self._change(sql, user_id, int(enabled), guarded=keep_admin and not enabled)
+
+    async def set_admin(self, user_id: str, *, is_admin: bool) -> None:
+        """Give or take the right to administrate; NotFoundError, ForbiddenError for the last one who has it."""
+        sql = "UPDATE users SET is_admin = $2, version = version + 1 WHERE id = $1"
+        await self._change(sql, user_id, int(is_admin), guarded=not is_admin)
+
+    async def set_display_name(self, user_id: str, name: str) -> None:
+        """Change the name shown to others; empty for the user name. BadRequestError, NotFoundError."""
+        shown = check_shown_text(name.strip(), "a display name") or user_id
+        await self._change("UPDATE users SET display_name = $2 WHERE id = $1", user_id, shown)
+
+    async def set_email(self, user_id: str, email: str) -> None:
+        """Change the address, which is only shown; empty for none. BadRequestError, NotFoundError."""
+        shown = check_email(email)
+        await self._change("UPDATE users SET email = $2 WHERE id = $1", user_id, shown)
+
+    async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
+        """Change the space of a user, None for unlimited; BadRequestError, NotFoundError."""
+        await self._change("UPDATE users SET quota_bytes = $2 WHERE id = $1", user_id, _check_quota(quota_bytes))
 
     async def delete(self, user_id: str) -> None:
         """Remove a user, its credentials, keys and shares; NotFoundError.
@@ -253,8 +272,10 @@ class Accounts:
 
         await self._database.write(work)
 
-    async def _change(self, sql: str, user_id: str, value: SqlValue) -> None:
+    async def _change(self, sql: str, user_id: str, value: SqlValue, *, guarded: bool = False) -> None:
         async def work(rows: Rows) -> None:
+            if guarded:
+                await _refuse_last_admin(rows, user_id)
             if await rows.run(sql, user_id, value) == 0:
                 raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
 
@@ -298,67 +319,6 @@ class Accounts:
 
         await self._database.write(work)
 
-    # --- groups ----------------------------------------------------------------------------------------
-
-    async def add_group(self, name: str) -> None:
-        """Create a group; BadRequestError, AlreadyExistsError."""
-        if not _GROUP_NAME.match(name):
-            raise BadRequestError("a group name has 1 to 64 letters, digits, blanks or . _ @ -", path=name)
-
-        async def work(rows: Rows) -> None:
-            changed = await rows.run(
-                "INSERT INTO groups (id, display_name, created) VALUES ($1, $1, $2) ON CONFLICT DO NOTHING",
-                name,
-                self._clock.now(),
-            )
-            if changed == 0:
-                raise AlreadyExistsError("there is a group of this name", path=name)
-
-        await self._database.write(work)
-
-    async def delete_group(self, name: str) -> None:
-        """Remove a group, not its members; NotFoundError."""
-
-        async def work(rows: Rows) -> None:
-            await rows.run("DELETE FROM memberships WHERE group_id = $1", name)
-            if await rows.run("DELETE FROM groups WHERE id = $1", name) == 0:
-                raise NotFoundError("no such group", path=name, advice="Look with `candado-server group list`.")
-
-        await self._database.write(work)
-
-    async def groups(self) -> list[Group]:
-        """All groups with their members, by name."""
-
-        async def work(rows: Rows) -> list[Group]:
-            members: dict[str, list[str]] = {
-                str(row[0]): [] for row in await rows.all("SELECT id FROM groups ORDER BY id")
-            }
-            for group, user in await rows.all("SELECT group_id, user_id FROM memberships ORDER BY group_id, user_id"):
-                members[str(group)].append(str(user))
-            return [Group(name, tuple(users)) for name, users in members.items()]
-
-        return await self._database.read(work)
-
-    async def join(self, group: str, user_id: str) -> None:
-        """Put a user into a group; NotFoundError; twice is success."""
-
-        async def work(rows: Rows) -> None:
-            if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
-                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
-            await _join(rows, group, user_id)
-
-        await self._database.write(work)
-
-    async def leave(self, group: str, user_id: str) -> None:
-        """Take a user out of a group; NotFoundError when it is not in it."""
-
-        async def work(rows: Rows) -> None:
-            sql = "DELETE FROM memberships WHERE group_id = $1 AND user_id = $2"
-            if await rows.run(sql, group, user_id) == 0:
-                raise NotFoundError("the user is not in this group", path=f"{group}/{user_id}")
-
-        await self._database.write(work)
-
 
 async def insert_app_password(rows: Rows, user_id: str, label: str, secret: SecretText, now: float) -> None:
     """Store an app password by its hash; ``label`` is cut to 120 printable characters."""
@@ -371,10 +331,32 @@ async def insert_app_password(rows: Rows, user_id: str, label: str, secret: Secr
     )
 
 
-async def _join(rows: Rows, group: str, user_id: str) -> None:
-    if await rows.one("SELECT 1 FROM groups WHERE id = $1", group) is None:
-        raise NotFoundError("no such group", path=group, advice=f"Run `candado-server group add {group}`.")
-    await rows.run("INSERT INTO memberships (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", group, user_id)
+async def _refuse_last_admin(rows: Rows, user_id: str) -> None:
+    """ForbiddenError when nobody else could administrate."""
+    row = await rows.one("SELECT 1 FROM users WHERE id = $1 AND is_admin = 1 AND enabled = 1", user_id)
+    others = await rows.one("SELECT 1 FROM users WHERE id <> $1 AND is_admin = 1 AND enabled = 1", user_id)
+    if row is not None and others is None:
+        raise ForbiddenError("the last administrator stays", advice="Make another user an administrator first.")
+
+
+def _check_quota(quota_bytes: int | None) -> int | None:
+    if quota_bytes is not None and not 0 <= quota_bytes < 2**62:
+        raise BadRequestError("a quota is a number of bytes, or none for unlimited")
+    return quota_bytes
+
+
+def check_shown_text(text: str, what: str) -> str:
+    """Return a text for people, or raise BadRequestError: at most 64 characters, none of them a control character."""
+    if len(text) > _SHOWN_CHARS_MAX or not text.isprintable():
+        raise BadRequestError(f"{what} has at most {_SHOWN_CHARS_MAX} characters, all of them printable")
+    return text
+
+
+def check_email(text: str) -> str | None:
+    """Return an address, None for an empty one, or raise BadRequestError."""
+    if text and not _EMAIL.match(text):
+        raise BadRequestError("the address is not an e-mail address")
+    return text or None
 
 
 def check_new_password(password: SecretText) -> SecretText:

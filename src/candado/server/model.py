@@ -33,6 +33,7 @@ __all__ = [
     "ServerSettings",
     "allocate_ids",
     "permission_letters",
+    "search_pattern",
 ]
 
 PERMISSION_READ: Final = 1
@@ -257,3 +258,8 @@ def permission_letters(bits: int, *, is_folder: bool, shared: bool, mount_root: 
     if is_folder:
         return letters + ("CK" if bits & PERMISSION_CREATE else "")
     return letters + ("W" if bits & PERMISSION_UPDATE else "")
+
+
+def search_pattern(text: str) -> str:
+    """What ``LOWER(x) LIKE $1 ESCAPE '!'`` takes to find ``text`` anywhere in x, whatever the case."""
+    return "%" + text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
