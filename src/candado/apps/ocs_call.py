@@ -260,7 +260,7 @@ def endpoint(
             wanted = parameters.get("format", "")
             done = await handler(OcsCall(request, services, version, principal, parameters))
         except OcsStatusError as error:
-            return _refusal(request, version, error)
+            return _refusal(request, version, wanted, error)
         except CandadoError as error:
             return _failure(request, version, wanted, error, statuses or {})
         except ClientDisconnect:
@@ -316,9 +316,10 @@ def _failure(request: Request, version: int, wanted: str, error: CandadoError, s
     return _envelope(request, wanted, http_status, code, fault.message, data, headers, ok=False)
 
 
-def _refusal(request: Request, version: int, error: OcsStatusError) -> Response:
+def _refusal(request: Request, version: int, wanted: str, error: OcsStatusError) -> Response:
     status = error.code if 200 <= error.code <= 599 else 404 if error.code == 998 else 400
-    return _envelope(request, 200 if version == 1 else status, error.code, error.message, [], {}, ok=False)
+    http_status = 200 if version == 1 else status
+    return _envelope(request, wanted, http_status, error.code, error.message, [], {}, ok=False)
 
 
 def _envelope(

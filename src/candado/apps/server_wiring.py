@@ -113,7 +113,7 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
             uploads=Uploads(backend),
             sessions=Sessions(backend),
             metadata=metadata,
-            shares=Shares(backend, files),
+            shares=Shares(backend, files, passwords),
             searching=Searching(backend),
         )
         cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")

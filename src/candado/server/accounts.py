@@ -124,7 +124,7 @@ _DELETE_USER: Final = (
     "DELETE FROM login_flows WHERE user_id = $1",
     "DELETE FROM user_keys WHERE user_id = $1",
     "DELETE FROM node_properties WHERE user_id = $1",
-    "DELETE FROM shares WHERE owner_id = $1 OR initiator_id = $1 OR share_with = $1",
+    "DELETE FROM shares WHERE owner_id = $1 OR initiator_id = $1 OR (share_with = $1 AND share_type IN (0, 2))",
     "DELETE FROM nodes WHERE owner = $1",
 )
 
@@ -163,7 +163,7 @@ class Accounts:
             )
         _check_quota(quota_bytes)
         hashed = await self._passwords.hash(check_new_password(password))
-        now = self._clock.now()
+        now, tag = self._clock.now(), self._random.token(8).hex()
 
         async def work(rows: Rows) -> Account:
             taken = await rows.one("SELECT id FROM users WHERE LOWER(id) = $1", name.lower())
@@ -181,7 +181,7 @@ class Accounts:
             )
             assert row is not None
             for group in groups:
-                await join_group(rows, group, name)
+                await join_group(rows, group, name, tag)
             return _account(row, tuple(sorted(set(groups))))
 
         return await self._database.write(work)

@@ -11,6 +11,9 @@ from typing import Final
 from candado.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from candado.ports.server import Rows
 from candado.server.model import Backend, search_pattern
+from candado.server.mounts import admit_member, dismiss_member, end_group_shares
+from candado.server.moving import release_unreachable
+from candado.types import UserId
 
 __all__ = ["ADMIN_GROUP", "Group", "Groups", "join_group"]
 
@@ -37,6 +40,7 @@ class Groups:
     def __init__(self, backend: Backend) -> None:
         self._database = backend.database
         self._clock = backend.clock
+        self._random = backend.random
 
     async def add(self, name: str) -> None:
         """Create a group; BadRequestError, AlreadyExistsError."""
@@ -57,10 +61,14 @@ class Groups:
         await self._database.write(work)
 
     async def delete(self, name: str) -> None:
-        """Remove a group, not its members; NotFoundError."""
+        """Remove a group and the shares with it, not its members; NotFoundError."""
+        tag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
+            losers = await end_group_shares(rows, name, tag)
             await rows.run("DELETE FROM memberships WHERE group_id = $1", name)
+            for user_id in losers:
+                await release_unreachable(rows, user_id, now=now)
             if await rows.run("DELETE FROM groups WHERE id = $1", name) == 0:
                 raise NotFoundError("no such group", path=name, advice=_LIST)
 
@@ -100,27 +108,33 @@ class Groups:
 
     async def join(self, group: str, user_id: str) -> None:
         """Put a user into a group; NotFoundError; twice is success."""
+        tag = self._random.token(8).hex()
 
         async def work(rows: Rows) -> None:
             if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
                 raise NotFoundError("no such user", path=user_id, advice="Look with `candado-server user list`.")
-            await join_group(rows, group, user_id)
+            await join_group(rows, group, user_id, tag)
 
         await self._database.write(work)
 
     async def leave(self, group: str, user_id: str) -> None:
         """Take a user out of a group; NotFoundError when it is not in it."""
+        tag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
             sql = "DELETE FROM memberships WHERE group_id = $1 AND user_id = $2"
             if await rows.run(sql, group, user_id) == 0:
                 raise NotFoundError("the user is not in this group", path=f"{group}/{user_id}")
+            await dismiss_member(rows, group, user_id, tag)
+            await release_unreachable(rows, UserId(user_id), now=now)
 
         await self._database.write(work)
 
 
-async def join_group(rows: Rows, group: str, user_id: str) -> None:
-    """Put an existing user into a group; NotFoundError when there is no such group."""
+async def join_group(rows: Rows, group: str, user_id: str, tag: str) -> None:
+    """Put an existing user into a group and show what is shared with it; NotFoundError when there is no such group."""
     if await rows.one("SELECT 1 FROM groups WHERE id = $1", group) is None:
         raise NotFoundError("no such group", path=group, advice=f"Run `candado-server group add {group}`.")
-    await rows.run("INSERT INTO memberships (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", group, user_id)
+    sql = "INSERT INTO memberships (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    if await rows.run(sql, group, user_id):
+        await admit_member(rows, group, user_id, tag)

@@ -133,6 +133,7 @@ class FolderMetadata:
             maker = await _maker_of(rows, principal, file_id, wanted)
             view = View(rows, maker)
             found = await _empty_folder(view, principal, file_id, rule.now)
+            await _refuse_widely_shared(rows, found)
             for lock in await covering_locks(rows, [*found.above, found.existing()]):
                 if lock.session != wanted and lock.user_id != principal.user_id and not rule.is_over(lock):
                     raise LockedError("somebody else is writing into this folder", path=found.path)
@@ -297,6 +298,17 @@ async def _empty_folder(view: View, principal: Principal, file_id: int, now: flo
     if not node.is_folder or not await view.is_empty(node.id):
         raise NotFoundError("Folder not found", path=str(file_id))
     return found
+
+
+async def _refuse_widely_shared(rows: Rows, found: Located) -> None:
+    """What is shared with a group or by link cannot become encrypted: there is nobody to give the key to."""
+    sql = "SELECT 1 FROM shares WHERE node_id = $1 AND share_type IN (1, 3)"
+    if await rows.one(sql, found.existing().id) is not None:
+        raise ForbiddenError(
+            "a folder that is shared with a group or by link cannot be encrypted",
+            path=found.path,
+            advice="End these shares first, then share the encrypted folder with people.",
+        )
 
 
 async def _maker_of(rows: Rows, principal: Principal, file_id: int, session: str | None) -> str | None:

@@ -23,6 +23,7 @@ from candado.server.model import (
     Principal,
     allocate_ids,
 )
+from candado.server.mounts import leave_mount
 from candado.server.spread import delete_doomed, discard_content, doom, spread, spread_one
 from candado.server.staging import (
     LOCK_COLUMNS,
@@ -148,9 +149,7 @@ def _staged_bytes(node: Node | None) -> int:
 
 
 async def _leave_share(rows: Rows, principal: Principal, target: str, *, tag: str, now: float) -> None:
-    await rows.run(
-        "DELETE FROM shares WHERE share_with = $1 AND share_type = 0 AND target = $2", principal.user_id, target
-    )
+    await leave_mount(rows, principal.user_id, target)
     await rows.run("UPDATE nodes SET etag = $2, mtime = $3 WHERE owner = $1", principal.user_id, tag, now)
     await release_unreachable(rows, principal.user_id, now=now)
 
@@ -285,7 +284,7 @@ async def _rename_mount(
         raise PreconditionFailedError("there is something at the target", path=end.path)
     check_name(end.name)
     await rows.run(
-        "UPDATE shares SET target = $3 WHERE share_with = $1 AND share_type = 0 AND target = $2",
+        "UPDATE shares SET target = $3 WHERE share_with = $1 AND share_type IN (0, 2) AND target = $2",
         errand.principal.user_id,
         start.name,
         end.name,

@@ -20,13 +20,13 @@ __all__ = ["Extras", "Reading", "Wanted", "mounts_of", "parts_of"]
 
 _BELOW: Final = " IN (SELECT id FROM nodes WHERE parent_id = {})"
 _ITSELF: Final = " = {}"
-_SHARED: Final = "SELECT DISTINCT node_id, share_type FROM shares WHERE node_id"
+_SHARED: Final = "SELECT DISTINCT node_id, share_type FROM shares WHERE share_type <> 2 AND node_id"
 _METADATA: Final = "SELECT node_id, text, signature, counter FROM folder_metadata WHERE node_id"
 _PROPERTIES: Final = "SELECT node_id, name, value FROM node_properties WHERE user_id = $1 AND node_id"
 _NAMED: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 AND is_folder = 0 AND name IN"
 _MOUNTS: Final = (
-    "SELECT target FROM shares WHERE share_with = $1 AND share_type = 0 AND (expires IS NULL OR expires > $2)"
-    " ORDER BY target"
+    "SELECT DISTINCT target FROM shares WHERE share_with = $1 AND share_type IN (0, 2) AND permissions > 0"
+    " AND (expires IS NULL OR expires > $2) ORDER BY target"
 )
 
 

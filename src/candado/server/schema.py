@@ -232,5 +232,17 @@ _OWN_MARKS = (
     "CREATE INDEX node_properties_user ON node_properties (user_id, name)",
 )
 
-MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = ((1, _ACCOUNTS + _TREE + _SESSIONS), (2, _OWN_MARKS))
+_GROUP_AND_LINK_SHARES = (
+    "ALTER TABLE shares ADD COLUMN parent_share INTEGER",
+    "ALTER TABLE shares ADD COLUMN hide_download INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX shares_parent ON shares (parent_share) WHERE parent_share IS NOT NULL",
+    "CREATE UNIQUE INDEX shares_group ON shares (node_id, share_with) WHERE share_type = 1",
+    "CREATE UNIQUE INDEX shares_member ON shares (parent_share, share_with) WHERE share_type = 2",
+)
+
+MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
+    (1, _ACCOUNTS + _TREE + _SESSIONS),
+    (2, _OWN_MARKS),
+    (3, _GROUP_AND_LINK_SHARES),
+)
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

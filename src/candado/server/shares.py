@@ -1,11 +1,13 @@
-"""Shares between users.
+"""Shares with users, with groups, and by link.
 
-Layer: ``server``. A share grants permission bits on one node to one user and mounts it at the top of that user's home.
-Of an encrypted tree only the root can be shared: below it nobody could open what was shared. Sharing changes what the
-server allows; what a person can *read* is decided by the members of the folder's metadata.
+Layer: ``server``. A share grants permission bits on one node. With a user or a group it appears at the top of the
+recipients' homes (see ``mounts``); whoever knows the address of a link needs no account (see ``links``).
+
+Of an encrypted tree only the root can be shared, and only with users: sharing changes what the server allows, but what
+a person can *read* is decided by the members of the folder's metadata, and those are people.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from candado.errors import (
@@ -16,261 +18,325 @@ from candado.errors import (
     NotFoundError,
 )
 from candado.ports.server import Rows, SqlValue
+from candado.server.accounts import PasswordHasher, check_new_password, random_text
 from candado.server.files import Files
-from candado.server.model import PERMISSION_READ, PERMISSION_SHARE, Backend, NodeInfo, Principal
+from candado.server.model import (
+    PERMISSION_CREATE,
+    PERMISSION_DELETE,
+    PERMISSION_READ,
+    PERMISSION_SHARE,
+    Backend,
+    NodeInfo,
+    Principal,
+)
+from candado.server.mounts import free_target, leave_mount, mount_for_group, recipients_of, touch_recipients
 from candado.server.moving import release_unreachable
-from candado.types import FileId, UserId
+from candado.server.sharerows import (
+    BY_INITIATOR,
+    BY_MAKER,
+    BY_NODE,
+    BY_PARENT,
+    BY_RECIPIENT,
+    RECEIVED,
+    SHARE_TYPE_GROUP,
+    SHARE_TYPE_LINK,
+    SHARE_TYPE_USER,
+    Share,
+    share_of,
+)
+from candado.types import SecretText
 
-__all__ = ["SHARE_TYPE_USER", "Share", "ShareChange", "Shares"]
+__all__ = ["LINK_TOKEN_CHARS", "ShareChange", "ShareRequest", "Shares"]
 
-SHARE_TYPE_USER: Final = 0
+LINK_TOKEN_CHARS: Final = 20
 _NOTE_CHARS_MAX: Final = 1000
-_ATTEMPTS: Final = 1000
-_SELECT: Final = """SELECT s.id, s.share_type, s.owner_id, s.initiator_id, s.share_with, s.permissions, s.target,
-    s.node_id, s.created, s.note, s.label, n.is_folder, o.display_name, w.display_name
-    FROM shares s JOIN nodes n ON n.id = s.node_id
-    LEFT JOIN users o ON o.id = s.initiator_id LEFT JOIN users w ON w.id = s.share_with"""
-_BY_NODE: Final = _SELECT + " WHERE s.node_id = $1 ORDER BY s.id"
-_BY_ID: Final = _SELECT + " WHERE s.id = $1"
-_BY_INITIATOR: Final = _SELECT + " WHERE s.initiator_id = $1 OR s.owner_id = $1 ORDER BY s.id"
-_BY_RECIPIENT: Final = _SELECT + " WHERE s.share_with = $1 AND s.share_type = 0 ORDER BY s.id"
+_LINK_BITS: Final = 15
+_NO_FILE_BITS: Final = PERMISSION_CREATE | PERMISSION_DELETE
+_KINDS: Final = {SHARE_TYPE_GROUP: "with a group", SHARE_TYPE_LINK: "by link"}
+_INSERT: Final = (
+    "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target, note, label,"
+    " created, token, password_hash, expires, hide_download)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id"
+)
+_UPDATE: Final = (
+    "UPDATE shares SET permissions = $2, note = $3, label = $4, password_hash = $5, expires = $6, hide_download = $7"
+    " WHERE id = $1"
+)
+_IN_ENCRYPTED: Final = (
+    "WITH RECURSIVE up(id, parent_id, encrypted) AS ("
+    " SELECT id, parent_id, encrypted FROM nodes WHERE id = $1"
+    " UNION ALL SELECT n.id, n.parent_id, n.encrypted FROM nodes n JOIN up ON n.id = up.parent_id)"
+    " SELECT 1 FROM up WHERE encrypted = 1 LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """One share as one of its parties sees it; ``path`` is in that party's home, with a leading slash."""
+class ShareRequest:
+    """A share to be made; ``share_with`` is a user or a group, and nobody for a link."""
 
-    share_id: int
+    path: str
     share_type: int
-    owner_id: UserId
-    initiator_id: UserId
-    initiator_name: str
-    share_with: UserId
-    share_with_name: str
     permissions: int
-    target: str
-    node_id: FileId
-    is_folder: bool
-    created_at: float
-    note: str
-    label: str
-    path: str = ""
+    share_with: str = ""
+    note: str = ""
+    label: str = ""
+    password: str = ""
+    expires_at: float | None = None
+    hide_download: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ShareChange:
-    """What to change of a share; None leaves a member as it is."""
+    """What to change of a share; None leaves a member as it is, an empty text takes it away.
+
+    ``expires_at`` counts only with ``expires``, since None stands for no end.
+    """
 
     permissions: int | None = None
     note: str | None = None
     label: str | None = None
+    password: str | None = None
+    expires: bool = False
+    expires_at: float | None = None
+    hide_download: bool | None = None
 
 
 class Shares:
-    """Use cases on user shares."""
+    """Use cases on shares."""
 
-    def __init__(self, backend: Backend, files: Files) -> None:
+    def __init__(self, backend: Backend, files: Files, passwords: PasswordHasher) -> None:
         self._database = backend.database
         self._clock = backend.clock
         self._random = backend.random
         self._files = files
+        self._passwords = passwords
 
-    async def create(
-        self, principal: Principal, path: str, *, share_with: str, permissions: int, note: str = "", label: str = ""
-    ) -> Share:
-        """Share a node with a user.
+    async def create(self, principal: Principal, request: ShareRequest) -> Share:
+        """Share a node.
 
         Raises:
-            NotFoundError: no such path or user. BadRequestError: permissions without READ or beyond 31, long texts.
+            NotFoundError: no such path, user or group. LimitExceededError: long texts.
+            BadRequestError: permissions, a password or an end that cannot be.
             ForbiddenError: no right to share, more rights than the own ones, the home itself, below an encrypted
-                root, or the owner as recipient.
-            AlreadyExistsError: shared with this user already.
+                root, an encrypted folder by group or link, or the owner as recipient.
+            AlreadyExistsError: shared with this user or group already.
         """
-        node = await self._files.stat(principal, path)
-        _check_shareable(node, permissions)
-        if len(note) > _NOTE_CHARS_MAX or len(label) > _NOTE_CHARS_MAX:
+        node = await self._files.stat(principal, request.path)
+        bits = _allowed_bits(node, request.share_type, request.permissions)
+        if len(request.note) > _NOTE_CHARS_MAX or len(request.label) > _NOTE_CHARS_MAX:
             raise LimitExceededError(f"a note or label has at most {_NOTE_CHARS_MAX} characters")
-        if share_with in (principal.user_id, node.owner_id):
+        is_link = request.share_type == SHARE_TYPE_LINK
+        if request.share_type == SHARE_TYPE_USER and request.share_with in (principal.user_id, node.owner_id):
             raise ForbiddenError("a folder cannot be shared with its owner or with oneself")
-        if not node.is_folder:
-            permissions &= ~(4 | 8)
+        if not is_link and (request.password or request.expires_at is not None):
+            raise BadRequestError("only a link can have a password or an end")
+        self._check_end(request.expires_at)
+        hashed = await self._hash(request.password)
+        token = random_text(self._random, LINK_TOKEN_CHARS) if is_link else None
         now, etag = self._clock.now(), self._random.token(8).hex()
 
         async def work(rows: Rows) -> Share:
-            sql = "SELECT 1 FROM users WHERE id = $1 AND enabled = 1"
-            if await rows.one(sql, share_with) is None:
-                raise NotFoundError("there is no such user", path=share_with)
-            sql = "SELECT 1 FROM shares WHERE node_id = $1 AND share_with = $2 AND share_type = 0"
-            if await rows.one(sql, node.file_id, share_with) is not None:
-                raise AlreadyExistsError("Path is already shared with this user", path=share_with)
+            await _check_kind(rows, request.share_type, node)
+            target = node.name
+            if not is_link:
+                await _check_recipient(rows, node.file_id, request)
+            if request.share_type == SHARE_TYPE_USER:
+                target = await free_target(rows, request.share_with, node.file_id, node.name)
             made = await rows.one(
-                "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target,"
-                " note, label, created) VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+                _INSERT,
                 node.file_id,
+                request.share_type,
                 node.owner_id,
                 principal.user_id,
-                share_with,
-                permissions,
-                await _free_target(rows, share_with, node.name),
-                note,
-                label,
+                None if is_link else request.share_with,
+                bits,
+                target,
+                request.note,
+                request.label,
                 now,
+                token,
+                hashed,
+                request.expires_at,
+                int(request.hide_download and is_link),
             )
             assert made is not None
-            await _touch(rows, share_with, node.file_id, etag)
-            row = await rows.one(_BY_ID, made[0])
+            assert isinstance(made[0], int)
+            if request.share_type == SHARE_TYPE_GROUP:
+                await mount_for_group(rows, made[0], request.share_with)
+            await touch_recipients(rows, made[0], node.file_id, etag)
+            row = await rows.one(BY_MAKER, made[0], principal.user_id)
             assert row is not None
-            return _share(row, f"/{node.path}")
+            return share_of(row, f"/{node.path}")
 
         return await self._database.write(work)
 
-    async def of_path(self, principal: Principal, path: str) -> list[Share]:
-        """Shares of one node that the caller may see: all for its owner, else the own ones; NotFoundError."""
+    async def _hash(self, password: str) -> str | None:
+        return await self._passwords.hash(check_new_password(SecretText(password))) if password else None
+
+    def _check_end(self, expires_at: float | None) -> None:
+        if expires_at is not None and expires_at <= self._clock.now():
+            raise BadRequestError("Expiration date is in the past")
+
+    # --- lists -------------------------------------------------------------------------------------------
+
+    async def of_path(self, principal: Principal, path: str, *, reshares: bool = True) -> list[Share]:
+        """Shares of one node that the caller made; with ``reshares`` all of them for its owner. NotFoundError."""
         node = await self._files.stat(principal, path)
+        shares = [replace(share, path=f"/{node.path}") for share in await self._read(BY_NODE, node.file_id)]
+        return [s for s in shares if _is_shown(s, principal, reshares=reshares)]
 
-        async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
-            return await rows.all(_BY_NODE, node.file_id)
-
-        shares = [_share(row, f"/{node.path}") for row in await self._database.read(work)]
-        return [s for s in shares if principal.user_id in (s.owner_id, s.initiator_id)]
+    async def in_folder(self, principal: Principal, path: str, *, reshares: bool = True) -> list[Share]:
+        """As ``of_path`` for what lies directly in a folder; BadRequestError when it is a file."""
+        node = await self._files.stat(principal, path)
+        if not node.is_folder:
+            raise BadRequestError("Not a directory")
+        shares = await self._read(BY_PARENT, node.file_id)
+        return await self._with_paths(principal, [s for s in shares if _is_shown(s, principal, reshares=reshares)])
 
     async def by_me(self, principal: Principal) -> list[Share]:
         """All shares the caller made, and those of its storage, oldest first."""
+        return await self._with_paths(principal, await self._read(BY_INITIATOR, principal.user_id))
 
-        async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
-            return await rows.all(_BY_INITIATOR, principal.user_id)
+    async def with_me(self, principal: Principal, path: str | None = None) -> list[Share]:
+        """All shares the caller received, oldest first; those of one node when a path is given (NotFoundError)."""
+        node = None if path is None else await self._files.stat(principal, path)
+        shares = await self._read(BY_RECIPIENT, principal.user_id)
+        return [
+            replace(share, path=f"/{share.target}") for share in shares if node is None or share.node_id == node.file_id
+        ]
 
-        return await self._with_paths(principal, await self._database.read(work))
+    async def _read(self, sql: str, value: SqlValue) -> list[Share]:
+        async def work(rows: Rows) -> list[Share]:
+            return [share_of(row) for row in await rows.all(sql, value)]
 
-    async def with_me(self, principal: Principal) -> list[Share]:
-        """All shares the caller received, oldest first."""
+        return await self._database.read(work)
 
-        async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
-            return await rows.all(_BY_RECIPIENT, principal.user_id)
+    async def _with_paths(self, principal: Principal, shares: list[Share]) -> list[Share]:
+        found: list[Share] = []
+        for share in shares:
+            try:
+                path = f"/{(await self._files.stat_id(principal, share.node_id)).path}"
+            except NotFoundError:
+                continue
+            found.append(replace(share, path=path))
+        return found
 
-        return await self._with_paths(principal, await self._database.read(work))
+    # --- one share ---------------------------------------------------------------------------------------
 
     async def get(self, principal: Principal, share_id: int) -> Share:
         """One share the caller is a party of; NotFoundError for all others, as if they did not exist."""
 
-        async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
-            return await rows.all(_BY_ID, share_id)
+        async def work(rows: Rows) -> tuple[Share | None, Share | None]:
+            made = await rows.one(BY_MAKER, share_id, principal.user_id)
+            received = await rows.one(RECEIVED, share_id, principal.user_id)
+            return share_of(made) if made else None, share_of(received) if received else None
 
-        rows = await self._database.read(work)
-        parties = {str(part) for row in rows for part in (row[2], row[3], row[4])}
-        if principal.user_id not in parties:
+        made, received = await self._database.read(work)
+        found = await self._with_paths(principal, [made]) if made is not None else []
+        if received is not None:
+            found.append(replace(received, path=f"/{received.target}"))
+        if not found:
             raise NotFoundError("Wrong share ID, share does not exist", path=str(share_id))
-        return (await self._with_paths(principal, rows))[0]
+        return found[0]
 
     async def update(self, principal: Principal, share_id: int, change: ShareChange) -> Share:
         """Change a share the caller made or owns; NotFoundError, ForbiddenError, BadRequestError as ``create``."""
         share = await self.get(principal, share_id)
         if principal.user_id not in (share.owner_id, share.initiator_id):
             raise ForbiddenError("only who made the share can change it")
+        if share.share_type != SHARE_TYPE_LINK and (change.password or change.expires_at is not None):
+            raise BadRequestError("only a link can have a password or an end")
+        bits = share.permissions
         if change.permissions is not None:
-            _check_shareable(await self._files.stat_id(principal, share.node_id), change.permissions)
+            node = await self._files.stat_id(principal, share.node_id)
+            bits = _allowed_bits(node, share.share_type, change.permissions)
+        if change.expires:
+            self._check_end(change.expires_at)
+        hashed = share.password_hash if change.password is None else await self._hash(change.password)
         etag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
             await rows.run(
-                "UPDATE shares SET permissions = COALESCE($2, permissions), note = COALESCE($3, note),"
-                " label = COALESCE($4, label) WHERE id = $1",
+                _UPDATE,
                 share_id,
-                change.permissions,
-                None if change.note is None else change.note[:_NOTE_CHARS_MAX],
-                None if change.label is None else change.label[:_NOTE_CHARS_MAX],
+                bits,
+                share.note if change.note is None else change.note[:_NOTE_CHARS_MAX],
+                share.label if change.label is None else change.label[:_NOTE_CHARS_MAX],
+                hashed,
+                change.expires_at if change.expires else share.expires_at,
+                int(share.hide_download if change.hide_download is None else change.hide_download),
             )
-            await _touch(rows, share.share_with, share.node_id, etag)
-            await release_unreachable(rows, share.share_with, now=now)
+            sql = "UPDATE shares SET permissions = $2 WHERE parent_share = $1 AND permissions > 0"
+            await rows.run(sql, share_id, bits)
+            await touch_recipients(rows, share_id, share.node_id, etag)
+            for user_id in await recipients_of(rows, share_id):
+                await release_unreachable(rows, user_id, now=now)
 
         await self._database.write(work)
         return await self.get(principal, share_id)
 
     async def delete(self, principal: Principal, share_id: int) -> None:
-        """End a share: its maker or owner takes it back, its recipient leaves it; NotFoundError."""
+        """End a share: its maker or owner takes it back, a recipient leaves it; NotFoundError."""
         share = await self.get(principal, share_id)
         etag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
-            await rows.run("DELETE FROM shares WHERE id = $1", share_id)
-            await _touch(rows, share.share_with, share.node_id, etag)
-            await release_unreachable(rows, share.share_with, now=now)
+            await touch_recipients(rows, share_id, share.node_id, etag)
+            losers = [principal.user_id]
+            if principal.user_id in (share.owner_id, share.initiator_id):
+                losers = await recipients_of(rows, share_id)
+                await rows.run("DELETE FROM shares WHERE id = $1 OR parent_share = $1", share_id)
+            else:
+                await leave_mount(rows, principal.user_id, share.target)
+            for user_id in losers:
+                await release_unreachable(rows, user_id, now=now)
 
         await self._database.write(work)
 
-    async def _with_paths(self, principal: Principal, rows: list[tuple[SqlValue, ...]]) -> list[Share]:
-        shares: list[Share] = []
-        for row in rows:
-            share = _share(row, "")
-            if principal.user_id == share.share_with:
-                path = f"/{share.target}"
-            else:
-                try:
-                    path = f"/{(await self._files.stat_id(principal, share.node_id)).path}"
-                except NotFoundError:
-                    continue
-            shares.append(_share(row, path))
-        return shares
+
+def _is_shown(share: Share, principal: Principal, *, reshares: bool) -> bool:
+    return share.initiator_id == principal.user_id or (reshares and share.owner_id == principal.user_id)
 
 
-def _check_shareable(node: NodeInfo, permissions: int) -> None:
-    if not 0 < permissions <= 31 or not permissions & PERMISSION_READ:
+def _allowed_bits(node: NodeInfo, kind: int, permissions: int) -> int:
+    """The permissions a share of this kind may give of a node."""
+    least = PERMISSION_READ | PERMISSION_CREATE if kind == SHARE_TYPE_LINK else PERMISSION_READ
+    if not 0 < permissions <= 31 or not permissions & least:
         raise BadRequestError("permissions are 1 to 31 and include reading (1)")
     if not node.path:
         raise ForbiddenError("the home cannot be shared")
     if not node.permission_bits & PERMISSION_SHARE:
         raise ForbiddenError("you may not share this")
-    if permissions & ~node.permission_bits & (31 if node.is_folder else 31 & ~12):
+    if kind == SHARE_TYPE_LINK:
+        # Clients ask for the right to share on with every link; whoever has the address passes it on anyway.
+        permissions &= _LINK_BITS
+        if not permissions & PERMISSION_READ and (permissions != PERMISSION_CREATE or not node.is_folder):
+            raise BadRequestError("a link gives reading (1), or nothing but uploads into a folder (4)")
+        if not node.is_folder:
+            return PERMISSION_READ
+    if permissions & ~node.permission_bits & (31 if node.is_folder else 31 & ~_NO_FILE_BITS):
         raise ForbiddenError("you cannot give more rights than you have")
     if node.parent_encrypted:
         raise ForbiddenError("only the topmost encrypted folder can be shared")
+    return permissions if node.is_folder else permissions & ~_NO_FILE_BITS
 
 
-async def _free_target(rows: Rows, user_id: str, name: str) -> str:
-    """A name for the mount that is free at the top of the user's home: ``name``, ``name (2)``, ..."""
-    stem, dot, suffix = name.rpartition(".")
-    if not stem:
-        stem, dot, suffix = name, "", ""
-    for number in range(1, _ATTEMPTS):
-        target = name if number == 1 else f"{stem} ({number}){dot}{suffix}"
-        taken = await rows.one(
-            "SELECT 1 FROM shares WHERE share_with = $1 AND target = $2 AND share_type = 0"
-            " UNION ALL SELECT 1 FROM nodes h JOIN nodes c ON c.parent_id = h.id WHERE h.owner = $1 AND c.name = $2",
-            user_id,
-            target,
+async def _check_kind(rows: Rows, kind: int, node: NodeInfo) -> None:
+    """ForbiddenError for an encrypted folder by another way than with a person."""
+    if kind != SHARE_TYPE_USER and await rows.one(_IN_ENCRYPTED, node.file_id) is not None:
+        raise ForbiddenError(
+            f"an end-to-end encrypted folder cannot be shared {_KINDS[kind]}",
+            advice="Share it with people, one by one: each needs the key of the folder.",
         )
-        if taken is None:
-            return target
-    raise AlreadyExistsError("too many folders of this name in the home of the other user", path=user_id)
 
 
-async def _touch(rows: Rows, user_id: str, node_id: int, etag: str) -> None:
-    """New entity tags for the node and the recipient's home: devices look only where one has changed."""
-    await rows.run("UPDATE nodes SET etag = $2 WHERE owner = $1", user_id, etag)
-    await rows.run("UPDATE nodes SET etag = $2 WHERE id = $1", node_id, etag)
-
-
-def _share(row: tuple[SqlValue, ...], path: str) -> Share:
-    share_id, kind, owner, initiator, recipient, bits, target, node_id, created, note, label, folder, name, other = row
-    assert isinstance(share_id, int)
-    assert isinstance(kind, int)
-    assert isinstance(bits, int)
-    assert isinstance(node_id, int)
-    assert isinstance(created, int | float)
-    return Share(
-        share_id=share_id,
-        share_type=kind,
-        owner_id=UserId(str(owner)),
-        initiator_id=UserId(str(initiator)),
-        initiator_name=str(name or initiator),
-        share_with=UserId(str(recipient)),
-        share_with_name=str(other or recipient),
-        permissions=bits,
-        target=str(target),
-        node_id=FileId(node_id),
-        is_folder=bool(folder),
-        created_at=float(created),
-        note=str(note),
-        label=str(label),
-        path=path,
-    )
+async def _check_recipient(rows: Rows, node_id: int, request: ShareRequest) -> None:
+    if request.share_type == SHARE_TYPE_GROUP:
+        known, what = "SELECT 1 FROM groups WHERE id = $1", "group"
+    else:
+        known, what = "SELECT 1 FROM users WHERE id = $1 AND enabled = 1", "user"
+    if await rows.one(known, request.share_with) is None:
+        raise NotFoundError(f"there is no such {what}", path=request.share_with)
+    sql = "SELECT 1 FROM shares WHERE node_id = $1 AND share_with = $2 AND share_type = $3"
+    if await rows.one(sql, node_id, request.share_with, request.share_type) is not None:
+        raise AlreadyExistsError(f"Path is already shared with this {what}", path=request.share_with)

@@ -26,13 +26,14 @@ _SUMS: Final = (
     " SELECT id, SUM(delta) FROM up GROUP BY id"
 )
 _TOUCH_RECIPIENTS: Final = (
-    "UPDATE nodes SET etag = $1 WHERE owner IN (SELECT share_with FROM shares WHERE share_type = 0 AND node_id IN ({}))"
+    "UPDATE nodes SET etag = $1 WHERE owner IN (SELECT share_with FROM shares WHERE share_type IN (0, 2)"
+    " AND node_id IN ({}))"
 )
 _FOLDERS_AT_ONCE: Final = 128
 _FOLDER_MARKS: Final = ", ".join(f"${number}" for number in range(2, _FOLDERS_AT_ONCE + 2))
 _TOUCH_LOSERS: Final = (
     "UPDATE nodes SET etag = $2 WHERE owner IN (SELECT s.share_with FROM shares s"
-    " JOIN doomed d ON d.node_id = s.node_id WHERE d.batch = $1 AND s.share_type = 0)"
+    " JOIN doomed d ON d.node_id = s.node_id WHERE d.batch = $1 AND s.share_type IN (0, 2))"
 )
 _DOOM_BELOW: Final = (
     "INSERT INTO doomed (batch, node_id)"

@@ -8,6 +8,8 @@ with what that session has staged; without one, the visible tree. A path costs o
 import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final, NamedTuple, cast
 
 from candado.errors import BadRequestError, ForbiddenError, LimitExceededError, NotFoundError
@@ -70,11 +72,13 @@ _ANY_CHILD: Final = (
 )
 _HOME: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE owner = $1"
 _MOUNT: Final = (
-    "SELECT node_id, permissions FROM shares WHERE share_with = $1 AND share_type = 0 AND target = $2"
+    "SELECT node_id, permissions FROM shares WHERE share_with = $1 AND share_type IN (0, 2) AND target = $2"
+    " AND permissions > 0"
     " AND (expires IS NULL OR expires > $3)"
 )
 _GRANTS: Final = (
-    "SELECT node_id, permissions, target FROM shares WHERE share_with = $1 AND share_type = 0"
+    "SELECT node_id, permissions, target FROM shares WHERE share_with = $1 AND share_type IN (0, 2)"
+    " AND permissions > 0"
     " AND (expires IS NULL OR expires > $2)"
 )
 
@@ -296,17 +300,17 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
 
 async def _enter_mount(view: View, principal: Principal, found: Located, now: float) -> None:
     """Turn ``found`` into the received share of its name, if there is one."""
-    row = await view.rows.one(_MOUNT, principal.user_id, found.name, now)
-    if row is None:
+    granted = cast("list[tuple[int, int]]", await view.rows.all(_MOUNT, principal.user_id, found.name, now))
+    if not granted:
         return
-    node_id, bits = cast("tuple[int, int]", row)
-    node = await view.by_id(node_id)
+    node = await view.by_id(granted[0][0])
     if node is None:
         return
     above = await view.ancestors(node)
     owner = above[0].owner if above else None
     if owner is None:
         return
+    bits = reduce(or_, [bits for _, bits in granted])
     found.node, found.above, found.bits, found.owner_id = node, above, bits, UserId(owner)
     found.mounted = found.mount_root = True
 
@@ -326,21 +330,14 @@ async def locate_id(view: View, principal: Principal, node_id: int, now: float) 
     if owner == principal.user_id:
         return Located(node, node.name, "/".join(names), above, PERMISSION_ALL, owner, mounted=False, mount_root=False)
     chain = [n.id for n in [*above, node]]
-    grants = {
-        shared: (bits, target)
-        for shared, bits, target in cast(
-            "list[tuple[int, int, str]]", await view.rows.all(_GRANTS, principal.user_id, now)
-        )
-        if shared in chain
-    }
+    received = cast("list[tuple[int, int, str]]", await view.rows.all(_GRANTS, principal.user_id, now))
+    grants = [grant for grant in received if grant[0] in chain]
     if not grants:
         raise NotFoundError("no such file or folder", path=str(node_id))
-    bits = 0
-    for granted, _ in grants.values():
-        bits |= granted
-    mount = max(grants, key=chain.index)
-    path = "/".join([grants[mount][1], *names[chain.index(mount) :]])
-    name = grants[mount][1] if mount == node.id else node.name
+    bits = reduce(or_, [granted for _, granted, _ in grants])
+    mount, _, target = max(grants, key=lambda grant: chain.index(grant[0]))
+    path = "/".join([target, *names[chain.index(mount) :]])
+    name = target if mount == node.id else node.name
     return Located(node, name, path, above, bits, owner, mounted=True, mount_root=mount == node.id)
 
 

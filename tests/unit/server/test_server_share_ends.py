@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.unit.server.world import ALICE, BOB, World
 
+from candado.adapters.passwords import Argon2Passwords
 from candado.errors import CandadoError, NotFoundError
 from candado.server.model import NodeInfo
 from candado.server.shares import ShareChange, Shares
@@ -18,7 +19,7 @@ class _Scene:
         self.world = world
         self.root = root
         self.token = token
-        self.shares = Shares(world.backend, world.files)
+        self.shares = Shares(world.backend, world.files, Argon2Passwords(time_cost=1, memory_kib=64))
 
     async def share_id(self, node: NodeInfo) -> int:
         return next(s.share_id for s in await self.shares.with_me(BOB) if s.node_id == node.file_id)
