@@ -1,7 +1,7 @@
 """The ASGI application of the server.
 
-Layer: ``apps``. ``/remote.php`` goes to our own callable; all the rest, which is small, to Starlette. Spellings with
-``/index.php`` in front mean the same.
+Layer: ``apps``. ``/remote.php`` and ``/public.php`` go to our own callables; all the rest, which is small, to
+Starlette. Spellings with ``/index.php`` in front mean the same.
 """
 
 import logging
@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
+from candado.apps.dav_public import PublicDavApp
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes
@@ -41,6 +42,7 @@ class Application:
         metrics = Metrics()
         self._metrics = metrics
         self._dav = DavApp(services, metrics)
+        self._public_dav = PublicDavApp(services, metrics)
         self._rest = Starlette(
             routes=[
                 *e2ee_routes(services),
@@ -65,6 +67,9 @@ class Application:
                 scope = {**scope, "path": path}
             if path.startswith(("/remote.php", "/index.php/remote.php")):
                 await self._dav(scope, receive, send)
+                return
+            if path.startswith(("/public.php", "/index.php/public.php")):
+                await self._public_dav(scope, receive, send)
                 return
             if path.startswith("/index.php/"):
                 scope = {**scope, "path": path.removeprefix("/index.php"), "raw_path": None}

@@ -20,7 +20,7 @@ from candado.apps.server_wiring import Services
 from candado.errors import CandadoError, NotFoundError
 from candado.formats.dav import DavResponse, format_multistatus, quote_href
 
-__all__ = ["DavApp"]
+__all__ = ["DavApp", "place_of", "split_raw"]
 
 _LOG = logging.getLogger("candado.server")
 _ROOT_ALLOW: Final = (b"allow", b"OPTIONS, HEAD, PROPFIND, SEARCH")
@@ -42,7 +42,7 @@ class DavApp:
         client = scope.get("client")
         exchange = Exchange(scope, receive, send, address=client[0] if client else "")
         try:
-            await self._dispatch(exchange)
+            await self.dispatch(exchange)
         except ClientGoneError:
             exchange.status = exchange.status or 499
         except CandadoError as error:
@@ -56,18 +56,17 @@ class DavApp:
         finally:
             self._metrics.count("dav", exchange.method, exchange.status)
 
-    async def _dispatch(self, exchange: Exchange) -> None:
+    async def dispatch(self, exchange: Exchange) -> None:
+        """One request of a user."""
         header = exchange.headers.get(b"authorization")
         principal = None if header is None else self._authenticator.cached(header)
         exchange.principal = principal or await self._authenticator.check(header, exchange.address)
-        raw = _SLASHES.sub(b"/", exchange.raw_path)
-        spelled = raw.removeprefix(b"/index.php").split(b"/")
-        parts = decode_path(raw.removeprefix(b"/index.php")).split("/")
+        raw, spelled, parts = split_raw(exchange)
         user = exchange.principal.user_id
         if parts[1:2] == ["webdav"]:
-            await self._files.run(exchange, _place(raw, spelled, parts, 2))
+            await self._files.run(exchange, place_of(raw, spelled, parts, 2))
         elif parts[1:4] == ["dav", "files", user]:
-            await self._files.run(exchange, _place(raw, spelled, parts, 4))
+            await self._files.run(exchange, place_of(raw, spelled, parts, 4))
         elif parts[1:4] == ["dav", "uploads", user]:
             await self._uploads.run(exchange, "/".join(parts[4:]))
         elif parts[1:] == ["dav"] and exchange.method == "SEARCH":
@@ -87,7 +86,14 @@ class DavApp:
         await exchange.reply(fault.status, [XML, *fault.headers], dav_error_body(fault.exception, fault.message))
 
 
-def _place(raw: bytes, spelled: list[bytes], parts: list[str], count: int) -> Place:
+def split_raw(exchange: Exchange) -> tuple[bytes, list[bytes], list[str]]:
+    """The path as it came, its parts as they were spelled, and its parts decoded."""
+    raw = _SLASHES.sub(b"/", exchange.raw_path)
+    below = raw.removeprefix(b"/index.php")
+    return raw, below.split(b"/"), decode_path(below).split("/")
+
+
+def place_of(raw: bytes, spelled: list[bytes], parts: list[str], count: int) -> Place:
     """The place ``count`` parts below the root; stock clients want their own spelling of the prefix back."""
     return Place(_prefix(raw, spelled, count), "/".join(parts[count:]))
 

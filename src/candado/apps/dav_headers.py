@@ -79,8 +79,8 @@ def mtime_of(exchange: Exchange) -> float | None:
     return time_of(text)
 
 
-def destination_of(exchange: Exchange) -> str:
-    """The path in the caller's files that the Destination header names.
+def destination_of(exchange: Exchange, prefix: str = "") -> str:
+    """The path in the caller's files that the Destination header names; ``prefix`` is where those of a link begin.
 
     Raises:
         BadRequestError: missing or not a path. ForbiddenError: outside the caller's files.
@@ -93,7 +93,10 @@ def destination_of(exchange: Exchange) -> str:
     except (ValueError, UnicodeEncodeError) as exc:
         raise BadRequestError("the Destination header is not a URL") from exc
     parts = path.removeprefix("index.php/").split("/")
-    for start in (["remote.php", "dav", "files", exchange.principal.user_id], ["remote.php", "webdav"]):
+    starts = [["remote.php", "dav", "files", exchange.principal.user_id], ["remote.php", "webdav"]]
+    if exchange.principal.link is not None:
+        starts = [prefix.removeprefix("/index.php").strip("/").split("/")]
+    for start in starts:
         if parts[: len(start)] == start:
             return "/".join(parts[len(start) :])
     raise ForbiddenError("the destination is not among your files")

@@ -14,7 +14,7 @@ from candado.apps.server_wiring import Services
 from candado.errors import NotFoundError
 from candado.formats.dav import PropRequest, format_multistatus
 from candado.server.access import knows_e2ee
-from candado.server.model import NodeInfo
+from candado.server.model import NodeInfo, Quota
 
 __all__ = ["Listings"]
 
@@ -49,7 +49,7 @@ class Listings:
         asked = frozenset(names)
         context = PropertyContext(
             self._services.instance_id,
-            await self._services.files.quota(exchange.principal.user_id) if asked & _QUOTA_NAMES else None,
+            await self._quota(exchange, nodes) if asked & _QUOTA_NAMES else None,
             await self._owner_names(nodes) if f"{OC}owner-display-name" in asked else {},
             self.shows_encrypted(exchange),
         )
@@ -74,6 +74,11 @@ class Listings:
             body = format_multistatus(responses, truncated_href=mark)
         applied: list[Header] = [(b"preference-applied", b"return=minimal")] if minimal else []
         await exchange.reply(207, [XML, (b"dav", b"1, 3"), *applied], body)
+
+    async def _quota(self, exchange: Exchange, nodes: Sequence[NodeInfo]) -> Quota:
+        """The space of the caller's storage; for a link's visitor that of the storage it leads into."""
+        visits = exchange.principal.link is not None
+        return await self._services.files.quota(nodes[0].owner_id if visits else exchange.principal.user_id)
 
     async def _owner_names(self, nodes: Sequence[NodeInfo]) -> dict[str, str]:
         names: dict[str, str] = {}

@@ -226,7 +226,7 @@ class DavFiles:
             node, created = await work(
                 exchange.principal,
                 place.path,
-                destination_of(exchange),
+                destination_of(exchange, place.prefix),
                 token=exchange.token,
                 overwrite=overwrite == "T",
             )

@@ -58,7 +58,7 @@ def e2ee_routes(services: Services) -> list[BaseRoute]:
 
 def _no_share_token(call: OcsCall) -> None:
     if call.parameters.get("shareToken"):
-        raise BadRequestError("there are no link shares on this server")
+        raise BadRequestError("links to encrypted folders are not supported by this server")
 
 
 async def _get_private_key(call: OcsCall) -> JsonValue:

@@ -22,7 +22,7 @@ __all__ = ["share_routes"]
 
 _BASE: Final = "/ocs/v{version}.php/apps/files_sharing/api/v1"
 _STATUSES: Final = {"ALREADY_EXISTS": 403}
-_OFFERED: Final = {str(kind): kind for kind in (SHARE_TYPE_USER, SHARE_TYPE_GROUP)}
+_OFFERED: Final = {str(kind): kind for kind in (SHARE_TYPE_USER, SHARE_TYPE_GROUP, SHARE_TYPE_LINK)}
 _KINDS: Final = {"4": "mail shares", "6": "shares with other servers"}
 _READ: Final = 1
 _EDIT: Final = 15

@@ -24,6 +24,7 @@ from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
 from candado.server.files import Files
 from candado.server.groups import Groups
+from candado.server.links import Links
 from candado.server.login import LoginFlows
 from candado.server.metadata import FolderMetadata
 from candado.server.model import Backend, ServerSettings
@@ -65,6 +66,7 @@ class Services:
     metadata: FolderMetadata
     shares: Shares
     searching: Searching
+    links: Links
 
 
 @asynccontextmanager
@@ -115,6 +117,7 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
             metadata=metadata,
             shares=Shares(backend, files, passwords),
             searching=Searching(backend),
+            links=Links(backend, passwords, limiter),
         )
         cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")
         try:

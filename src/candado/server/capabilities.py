@@ -75,7 +75,15 @@ def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
         },
         "files_sharing": {
             "api_enabled": True,
-            "public": {"enabled": False},
+            "public": {
+                "enabled": True,
+                "password": {"enforced": False, "askForOptionalPassword": False},
+                "expire_date": {"enabled": False},
+                "multiple_links": True,
+                "send_mail": False,
+                "upload": True,
+                "upload_files_drop": True,
+            },
             "user": {"send_mail": False, "expire_date": {"enabled": False}},
             "resharing": True,
             "group_sharing": True,

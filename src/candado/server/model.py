@@ -49,11 +49,16 @@ _CACHED_MAX: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: an authenticated user."""
+    """Who asks: an authenticated user, or the visitor of a link.
+
+    ``link`` is the id of the link's share. A visitor has an empty ``user_id``, so that whatever does not know of links
+    finds nothing that is his.
+    """
 
     user_id: UserId
     is_admin: bool = False
     app_password_id: int | None = None
+    link: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from candado.errors import AlreadyExistsError
 from candado.ports.server import Rows, SqlValue
+from candado.server.names import numbered_name
 from candado.types import UserId
 
 __all__ = [
@@ -55,11 +56,8 @@ async def free_target(rows: Rows, user_id: str, node_id: int, name: str) -> str:
     )
     if found is not None:
         return str(found[0])
-    stem, dot, suffix = name.rpartition(".")
-    if not stem:
-        stem, dot, suffix = name, "", ""
     for number in range(1, _ATTEMPTS):
-        target = name if number == 1 else f"{stem} ({number}){dot}{suffix}"
+        target = numbered_name(name, number)
         taken = await rows.one(
             "SELECT 1 FROM shares WHERE share_with = $1 AND target = $2 AND share_type IN (0, 2) AND permissions > 0"
             " UNION ALL SELECT 1 FROM nodes h JOIN nodes c ON c.parent_id = h.id WHERE h.owner = $1 AND c.name = $2",

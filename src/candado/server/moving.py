@@ -123,6 +123,7 @@ async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> Non
             return None, False
         parent = found.parent
         found.require(PERMISSION_DELETE)
+        await _refuse_through_link(rows, errand.principal, node)
         session = await require_writable(
             rows,
             [*found.above, node],
@@ -184,6 +185,7 @@ async def _prepare(
     replaced = end.node
     parent = end.parent
     check_name(end.name)
+    await _refuse_through_link(rows, errand.principal, node, replaced)
     if end.mount_root or any(above.id == node.id for above in end.above):
         raise ForbiddenError("the target cannot be replaced, or lies inside the source", path=end.path)
     if replaced is not None and (replaced.id == node.id or replaced.id in {n.id for n in start.above}):
@@ -271,6 +273,12 @@ async def _move_visible(rows: Rows, start: Located, end: Located, *, tag: str, n
 
 async def _holds_encrypted(rows: Rows, node: Node) -> bool:
     return any(row[4] for row in await rows.all(_SUBTREE, node.id))
+
+
+async def _refuse_through_link(rows: Rows, principal: Principal, *nodes: Node | None) -> None:
+    """The visitor of a link cannot move or remove an encrypted folder together with what it lies in."""
+    if principal.link is not None and any([await _holds_encrypted(rows, node) for node in nodes if node is not None]):
+        raise ForbiddenError("there is an end-to-end encrypted folder in it, which a link does not reach")
 
 
 async def _rename_mount(

@@ -177,10 +177,13 @@ class Reading:
             view, extras = View(rows), Extras()
             found = await locate_path(view, principal, path, rule.now)
             info = found.info()
+            found.require(PERMISSION_READ)
             await extras.load(rows, principal, _ITSELF, [info.file_id], wanted)
             below: list[NodeInfo] = []
             if wanted.children and info.is_folder:
                 below = await _children(view, found)
+                if principal.link is not None:
+                    below = [node for node in below if not node.encrypted]
                 await extras.load(rows, principal, _BELOW, [info.file_id], wanted)
                 if not found.path:
                     mounts = await mounts_of(view, principal, rule.now)

@@ -7,14 +7,15 @@ with what that session has staged; without one, the visible tree. A path costs o
 
 import mimetypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from typing import Any, Final, NamedTuple, cast
 
-from candado.errors import BadRequestError, ForbiddenError, LimitExceededError, NotFoundError
+from candado.errors import ForbiddenError, NotFoundError
 from candado.ports.server import Rows, SqlValue
-from candado.server.model import PERMISSION_ALL, NodeInfo, Principal, permission_letters
+from candado.server.model import PERMISSION_ALL, PERMISSION_SHARE, NodeInfo, Principal, permission_letters
+from candado.server.names import check_name, split_path
 from candado.types import FileId, UserId
 
 __all__ = [
@@ -33,10 +34,7 @@ __all__ = [
     "split_path",
 ]
 
-_NAME_BYTES_MAX: Final = 250
-_DEPTH_MAX: Final = 100
 _ID_MAX: Final = 2**63 - 1
-_ENDINGS_RESERVED: Final = (".e2e-to-save", ".e2e-to-delete")
 _FOLDER_TYPE: Final = "httpd/unix-directory"
 _BINARY_TYPE: Final = "application/octet-stream"
 
@@ -80,6 +78,11 @@ _GRANTS: Final = (
     "SELECT node_id, permissions, target FROM shares WHERE share_with = $1 AND share_type IN (0, 2)"
     " AND permissions > 0"
     " AND (expires IS NULL OR expires > $2)"
+)
+_LINK: Final = (
+    "SELECT s.node_id, s.permissions, s.initiator_id FROM shares s JOIN users o ON o.id = s.owner_id"
+    " JOIN users i ON i.id = s.initiator_id WHERE s.id = $1 AND s.share_type = 3"
+    " AND (s.expires IS NULL OR s.expires > $2) AND o.enabled = 1 AND i.enabled = 1"
 )
 
 
@@ -171,7 +174,8 @@ class Located:
 
     ``node`` is None when nothing is there yet; ``above`` are the folders from the storage's home to the parent, those
     above a received share included (they are never shown, but their locks count). ``bits`` are the caller's permissions
-    here; ``mounted`` is True inside received shares and ``mount_root`` at their top.
+    here; ``mounted`` is True inside received shares and links, ``mount_root`` at the top of a received share and
+    ``link_root`` at that of a link, where nothing can be done to the node itself.
     """
 
     node: Node | None
@@ -182,11 +186,12 @@ class Located:
     owner_id: UserId
     mounted: bool
     mount_root: bool
+    link_root: bool = False
 
     @property
     def parent(self) -> Node:
-        """The containing folder; ForbiddenError for a home."""
-        if not self.above:
+        """The containing folder; ForbiddenError for a home and for what a link leads to."""
+        if not self.above or self.link_root:
             raise ForbiddenError("this cannot be done to the home")
         return self.above[-1]
 
@@ -220,41 +225,6 @@ class Located:
         )
 
 
-def split_path(path: str) -> list[str]:
-    """The parts of a decoded path relative to the home.
-
-    Raises:
-        BadRequestError: a part is ``.`` or ``..``, has a control character or is not encodable.
-        LimitExceededError: too deep or a part is too long.
-    """
-    parts = [part for part in path.split("/") if part]
-    if len(parts) > _DEPTH_MAX:
-        raise LimitExceededError(f"a path has at most {_DEPTH_MAX} parts")
-    for part in parts:
-        if part in {".", ".."} or not part.isprintable():
-            _check_characters(part)
-        if len(part) * 4 > _NAME_BYTES_MAX and len(part.encode("utf-8", "surrogatepass")) > _NAME_BYTES_MAX:
-            raise LimitExceededError(f"a name has at most {_NAME_BYTES_MAX} bytes")
-    return parts
-
-
-def _check_characters(part: str) -> None:
-    if part in {".", ".."} or any(ord(c) < 32 or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF for c in part):
-        raise BadRequestError("a name must not be '.' or '..' or contain control characters")
-
-
-def check_name(name: str) -> None:
-    """Check the name of something new.
-
-    Raises:
-        BadRequestError: a backslash, which some clients cannot store. ForbiddenError: an ending kept for stock servers.
-    """
-    if "\\" in name:
-        raise BadRequestError("a name must not contain a backslash")
-    if name.endswith(_ENDINGS_RESERVED):
-        raise ForbiddenError("a name must not end in .e2e-to-save or .e2e-to-delete")
-
-
 async def home_of(rows: Rows, user_id: UserId) -> Node | None:
     """The home of a user, or None when it was never made."""
     row = await rows.one(_HOME, user_id)
@@ -280,10 +250,7 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
         NotFoundError: a folder on the way is missing. BadRequestError, LimitExceededError: the path itself.
     """
     parts = split_path(path)
-    home = await home_of(view.rows, principal.user_id)
-    if home is None:
-        raise HomeMissingError("this user has no home")
-    found = Located(home, "", "", [], PERMISSION_ALL, principal.user_id, mounted=False, mount_root=False)
+    found = await _start(view, principal, now)
     for depth, part in enumerate(parts):
         folder = found.node
         if folder is None or not folder.is_folder:
@@ -291,11 +258,45 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
         found.above.append(folder)
         found.node = await view.child(folder.id, part)
         found.name = part
-        found.mount_root = False
-        if found.node is None and depth == 0:
+        found.mount_root = found.link_root = False
+        if principal.link is not None:
+            _refuse_encrypted([found.node])
+        elif found.node is None and depth == 0:
             await _enter_mount(view, principal, found, now)
     found.path = "/".join(parts)
     return found
+
+
+async def _start(view: View, principal: Principal, now: float) -> Located:
+    """Where the caller's paths begin: the own home, or what a link leads to."""
+    if principal.link is not None:
+        return await _enter_link(view, principal.link, now)
+    home = await home_of(view.rows, principal.user_id)
+    if home is None:
+        raise HomeMissingError("this user has no home")
+    return Located(home, "", "", [], PERMISSION_ALL, principal.user_id, mounted=False, mount_root=False)
+
+
+async def _enter_link(view: View, share_id: int, now: float) -> Located:
+    """What a link leads to; NotFoundError when it is over, or its maker could not make it any more."""
+    row = await view.rows.one(_LINK, share_id, now)
+    if row is None:
+        raise NotFoundError("there is no such link")
+    node_id, bits, maker = cast("tuple[int, int, str]", row)
+    found = await locate_id(view, Principal(UserId(maker)), node_id, now)
+    if not found.bits & PERMISSION_SHARE:
+        raise NotFoundError("there is no such link")
+    node = found.existing()
+    _refuse_encrypted([*found.above, node])
+    return replace(
+        found, name=node.name, path="", bits=found.bits & bits, mounted=True, mount_root=False, link_root=True
+    )
+
+
+def _refuse_encrypted(nodes: Sequence[Node | None]) -> None:
+    """A link gives neither the key of an encrypted folder nor the lock that a write there needs."""
+    if any(node is not None and node.encrypted for node in nodes):
+        raise ForbiddenError("an end-to-end encrypted folder cannot be opened through a link")
 
 
 async def _enter_mount(view: View, principal: Principal, found: Located, now: float) -> None:
@@ -327,6 +328,8 @@ async def locate_id(view: View, principal: Principal, node_id: int, now: float) 
     above = await view.ancestors(node)
     owner = UserId((above[0] if above else node).owner or "")
     names = [n.name for n in [*above, node]][1:]
+    if principal.link is not None:
+        return await _locate_in_link(view, principal.link, [*above, node], now)
     if owner == principal.user_id:
         return Located(node, node.name, "/".join(names), above, PERMISSION_ALL, owner, mounted=False, mount_root=False)
     chain = [n.id for n in [*above, node]]
@@ -339,6 +342,17 @@ async def locate_id(view: View, principal: Principal, node_id: int, now: float) 
     path = "/".join([target, *names[chain.index(mount) :]])
     name = target if mount == node.id else node.name
     return Located(node, name, path, above, bits, owner, mounted=True, mount_root=mount == node.id)
+
+
+async def _locate_in_link(view: View, share_id: int, chain: list[Node], now: float) -> Located:
+    """The end of a chain of nodes as the visitor of a link sees it; NotFoundError outside of it."""
+    top = await _enter_link(view, share_id, now)
+    depth, node = len(top.above), chain[-1]
+    if len(chain) <= depth or chain[depth].id != top.existing().id:
+        raise NotFoundError("no such file or folder", path=str(node.id))
+    _refuse_encrypted(chain)
+    path = "/".join(n.name for n in chain[depth + 1 :])
+    return replace(top, node=node, name=node.name, path=path, above=chain[:-1], link_root=not path)
 
 
 def node_info(
