@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.e2e.server_process import Answer, Caller, ServerProcess, make_data, serving
@@ -240,6 +241,15 @@ async def test_rights_can_be_changed_by_the_owner_only(alice: Caller, bob: Calle
 async def test_what_cannot_be_shared_is_refused(alice: Caller, folder: str, form: dict[str, str], status: int) -> None:
     whole = {"path": f"/{folder}", "shareType": "0", "shareWith": "bob", "permissions": "1", **form}
     assert (await alice.ocs("POST", SHARES, body=whole)).status == status
+
+
+@pytest.mark.parametrize("name", ["a?b#c", "50%25 off", "a&b=c+d", "%2e%2e"])
+async def test_names_with_signs_of_addresses_can_be_shared(alice: Caller, name: str) -> None:
+    path = quote(name, safe="")
+    assert (await alice.dav("MKCOL", path)).status == 201
+    made = data(await share(alice, name, "bob", 1))
+    assert made["path"] == f"/{name}"
+    assert data(await alice.ocs("GET", f"{SHARES}?path=%2F{path}")) == [made]
 
 
 async def test_the_same_share_twice_is_refused(alice: Caller, folder: str) -> None:

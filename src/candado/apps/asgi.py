@@ -17,6 +17,7 @@ from starlette.responses import Response
 from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
 from candado.apps.dav_public import PublicDavApp
+from candado.apps.link_pages import link_routes
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes
@@ -53,6 +54,7 @@ class Application:
                 *own_routes(services),
                 *last_routes(),
                 *login_routes(services),
+                *link_routes(services),
                 *plain_routes(services, metrics),
             ],
             exception_handlers={HTTPException: _http_error, Exception: _bug},

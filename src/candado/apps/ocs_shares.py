@@ -14,6 +14,7 @@ from candado.apps.ocs_call import OcsCall, base_url, endpoint
 from candado.apps.server_wiring import Services
 from candado.errors import BadRequestError, ForbiddenError
 from candado.formats.canonjson import JsonValue
+from candado.formats.dav import quote_href
 from candado.server.accounts import Account
 from candado.server.sharerows import SHARE_TYPE_GROUP, SHARE_TYPE_LINK, SHARE_TYPE_USER, Share
 from candado.server.shares import ShareChange, ShareRequest
@@ -50,8 +51,8 @@ def _true(text: str) -> bool:
 
 
 def _path(call: OcsCall) -> str:
-    # The parameter is plain text already; percent signs in it are part of names.
-    return decode_path(call.required("path").encode("utf-8").replace(b"%", b"%25"))
+    # The parameter is plain text already; percent signs and question marks in it are part of names.
+    return decode_path(quote_href(call.required("path")).encode("ascii"))
 
 
 def _end(text: str) -> float | None:

@@ -6,17 +6,17 @@ confirms, so there is no session another site could ride on; a POST that comes f
 
 from html import escape
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from candado.apps.html_pages import check_same_site, html_page, problem
 from candado.apps.ocs_call import base_url, read_parameters
 from candado.apps.plain_routes import json_answer
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
-from candado.errors import AuthRequiredError, CandadoError, ForbiddenError
+from candado.errors import AuthRequiredError, CandadoError
 from candado.server.ratelimit import Limit, address_bucket
 from candado.types import SecretText
 
@@ -24,19 +24,7 @@ __all__ = ["login_routes"]
 
 _FORM_BYTES_MAX: Final = 16 * 1024
 _STARTS: Final = (60, 600.0)
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
-    " frame-ancestors 'none'; base-uri 'none'",
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-_STYLE: Final = (
-    "body{font:16px/1.5 sans-serif;max-width:26em;margin:3em auto;padding:0 1em;color:#1a1a1a;background:#fff}"
-    "label{display:block;margin:1em 0 .2em}input{width:100%;box-sizing:border-box;padding:.5em;font:inherit}"
-    "button{margin-top:1.5em;padding:.6em 1.5em;font:inherit}.bad{border-left:.3em solid #b00020;padding-left:.7em}"
-)
+_ADVICE: Final = "Open the link of the app again."
 
 
 def login_routes(services: Services) -> list[BaseRoute]:
@@ -95,15 +83,15 @@ async def _show(services: Services, request: Request) -> Response:
     try:
         name = await services.logins.client_name(str(request.path_params["token"]))
     except CandadoError as error:
-        return _page("Sign-in not found", _note(error.message, error.advice), fault_of(error).status)
-    return _page("Let a device in", _form(name, "", ""))
+        return html_page("Sign-in not found", problem(error.message, error.advice), fault_of(error).status)
+    return html_page("Let a device in", _form(name, "", ""))
 
 
 async def _confirm(services: Services, request: Request) -> Response:
     token = str(request.path_params["token"])
     user = ""
     try:
-        _check_same_site(services, request)
+        check_same_site(services, request, advice=_ADVICE)
         name = await services.logins.client_name(token)
         parameters = await read_parameters(request, bytes_max=_FORM_BYTES_MAX)
         user = parameters.get("user", "").strip()
@@ -112,24 +100,15 @@ async def _confirm(services: Services, request: Request) -> Response:
             password = SecretText(parameters.get("password", ""))
             principal = await services.authenticator.sign_in(user, password, address)
         except AuthRequiredError:
-            return _page("Let a device in", _form(name, user, "The name or the password is wrong."), 403)
+            return html_page("Let a device in", _form(name, user, "The name or the password is wrong."), 403)
         await services.logins.confirm(token, principal.user_id)
     except CandadoError as error:
-        return _page("Not signed in", _note(error.message, error.advice), fault_of(error).status)
-    return _page("The device is in", f"<p>{escape(name)} can now use the account. You can close this page.</p>")
+        return html_page("Not signed in", problem(error.message, error.advice), fault_of(error).status)
+    return html_page("The device is in", f"<p>{escape(name)} can now use the account. You can close this page.</p>")
 
 
-def _check_same_site(services: Services, request: Request) -> None:
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    host = urlsplit(base_url(services, request)).netloc
-    foreign = origin not in (None, "null") and urlsplit(origin or "").netloc != host
-    if site not in (None, "same-origin", "none") or (foreign and site is None):
-        raise ForbiddenError("this form was sent from another site", advice="Open the link of the app again.")
-
-
-def _form(device: str, user: str, problem: str) -> str:
-    warning = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
+def _form(device: str, user: str, trouble: str) -> str:
+    warning = problem(trouble) if trouble else ""
     return (
         f"{warning}<p><b>{escape(device)}</b> asks to use your account. Go on only if you have just started"
         " this yourself on a device of yours.</p>"
@@ -139,20 +118,6 @@ def _form(device: str, user: str, problem: str) -> str:
         '<input id="password" name="password" type="password" autocomplete="current-password" required>'
         '<button type="submit">Let the device in</button></form>'
     )
-
-
-def _note(message: str, advice: str) -> str:
-    return f'<p class="bad" role="alert">{escape(message)}</p><p>{escape(advice)}</p>'
-
-
-def _page(title: str, inner: str, code: int = 200) -> Response:
-    body = (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{inner}</main></body></html>"
-    )
-    return Response(body, code, dict(_PAGE_HEADERS), "text/html; charset=utf-8")
 
 
 def _refused(error: CandadoError) -> Response:
