@@ -421,6 +421,24 @@ async def test_a_user_and_a_group_of_one_name_are_two(alice: Caller, bob: Caller
     assert (await bob.dav("GET", f"{folder}/file")).status == 200
 
 
+async def test_the_end_of_a_member_does_nothing_to_what_was_shared(
+    alice: Caller, bob: Caller, server: ServerProcess, root: Caller, folder: str, group: str
+) -> None:
+    await root.ocs("POST", "/cloud/users", body={"userid": "brief", "password": "four random words suffice"})
+    await share_group(alice, folder, group)
+    await join(root, "brief", group)
+    async with Caller(server.url, "brief") as brief:
+        assert (await brief.dav("PUT", f"{folder}/by-brief", body=b"x")).status == 201
+        await brief.dav("MKCOL", "own")
+        shared = await share_group(brief, "own", group)
+        assert shared.status == 200
+    assert (await bob.dav("PROPFIND", "own", Depth="0")).status == 207
+    assert (await root.ocs("DELETE", "/cloud/users/brief")).status == 200
+    assert (await bob.dav("PROPFIND", "own", Depth="0")).status == 404
+    assert (await alice.dav("GET", f"{folder}/by-brief")).body == b"x"
+    assert (await bob.dav("GET", f"{folder}/file")).body == b"content"
+
+
 async def test_groups_are_found_beside_people(alice: Caller, root: Caller) -> None:
     await root.ocs("POST", "/cloud/groups", body={"groupid": "bobsleigh"})
     path = "/apps/files_sharing/api/v1/sharees?itemType=folder&search={}&page={}&perPage={}&lookup=false"

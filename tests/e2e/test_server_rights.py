@@ -1,0 +1,284 @@
+"""Who may call what: every route of users, groups, shares and links, asked by those who should not.
+
+Alice owns everything. *Other* is a user without any share, *reader* has one folder for reading only, *visitor* sends token
+and password of a link as credentials, *nobody* sends none.
+"""
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from starlette.routing import Match, Route
+from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
+
+from candado.apps.link_pages import link_routes
+from candado.apps.ocs_groups import group_routes
+from candado.apps.ocs_shares import share_routes
+from candado.apps.ocs_users import user_routes
+from candado.apps.server_wiring import Services
+
+SECRET = "a password for the link"
+ROLES = ("nobody", "other", "reader", "visitor")
+ADMIN = (401, 403, 403, 401)
+HIDDEN = (401, 404, 404, 401)
+SIGNED_IN = (401, 200, 200, 401)
+SHARES = "/apps/files_sharing/api/v1/shares"
+E2EE = "/apps/end_to_end_encryption/api/v2"
+FORM = (
+    '--b\r\nContent-Disposition: form-data; name="files"; filename="by-form"\r\n\r\nx\r\n--b--\r\n',
+    "multipart/form-data; boundary=b",
+)
+PROPFIND = {"Depth": "1"}
+TOUCH = (
+    '<d:propertyupdate xmlns:d="DAV:"><d:set><d:prop><d:lastmodified>1</d:lastmodified></d:prop></d:set>'
+    "</d:propertyupdate>"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request, and the status each role gets; names in braces are filled in by the scene."""
+
+    method: str
+    path: str
+    statuses: tuple[int, int, int, int]
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def ocs(method: str, path: str, statuses: tuple[int, int, int, int], body: Any = None) -> Row:
+    return Row(method, f"/ocs/v2.php{path}", statuses, body, {"OCS_APIRequest": "true"})
+
+
+def writes(base: str, prefix: str, statuses: tuple[int, int, int, int]) -> list[Row]:
+    """Every way to write below an address."""
+    there = {"Destination": f"{prefix}/moved"}
+    return [
+        Row("PUT", f"{base}/new", statuses, "x"),
+        Row("PUT", f"{base}/file", statuses, "x"),
+        Row("MKCOL", f"{base}/made", statuses),
+        Row("DELETE", f"{base}/file", statuses),
+        Row("MOVE", f"{base}/file", statuses, headers=there),
+        Row("COPY", f"{base}/file", statuses, headers=there),
+    ]
+
+
+TABLE = [
+    # users
+    ocs("GET", "/cloud/users", ADMIN),
+    ocs("POST", "/cloud/users", ADMIN, {"userid": "mallory", "password": PASSWORD, "groups[]": "admin"}),
+    ocs("GET", "/cloud/users/details", ADMIN),
+    ocs("GET", "/cloud/user/fields", SIGNED_IN),
+    ocs("GET", "/cloud/users/alice", SIGNED_IN),
+    ocs("PUT", "/cloud/users/alice", HIDDEN, {"key": "password", "value": "my own password now"}),
+    ocs("PUT", "/cloud/users/alice", HIDDEN, {"key": "quota", "value": "1"}),
+    ocs("DELETE", "/cloud/users/alice", ADMIN),
+    ocs("PUT", "/cloud/users/alice/enable", ADMIN),
+    ocs("PUT", "/cloud/users/alice/disable", ADMIN),
+    ocs("GET", "/cloud/users/alice/groups", HIDDEN),
+    ocs("POST", "/cloud/users/alice/groups", ADMIN, {"groupid": "staff"}),
+    ocs("DELETE", "/cloud/users/alice/groups?groupid=staff", ADMIN),
+    ocs("POST", "/cloud/users/carol/groups", ADMIN, {"groupid": "admin"}),
+    ocs("GET", "/cloud/users/alice/subadmins", ADMIN),
+    ocs("POST", "/cloud/users/carol/subadmins", ADMIN, {"groupid": "staff"}),
+    ocs("DELETE", "/cloud/users/alice/subadmins?groupid=staff", ADMIN),
+    # groups
+    ocs("GET", "/cloud/groups", ADMIN),
+    ocs("POST", "/cloud/groups", ADMIN, {"groupid": "mine"}),
+    ocs("GET", "/cloud/groups/staff", ADMIN),
+    ocs("DELETE", "/cloud/groups/staff", ADMIN),
+    ocs("GET", "/cloud/groups/staff/users", ADMIN),
+    ocs("GET", "/cloud/groups/staff/subadmins", ADMIN),
+    # shares
+    ocs("GET", SHARES, SIGNED_IN),
+    ocs("GET", f"{SHARES}?path=/private", HIDDEN),
+    ocs("POST", SHARES, (401, 404, 403, 401), {"path": "/shared", "shareWith": "carol", "permissions": "1"}),
+    ocs("POST", SHARES, (401, 404, 403, 401), {"path": "/shared", "shareType": "1", "shareWith": "staff"}),
+    ocs("POST", SHARES, (401, 404, 403, 401), {"path": "/shared", "shareType": "3", "permissions": "1"}),
+    ocs("POST", SHARES, HIDDEN, {"path": "/private", "shareType": "3", "permissions": "1"}),
+    ocs("GET", SHARES + "/{user_share}", (401, 404, 200, 401)),
+    ocs("PUT", SHARES + "/{user_share}", (401, 404, 403, 401), {"permissions": "31"}),
+    ocs("DELETE", SHARES + "/{group_share}", HIDDEN),
+    ocs("GET", SHARES + "/{group_share}", HIDDEN),
+    ocs("PUT", SHARES + "/{group_share}", HIDDEN, {"permissions": "31"}),
+    ocs("GET", SHARES + "/{link_share}", HIDDEN),
+    ocs("PUT", SHARES + "/{link_share}", HIDDEN, {"permissions": "15"}),
+    ocs("PUT", SHARES + "/{locked_share}", HIDDEN, {"password": ""}),
+    ocs("DELETE", SHARES + "/{link_share}", HIDDEN),
+    ocs("GET", "/apps/files_sharing/api/v1/sharees?search=a&itemType=file", SIGNED_IN),
+    # the owner's own address, and the reader's
+    Row("GET", "/remote.php/dav/files/alice/shared/file", HIDDEN),
+    Row("PROPFIND", "/remote.php/dav/files/alice/", HIDDEN, headers=PROPFIND),
+    *writes("/remote.php/dav/files/alice/shared", "/remote.php/dav/files/alice", HIDDEN),
+    Row("GET", "/remote.php/dav/files/bob/shared/file", (401, 404, 200, 401)),
+    *writes("/remote.php/dav/files/bob/shared", "/remote.php/dav/files/bob/shared", (401, 404, 403, 401)),
+    Row("PROPPATCH", "/remote.php/dav/files/bob/shared/file", (401, 404, 403, 401), TOUCH),
+    Row("GET", "/remote.php/dav/files//private/file", HIDDEN),
+    Row("MKCOL", "/remote.php/dav/uploads/alice/transfer", HIDDEN),
+    # a link for reading, one with a password, one for uploads
+    Row("GET", "/public.php/dav/files/{link}/file", (200, 200, 200, 200)),
+    Row("PROPFIND", "/public.php/dav/files/{link}/", (207, 207, 207, 207), headers=PROPFIND),
+    *writes("/public.php/dav/files/{link}", "/public.php/dav/files/{link}", (403, 403, 403, 403)),
+    Row("PROPPATCH", "/public.php/dav/files/{link}/file", (405, 405, 405, 405), TOUCH),
+    Row("GET", "/public.php/dav/files/{locked}/file", (401, 401, 401, 200)),
+    Row("PROPFIND", "/public.php/dav/files/{locked}/", (401, 401, 401, 207), headers=PROPFIND),
+    *writes("/public.php/dav/files/{locked}", "/public.php/dav/files/{locked}", (401, 401, 401, 403)),
+    Row("GET", "/public.php/webdav/file", (401, 401, 401, 200)),
+    Row("PROPFIND", "/public.php/webdav/", (401, 401, 401, 207), headers=PROPFIND),
+    *writes("/public.php/webdav", "/public.php/webdav", (401, 401, 401, 403)),
+    Row("GET", "/public.php/dav/files/{drop}/file", (403, 403, 403, 403)),
+    Row("PROPFIND", "/public.php/dav/files/{drop}/", (403, 403, 403, 403), headers=PROPFIND),
+    Row("DELETE", "/public.php/dav/files/{drop}/file", (403, 403, 403, 403)),
+    Row("MKCOL", "/public.php/dav/uploads/{link}/transfer", (404, 404, 404, 404)),
+    Row("GET", "/public.php/dav/", (404, 404, 404, 404)),
+    Row("GET", "/public.php/", (404, 404, 404, 404)),
+    # pages
+    Row("GET", "/s/{link}", (200, 200, 200, 200)),
+    Row("GET", "/s/{link}/download?path=/file", (200, 200, 200, 200)),
+    Row("POST", "/s/{link}/upload", (403, 403, 403, 403), FORM[0], {"Content_Type": FORM[1]}),
+    Row("GET", "/s/{locked}", (401, 401, 401, 401)),
+    Row("GET", "/s/{locked}/download?path=/file", (401, 401, 401, 401)),
+    Row("POST", "/s/{locked}/upload", (403, 403, 403, 403), FORM[0], {"Content_Type": FORM[1]}),
+    Row("POST", "/s/{locked}/authenticate", (403, 403, 403, 403), {"password": PASSWORD}),
+    Row("POST", "/s/{locked}/authenticate/showShare", (403, 403, 403, 403), {"password": PASSWORD}),
+    Row("GET", "/s/{drop}/download?path=/file", (403, 403, 403, 403)),
+    # an encrypted folder, with the token of a link beside it
+    ocs("GET", E2EE + "/meta-data/{secret}?shareToken={link}", (401, 403, 403, 401)),
+    ocs("POST", E2EE + "/lock/{secret}?shareToken={link}", (401, 403, 403, 401)),
+    Row("GET", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403)),
+    Row("PROPFIND", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403), headers=PROPFIND),
+    *writes("/public.php/dav/files/{around}/secret", "/public.php/dav/files/{around}", (403, 403, 403, 403)),
+    Row("DELETE", "/public.php/dav/files/{around}/secret", (403, 403, 403, 403)),
+    Row("DELETE", "/public.php/dav/files/{around}", (403, 403, 403, 403)),
+]
+
+
+@dataclass(frozen=True)
+class Scene:
+    server: ServerProcess
+    names: dict[str, str]
+
+
+def data(answer: Answer) -> Any:
+    assert answer.status == 200, answer.text
+    return json.loads(answer.body)["ocs"]["data"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with serving(make_data(tmp_path_factory.mktemp("rights"), "alice", "bob", "carol", admin="root")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def names(server: ServerProcess) -> dict[str, str]:
+    return asyncio.run(build(server))
+
+
+@pytest.fixture
+def scene(server: ServerProcess, names: dict[str, str]) -> Scene:
+    # Many refusals in a row are what the limits are for; here each row is asked for itself.
+    with closing(sqlite3.connect(server.data / "candado.db")) as rows, rows:
+        rows.execute("DELETE FROM rate_limits")
+    return Scene(server, names)
+
+
+async def build(server: ServerProcess) -> dict[str, str]:
+    names: dict[str, str] = {}
+    async with Caller(server.url, "root") as root:
+        await root.ocs("POST", "/cloud/groups", body={"groupid": "staff"})
+        await root.ocs("POST", "/cloud/users/alice/groups", body={"groupid": "staff"})
+    async with Caller(server.url, "alice") as alice:
+        for folder in ("shared", "private", "around"):
+            await alice.dav("MKCOL", folder)
+            await alice.dav("PUT", f"{folder}/file", body=b"content")
+        names["secret"] = str((await alice.dav("MKCOL", "around/secret")).headers["OC-FileId"])
+        assert (await alice.e2ee("PUT", f"encrypted/{names['secret']}")).status == 200
+
+        async def share(**form: str) -> Any:
+            return data(await alice.ocs("POST", SHARES, body=form))
+
+        names["user_share"] = (await share(path="/shared", shareWith="bob", permissions="1"))["id"]
+        names["group_share"] = (await share(path="/private", shareType="1", shareWith="staff"))["id"]
+        for name, path, more in (
+            ("link", "/shared", {"permissions": "1"}),
+            ("locked", "/shared", {"permissions": "1", "password": SECRET}),
+            ("drop", "/shared", {"permissions": "4"}),
+            ("around", "/around", {"permissions": "15"}),
+        ):
+            made = await share(path=path, shareType="3", **more)
+            names[name], names[f"{name}_share"] = made["token"], made["id"]
+    return names
+
+
+def caller_of(scene: Scene, role: str) -> Caller:
+    if role == "visitor":
+        return Caller(scene.server.url, scene.names["locked"], SECRET)
+    return Caller(scene.server.url, {"nobody": None, "other": "carol", "reader": "bob"}[role])
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+async def test_everybody_gets_what_is_due(scene: Scene, row: Row) -> None:
+    found = []
+    for role in ROLES:
+        async with caller_of(scene, role) as caller:
+            headers = {name: _filled(value, scene) for name, value in row.headers.items()}
+            answer = await caller.send(row.method, _filled(row.path, scene), body=row.body, **headers)
+            found.append(answer.status)
+            if answer.status == 401 and not row.path.startswith("/s/"):
+                assert "Basic" in answer.headers["WWW-Authenticate"]
+    assert dict(zip(ROLES, found, strict=True)) == dict(zip(ROLES, row.statuses, strict=True))
+
+
+def _filled(text: str, scene: Scene) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: scene.names[match[1]], text)
+
+
+async def test_and_nothing_of_it_changed_anything(scene: Scene) -> None:
+    async with Caller(scene.server.url, "alice") as alice:
+        for folder in ("shared", "private", "around"):
+            listed = (await alice.dav("PROPFIND", folder, Depth="1")).text
+            names = re.findall(rf"<d:href>/remote.php/dav/files/alice/{folder}/([^<]*)</d:href>", listed)
+            assert names == {"around": ["", "file", "secret/"]}.get(folder, ["", "file"])
+            assert (await alice.dav("GET", f"{folder}/file")).body == b"content"
+        shares = data(await alice.ocs("GET", SHARES))
+        assert len(shares) == 6
+        assert {s["permissions"] for s in shares if s["share_type"] == 0} == {1}
+        assert [bool(s["password"]) for s in shares if s["share_type"] == 3] == [False, True, False, False]
+    async with Caller(scene.server.url, "root") as root:
+        assert data(await root.ocs("GET", "/cloud/users"))["users"] == ["alice", "bob", "carol", "root"]
+        assert data(await root.ocs("GET", "/cloud/groups"))["groups"] == ["admin", "staff"]
+        assert data(await root.ocs("GET", "/cloud/groups/admin"))["users"] == ["root"]
+        assert data(await root.ocs("GET", "/cloud/groups/staff"))["users"] == ["alice"]
+        own = data(await root.ocs("GET", "/cloud/users/alice"))
+        assert (own["enabled"], own["quota"]["quota"]) == (True, -3)
+
+
+def test_the_table_has_every_route_of_these_modules() -> None:
+    services = cast("Services", object())
+    routes = [
+        route
+        for made in (user_routes, group_routes, share_routes, link_routes)
+        for route in made(services)
+        if isinstance(route, Route)
+    ]
+    missing = [
+        (method, route.path)
+        for route in routes
+        for method in sorted((route.methods or set()) - {"HEAD"})
+        if not any(
+            row.method == method
+            and route.matches({"type": "http", "method": method, "path": row.path.partition("?")[0]})[0] == Match.FULL
+            for row in TABLE
+        )
+    ]
+    assert missing == []
