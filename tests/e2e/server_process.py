@@ -1,5 +1,6 @@
 """A real ``candado-server`` process for tests, with users, on a free port of the loopback."""
 
+import asyncio
 import base64
 import io
 import os
@@ -14,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
+from tests.postgres import cluster
 from yarl import URL
 
 PASSWORD = "four random words suffice"
@@ -43,12 +45,19 @@ def run_server(*arguments: str, check: bool = True) -> subprocess.CompletedProce
     return done
 
 
+def _database() -> list[str]:
+    """Where rows go that are not to be in a file: the variable that unit tests look at decides here as well."""
+    if os.environ.get("CANDADO_TEST_DATABASE") != "postgresql":
+        return []
+    return ["--database", asyncio.run(cluster().fresh())]
+
+
 def make_data(folder: Path, *users: str, url: str = "", admin: str = "") -> Path:
     """A data directory with users, all with the same password; ``admin`` may administrate."""
     data, password = folder / "data", folder / "password"
     password.write_text(PASSWORD + "\n")
     first = ["--admin", admin, "--admin-password-file", str(password)] if admin else []
-    run_server("init", "--data", str(data), *(["--url", url] if url else []), *first)
+    run_server("init", "--data", str(data), *(["--url", url] if url else []), *first, *_database())
     for user in users:
         run_server("user", "add", user, "--password-file", str(password), "--data", str(data))
     return data

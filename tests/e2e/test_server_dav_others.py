@@ -210,7 +210,7 @@ async def test_a_user_document_has_every_member_that_clients_read(alice: Caller)
         data = json.loads((await alice.ocs("GET", path)).body)["ocs"]["data"]
         assert (data["backend"], data["lastLogin"], data["subadmin"]) == ("Database", 0, [])
         assert (data["notify_email"], data["additional_mail"], data["profile_enabled"]) == (None, [], "0")
-        assert data["backendCapabilities"] == {"setDisplayName": False, "setPassword": False}
+        assert data["backendCapabilities"] == {"setDisplayName": True, "setPassword": True}
         assert {data[name] for name in ("organisation", "role", "headline", "biography", "fediverse", "phone")} == {""}
 
 

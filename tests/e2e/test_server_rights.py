@@ -7,9 +7,7 @@ and password of a link as credentials, *nobody* sends none.
 import asyncio
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,7 +19,8 @@ from candado.apps.link_pages import link_routes
 from candado.apps.ocs_groups import group_routes
 from candado.apps.ocs_shares import share_routes
 from candado.apps.ocs_users import user_routes
-from candado.apps.server_wiring import Services
+from candado.apps.server_config import load_config
+from candado.apps.server_wiring import Services, open_backend
 
 SECRET = "a password for the link"
 ROLES = ("nobody", "other", "reader", "visitor")
@@ -185,10 +184,10 @@ def names(server: ServerProcess) -> dict[str, str]:
 
 
 @pytest.fixture
-def scene(server: ServerProcess, names: dict[str, str]) -> Scene:
+async def scene(server: ServerProcess, names: dict[str, str]) -> Scene:
     # Many refusals in a row are what the limits are for; here each row is asked for itself.
-    with closing(sqlite3.connect(server.data / "candado.db")) as rows, rows:
-        rows.execute("DELETE FROM rate_limits")
+    async with open_backend(load_config(server.data)) as backend:
+        await backend.database.write(lambda rows: rows.run("DELETE FROM rate_limits"))
     return Scene(server, names)
 
 

@@ -145,7 +145,7 @@ def user_document(account: Account, quota: Quota | None) -> dict[str, Any]:
         "additional_mail": [],
         **dict.fromkeys(_PROFILE, ""),
         "profile_enabled": "0",
-        "backendCapabilities": {"setDisplayName": False, "setPassword": False},
+        "backendCapabilities": {"setDisplayName": True, "setPassword": True},
     }
     if quota is not None:
         document |= {

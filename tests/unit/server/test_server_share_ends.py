@@ -7,8 +7,9 @@ from tests.unit.server.world import ALICE, BOB, World
 
 from candado.adapters.passwords import Argon2Passwords
 from candado.errors import CandadoError, NotFoundError
+from candado.server.groups import Groups
 from candado.server.model import NodeInfo
-from candado.server.shares import ShareChange, Shares
+from candado.server.shares import ShareChange, ShareRequest, Shares
 from candado.types import LockToken
 
 
@@ -116,3 +117,49 @@ async def test_of_two_shares_that_reach_a_session_the_last_one_undoes_it(world: 
     with pytest.raises(NotFoundError):
         await world.sessions.unlock(BOB, root.file_id, token=token)
     assert await world.tree() == {"Up": (False, 0), "Up/Secret": (True, 0)}
+
+
+async def _leaves(groups: Groups, shares: Shares, number: int) -> None:
+    del shares, number
+    await groups.leave("crew", BOB.user_id)
+
+
+async def _group_goes(groups: Groups, shares: Shares, number: int) -> None:
+    del shares, number
+    await groups.delete("crew")
+
+
+async def _gets_less(groups: Groups, shares: Shares, number: int) -> None:
+    del groups
+    await shares.update(ALICE, number, ShareChange(permissions=1))
+
+
+async def _is_revoked(groups: Groups, shares: Shares, number: int) -> None:
+    del groups
+    await shares.delete(ALICE, number)
+
+
+async def _is_given_back(groups: Groups, shares: Shares, number: int) -> None:
+    del groups
+    await shares.delete(BOB, number)
+
+
+@pytest.mark.parametrize("end", [_leaves, _group_goes, _gets_less, _is_revoked, _is_given_back])
+async def test_a_session_that_was_reached_through_a_group_is_undone_with_it(
+    world: World, end: Callable[[Groups, Shares, int], Awaitable[None]]
+) -> None:
+    groups = Groups(world.backend)
+    shares = Shares(world.backend, world.files, Argon2Passwords(time_cost=1, memory_kib=64))
+    await groups.add("crew")
+    await groups.join("crew", BOB.user_id)
+    await world.files.make_folder(ALICE, "Team", token=None)
+    root = await world.encrypted_root("Team/Secret")
+    number = (await shares.create(ALICE, ShareRequest("Team", 1, 31, "crew"))).share_id
+    before = await world.tree()
+    token = await world.lock(root, 2, BOB)
+    await world.put("Team/Secret/from-bob", b"staged", token=token, who=BOB)
+    await end(groups, shares, number)
+    assert await world.tree() == before
+    assert await world.rows("SELECT * FROM locks") == []
+    held = await world.lock(root, 2)
+    await world.sessions.unlock(ALICE, root.file_id, token=held)
