@@ -105,6 +105,17 @@ _RULES: Final[tuple[tuple[str, str, str, str], ...]] = (
         "SELECT s.id FROM shares s LEFT JOIN nodes n ON n.id = s.node_id WHERE n.id IS NULL",
     ),
     (
+        "share.member",
+        "error",
+        "a share with a group and the memberships of the group do not agree on who receives it",
+        "SELECT m.id FROM shares m LEFT JOIN shares s ON s.id = m.parent_share AND s.share_type = 1"
+        " LEFT JOIN memberships g ON g.group_id = s.share_with AND g.user_id = m.share_with WHERE m.share_type = 2"
+        " AND (s.id IS NULL OR g.user_id IS NULL OR (m.permissions <> 0 AND m.permissions <> s.permissions))"
+        " UNION SELECT s.id FROM shares s JOIN memberships g ON g.group_id = s.share_with"
+        " LEFT JOIN shares m ON m.parent_share = s.id AND m.share_with = g.user_id"
+        " WHERE s.share_type = 1 AND m.id IS NULL AND g.user_id <> s.owner_id AND g.user_id <> s.initiator_id",
+    ),
+    (
         "upload.stray",
         "error",
         "a chunk belongs to no upload",

@@ -11,6 +11,8 @@ Rules that hold at any instant (see also ``docs/spec/write-order.md``):
 * A visible row names only content whose blobs were persisted before the transaction that shows it.
 * Content that lost a reference is listed in ``garbage``; whoever collects it checks first that nothing else names it.
 * ``doomed`` and ``deltas`` are scratch: a transaction leaves them as empty as it found them.
+* A share with a group (type 1) has one row (type 2) for each member but its owner and its maker; they are made, changed
+  and removed in the transaction of the share or of the membership.
 * Sizes of folders are sums over everything below; they and the entity tags change in the transaction of the change.
 """
 

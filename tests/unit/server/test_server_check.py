@@ -58,6 +58,17 @@ async def test_a_sound_store_has_no_findings(tmp_path: Path) -> None:
             " VALUES (9999, 0, 'a', 'a', 1, 't', 0)",
             {"share.stray"},
         ),
+        (
+            "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target, created,"
+            " parent_share) VALUES (1, 2, 'alice', 'alice', 'bob', 1, 't', 0, 99)",
+            {"share.member"},
+        ),
+        (
+            "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target, created,"
+            " parent_share) SELECT 1, kind, 'alice', 'alice', who, bits, 't', 0, up FROM"
+            " (SELECT 1 AS kind, 'crew' AS who, 1 AS bits, NULL AS up UNION SELECT 2, 'bob', 31, 1) AS made",
+            {"share.member"},
+        ),
         ("INSERT INTO chunks VALUES ('x', '1', 'b', 1, 0, 'e')", {"upload.stray"}),
     ],
 )

@@ -4,14 +4,16 @@ import asyncio
 from typing import cast
 
 import pytest
-from tests.unit.server.world import ALICE, HandClock, World
+from tests.unit.server.world import ALICE, BOB, HandClock, World
 
 from candado.adapters.passwords import Argon2Passwords
 from candado.errors import AuthRequiredError, CandadoError, ForbiddenError, NotFoundError
 from candado.server.accounts import Accounts
+from candado.server.groups import Groups
 from candado.server.links import COOKIE_SECONDS, Links
+from candado.server.model import Principal
 from candado.server.ratelimit import RateLimiter
-from candado.server.shares import ShareRequest, Shares
+from candado.server.shares import ShareChange, ShareRequest, Shares
 from candado.types import SecretText, UserId
 
 PASSWORD = "four random words"
@@ -103,3 +105,39 @@ async def test_two_administrators_cannot_remove_each_other_at_once(world: World)
 async def test_a_quota_is_a_size(world: World, quota: int) -> None:
     with pytest.raises(CandadoError):
         await Accounts(world.backend, quick()).set_quota(UserId("alice"), quota)
+
+
+async def test_shares_with_groups_stay_sound_whatever_happens_to_the_groups(world: World) -> None:
+    accounts, groups = Accounts(world.backend, quick()), Groups(world.backend)
+    shares = Shares(world.backend, world.files, quick())
+
+    async def sound() -> bool:
+        return [finding.code for finding in await world.findings() if finding.severity == "error"] == []
+
+    for group in ("crew", "staff"):
+        await groups.add(group)
+        await groups.join(group, BOB.user_id)
+        await groups.join(group, ALICE.user_id)
+    await world.files.make_folder(ALICE, "folder", token=None)
+    numbers = [
+        (await shares.create(ALICE, ShareRequest("folder", 1, 31, group))).share_id for group in ("crew", "staff")
+    ]
+    assert await sound()
+    await accounts.add("carol", SecretText(PASSWORD), groups=("crew", "staff"))
+    carol = Principal(UserId("carol"))
+    assert (await world.files.stat(carol, "folder")).permission_bits == 31
+    await shares.update(ALICE, numbers[0], ShareChange(permissions=1))
+    await shares.delete(carol, numbers[0])
+    assert await sound()
+    with pytest.raises(NotFoundError):
+        await world.files.stat(carol, "folder")
+    await groups.leave("crew", "carol")
+    await groups.join("crew", "carol")
+    assert (await world.files.stat(carol, "folder")).permission_bits == 1
+    await groups.delete("staff")
+    assert await sound()
+    await accounts.delete("carol")
+    await groups.leave("crew", BOB.user_id)
+    assert await sound()
+    await shares.delete(ALICE, numbers[0])
+    assert await world.rows("SELECT * FROM shares") == []
