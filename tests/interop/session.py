@@ -7,7 +7,7 @@ ends, that process ends, and the kernel ends every other process of the namespac
 import random
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
@@ -65,7 +65,7 @@ class Session:
 
     chroot: Chroot
     name: str
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(init=False)
     _first: int = 0
     _spawned: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
@@ -85,7 +85,6 @@ class Session:
             "QT_QUICK_BACKEND": "software",
             "LIBGL_ALWAYS_SOFTWARE": "1",
             "QTWEBENGINE_DISABLE_SANDBOX": "1",  # 3.16.7 as root dies without it
-            **self.environment,
         }
 
     @property
@@ -141,11 +140,10 @@ class Session:
         except OSError:  # it is not inside yet
             return False
 
-    def command(self, words: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:
+    def command(self, words: Sequence[str | Path]) -> list[str]:
         """The command line that runs ``words`` in the session."""
-        more = [f"{name}={value}" for name, value in (environment or {}).items()]
         enter = ["nsenter", "--target", str(self._first), "--mount", "--pid", "--ipc", "--root", f"--wdns={self.home}"]
-        return [*enter, "env", "-i", *self._setting(), *more, *map(str, words)]
+        return [*enter, "env", "-i", *self._setting(), *map(str, words)]
 
     def run(
         self, *words: str | Path, stdin: str = "", status: int | None = 0, seconds: float = 60
