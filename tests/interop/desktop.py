@@ -163,16 +163,16 @@ class Desktop:
         wait_for(lambda: self.session.screen("find", "list item", person), f"{person} to be offered")
         self.session.run("xdotool", "key", "Down")
         self.session.run("xdotool", "key", "Return")
-        wait_for(lambda: self.session.screen("find", _BUTTON, ""), f"{person} among the shares")
+        wait_for(lambda: self._shares_with(person), f"{person} among the shares")
 
-    def unshare(self) -> None:
-        """End the only share in the open dialog."""
-        self.session.press(_BUTTON, "")  # the three dots beside the name
+    def unshare(self, person: str) -> None:
+        """End the only share with a person in the open dialog."""
+        self.session.press(_BUTTON, "")  # the three dots beside the name, above the plus of the file drop
         self.session.press(_BUTTON, "Unshare")
-        wait_for(
-            lambda: (
-                self.session.screen("find", "label", "Secure file drop")
-                and not self.session.screen("find", _BUTTON, "")
-            ),
-            "the share to be gone",
-        )
+        wait_for(lambda: self._shares_with(person) is False, "the share to be gone")
+
+    def _shares_with(self, person: str) -> bool | None:
+        """Whether the list in the open dialog has the person; None as long as there is no list."""
+        if not self.session.screen("find", "label", "Secure file drop"):
+            return None
+        return bool(self.session.screen("find", "label", f"{person}.*"))

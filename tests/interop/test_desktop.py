@@ -162,7 +162,7 @@ def test_a_person_with_keys_of_ours_is_let_in_and_out_by_the_desktop_client(worl
     shares = world.ours.run("shares", "--json").json
     assert "bob" in json.dumps(shares)
 
-    world.first.unshare()
+    world.first.unshare("bob")
     wait_for(lambda: "Shared" not in world.bob.run("ls", "-q").out, "the end of the share to reach bob")
     late = {_name("late"): _content("not for bob")}
     _write(world.first.folder / "Shared", dict(late))
