@@ -13,7 +13,7 @@ from candado.crypto import cms, der, mnemonic, x509
 from candado.crypto.filebody import BodyOpener, BodySealer, seal_body
 from candado.encoding import WrappedKey, join_wrapped, pem_encode, split_wrapped
 from candado.errors import BadSignatureError, FormatError, OpenFailedError, UntrustedCertificateError
-from candado.formats import canonjson, dav, legacy, metadata, ocs
+from candado.formats import canonjson, dav, davrequests, davsearch, legacy, metadata, ocs
 from candado.types import Counter, FileKey, Nonce, SealedName, Tag, UserId
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -112,8 +112,8 @@ def test_parsers_raise_format_errors_only(text: str, data: bytes) -> None:
     for parse in (
         lambda: metadata.parse_sealed(text), lambda: metadata.parse_content(data), lambda: metadata.parse_content(text.encode("utf-8", "replace")),
         lambda: metadata.parse_drop_content(data), lambda: legacy.parse_legacy(text), lambda: legacy.parse_legacy_content(data),
-        lambda: ocs.parse_ocs(data), lambda: dav.parse_multistatus(data, root_href="/"), lambda: dav.parse_propfind(data),
-        lambda: dav.parse_proppatch(data), lambda: dav.parse_search(data), lambda: dav.parse_filter_files(data), lambda: dav.unquote_href(text), lambda: split_wrapped(text), lambda: der.read_der(data, indefinite=True),
+        lambda: ocs.parse_ocs(data), lambda: dav.parse_multistatus(data, root_href="/"), lambda: davrequests.parse_propfind(data),
+        lambda: davrequests.parse_proppatch(data), lambda: davsearch.parse_search(data), lambda: davsearch.parse_filter_files(data), lambda: dav.unquote_href(text), lambda: split_wrapped(text), lambda: der.read_der(data, indefinite=True),
         lambda: x509.parse_certificate(text), lambda: x509.parse_csr(text),
     ):  # fmt: skip
         try:
@@ -137,7 +137,7 @@ def test_a_listing_comes_back(files: dict[str, str]) -> None:
 def test_a_range_is_never_empty_and_never_outside(first: int, last: int, size: int) -> None:
     for header in (f"bytes={first}-{last}", f"bytes={first}-", f"bytes=-{last}"):
         try:
-            found = dav.parse_range(header, size)
+            found = davrequests.parse_range(header, size)
         except FormatError:
             continue
         if found is not None:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from candado.apps.dav_exchange import Exchange, Header, decode_path
 from candado.apps.server_wiring import Services
 from candado.errors import BadRequestError, ForbiddenError
-from candado.formats.dav import parse_range, quote_href
+from candado.formats.dav import quote_href
+from candado.formats.davrequests import parse_range
 from candado.server.model import NodeInfo
 
 __all__ = [

@@ -12,7 +12,8 @@ from candado.apps.dav_headers import XML, Place, prefers_minimal
 from candado.apps.dav_props import ALL_NAMES, DAV, OC, PropertyContext, response_of
 from candado.apps.server_wiring import Services
 from candado.errors import NotFoundError
-from candado.formats.dav import PropRequest, format_multistatus
+from candado.formats.dav import format_multistatus
+from candado.formats.davrequests import PropRequest
 from candado.server.access import knows_e2ee
 from candado.server.model import NodeInfo, Quota
 

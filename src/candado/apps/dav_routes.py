@@ -36,7 +36,7 @@ from candado.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
-from candado.formats.dav import parse_propfind, parse_proppatch
+from candado.formats.davrequests import parse_propfind, parse_proppatch
 from candado.server.model import NodeInfo, Part
 from candado.server.storing import TargetFolderMissingError
 

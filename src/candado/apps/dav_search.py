@@ -8,7 +8,8 @@ from candado.apps.dav_headers import Place
 from candado.apps.dav_listing import Listings
 from candado.apps.server_wiring import Services
 from candado.errors import ForbiddenError, PreconditionFailedError
-from candado.formats.dav import PropRequest, parse_filter_files, parse_search
+from candado.formats.davrequests import PropRequest
+from candado.formats.davsearch import parse_filter_files, parse_search
 
 __all__ = ["DavSearch"]
 

@@ -12,7 +12,8 @@ from candado.apps.dav_exchange import Exchange, split_path
 from candado.apps.dav_headers import XML, destination_of, header_etag, mtime_of, node_headers
 from candado.apps.server_wiring import Services
 from candado.errors import AlreadyExistsError, BadRequestError, ForbiddenError
-from candado.formats.dav import DavResponse, DavValue, format_multistatus, parse_propfind, quote_href
+from candado.formats.dav import DavResponse, DavValue, format_multistatus, quote_href
+from candado.formats.davrequests import parse_propfind
 from candado.server.storing import TargetFolderMissingError
 
 __all__ = ["DavUploads"]

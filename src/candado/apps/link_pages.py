@@ -22,7 +22,8 @@ from candado.apps.ocs_call import base_url, read_parameters
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
 from candado.errors import AuthRequiredError, BadRequestError, CandadoError, ForbiddenError, LimitExceededError
-from candado.formats.dav import parse_range, quote_href
+from candado.formats.dav import quote_href
+from candado.formats.davrequests import parse_range
 from candado.server.links import COOKIE_SECONDS
 from candado.server.model import PERMISSION_CREATE, PERMISSION_READ, Principal
 from candado.server.sharerows import Share

@@ -25,10 +25,12 @@ from candado.ports.ambient import Clock, Random
 from candado.ports.client import Capabilities, Keychain, Remote, StateStore
 from candado.types import FileId, SecretText, UserId
 
-__all__ = ["Account"]
+__all__ = ["SESSION_SPACE", "Account"]
 
 _IDENTITY: Final = "identity"
 _CACHE: Final = "cache"
+SESSION_SPACE: Final = "session"
+"""Where the state keeps the locks that are held; see ``client.lock``."""
 _CAPABILITIES_SECONDS: Final = 3600.0
 
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from candado.client.account import Account
+from candado.client.account import SESSION_SPACE, Account
 from candado.client.named import placed
 from candado.client.pins import Row
 from candado.errors import (
@@ -30,7 +30,6 @@ from candado.types import Counter, FileId, LockToken, check_file_id
 
 __all__ = ["LeftLock", "Lock", "LockSteps", "left_locks", "recover_sessions"]
 
-_SPACE: Final = "session"
 _ANSWER_SECONDS: Final = 10.0
 """How long an interrupted command waits for the answer that has the token."""
 
@@ -82,7 +81,7 @@ class Lock:
     @property
     def end_row(self) -> Row:
         """The row that ends the journal of this lock; a confirmed session commits it together with its pins."""
-        return (_SPACE, str(self._file_id), None)
+        return (SESSION_SPACE, str(self._file_id), None)
 
     @property
     def ended(self) -> bool:
@@ -149,7 +148,7 @@ class Lock:
             case edit.Journal(token, phase):
                 return self._journal(token, phase)
             case edit.Forget():
-                if self._account.store.load(_SPACE, str(self._file_id)) is not None:
+                if self._account.store.load(SESSION_SPACE, str(self._file_id)) is not None:
                     self._account.store.commit([self.end_row])
                 return None
             case edit.Reread() | edit.CommitMetadata() | edit.ReadBack():
@@ -198,7 +197,7 @@ class Lock:
             "since": self._account.clock.now(),
         }
         try:
-            self._account.store.commit([(_SPACE, str(self._file_id), json.dumps(row).encode())])
+            self._account.store.commit([(SESSION_SPACE, str(self._file_id), json.dumps(row).encode())])
         except CandadoError as error:
             return edit.Refused(error)
         return None
@@ -239,7 +238,7 @@ def _event(cause: BaseException) -> object:
 def left_locks(account: Account) -> list[LeftLock]:
     """Locks in the journal: those of a session that is running now, or that a killed process left."""
     found: list[LeftLock] = []
-    for key, value in account.store.load_all(_SPACE).items():
+    for key, value in account.store.load_all(SESSION_SPACE).items():
         try:
             row = json.loads(value)
             found.append(

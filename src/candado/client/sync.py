@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from candado.client.lock import recover_sessions
+from candado.client.account import SESSION_SPACE
 from candado.client.reader import FolderReader
 from candado.client.sync_compare import compare, stored_tag
 from candado.client.sync_issues import SyncIssues
@@ -128,7 +128,10 @@ class _Run:
 
     async def _attempts(self) -> bool:
         """Go until nothing is left to plan anew, at most three times; True when that was reached."""
-        await recover_sessions(self._account)
+        if self._account.store.load_all(SESSION_SPACE):
+            from candado.client.lock import recover_sessions  # noqa: PLC0415 -- nearly no run has anything to recover
+
+            await recover_sessions(self._account)
         for attempt in range(_ATTEMPTS_MAX):
             # Problems of an earlier attempt are met again or were solved by planning anew.
             self._report.errors.clear()

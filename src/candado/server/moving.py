@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from candado.errors import ForbiddenError, LockedError, NotFoundError, PreconditionFailedError
-from candado.formats.dav import FAVOURITE
+from candado.formats.davsearch import FAVOURITE
 from candado.ports.server import Rows
 from candado.server.guard import check_quota, guarded_change
 from candado.server.model import (

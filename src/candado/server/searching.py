@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from candado.errors import NotFoundError
-from candado.formats.dav import (
+from candado.formats.davsearch import (
     FAVOURITE,
     FILE_ID,
     Comparison,

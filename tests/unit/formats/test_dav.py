@@ -7,8 +7,9 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from candado.errors import LimitExceededError, MalformedError
-from candado.formats import dav
-from candado.formats.dav import DavNode, DavResponse, PropChange, PropRequest, RawXml
+from candado.formats import dav, davrequests
+from candado.formats.dav import DavNode, DavResponse, RawXml
+from candado.formats.davrequests import PropChange, PropRequest
 from candado.formats.xmltext import parse_xml
 
 D, OC, N = "{DAV:}", "{http://owncloud.org/ns}", "{http://nextcloud.org/ns}"
@@ -122,7 +123,7 @@ def test_listings_of_a_stock_server_are_read(name: str) -> None:
     ],
 )
 def test_a_propfind_says_what_it_wants(body: bytes, expect: PropRequest) -> None:
-    assert dav.parse_propfind(body) == expect
+    assert davrequests.parse_propfind(body) == expect
 
 
 @pytest.mark.parametrize(
@@ -137,13 +138,13 @@ def test_a_propfind_says_what_it_wants(body: bytes, expect: PropRequest) -> None
 )
 def test_a_propfind_that_says_nothing_or_two_things_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedError):
-        dav.parse_propfind(body)
+        davrequests.parse_propfind(body)
 
 
 def test_a_value_with_elements_is_kept_as_xml_that_stands_for_itself() -> None:
     inside = 'a &lt; <y:b xmlns:y="urn:y" y:c="1">&amp;<y:d/></y:b> tail<e/>'
     body = f'<d:propertyupdate xmlns:d="DAV:"><d:set><d:prop><x xmlns="urn:x">{inside}</x></d:prop></d:set></d:propertyupdate>'
-    (change,) = dav.parse_proppatch(body.encode())
+    (change,) = davrequests.parse_proppatch(body.encode())
     assert isinstance(change.value, RawXml)
     again = fromstring(dav.format_multistatus([DavResponse("/", [(change.name, change.value)])]))
     (found,) = again.iter("{urn:x}x")
@@ -159,20 +160,20 @@ def test_a_value_cannot_multiply_a_long_namespace() -> None:
     uri, many = "u" * 10_000, "<y:b/>" * 400
     body = f'<d:propertyupdate xmlns:d="DAV:" xmlns:y="{uri}"><d:set><d:prop><d:x>{many}</d:x></d:prop></d:set></d:propertyupdate>'
     with pytest.raises(LimitExceededError):
-        dav.parse_proppatch(body.encode())
+        davrequests.parse_proppatch(body.encode())
 
 
 def test_a_proppatch_is_a_list_of_steps() -> None:
     body = b"""<d:propertyupdate xmlns:d="DAV:" xmlns:x="urn:x"><d:set><d:prop><d:lastmodified>17</d:lastmodified><x:a/></d:prop><x:b/></d:set>
         <d:remove><d:prop><x:c>old</x:c></d:prop></d:remove><x:other/></d:propertyupdate>"""
-    assert dav.parse_proppatch(body) == (
+    assert davrequests.parse_proppatch(body) == (
         PropChange(f"{D}lastmodified", "17"),
         PropChange("{urn:x}a", ""),
         PropChange("{urn:x}c", None),
     )
     for bad in (b"", b'<propertyupdate xmlns="DAV:"/>', b'<propfind xmlns="DAV:"/>'):
         with pytest.raises(MalformedError):
-            dav.parse_proppatch(bad)
+            davrequests.parse_proppatch(bad)
 
 
 def test_xml_beyond_its_limits_is_not_parsed() -> None:
@@ -180,7 +181,7 @@ def test_xml_beyond_its_limits_is_not_parsed() -> None:
         with pytest.raises(LimitExceededError):
             parse_xml(body, root="a", bytes_max=500, elements_max=10)
     with pytest.raises(LimitExceededError):
-        dav.parse_propfind(b'<propfind xmlns="DAV:"><prop>' + b"<a/>" * 2000 + b"</prop></propfind>")
+        davrequests.parse_propfind(b'<propfind xmlns="DAV:"><prop>' + b"<a/>" * 2000 + b"</prop></propfind>")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_xml_beyond_its_limits_is_not_parsed() -> None:
     ],
 )  # fmt: skip
 def test_a_range_gives_the_bytes_it_means(header: str, expect: tuple[int, int] | None) -> None:
-    assert dav.parse_range(header, 1000) == expect
+    assert davrequests.parse_range(header, 1000) == expect
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_range_gives_the_bytes_it_means(header: str, expect: tuple[int, int] |
 )
 def test_a_range_behind_the_end_is_an_error(header: str, size: int) -> None:
     with pytest.raises(LimitExceededError):
-        dav.parse_range(header, size)
+        davrequests.parse_range(header, size)
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/Grüße & 100%/a+b;c=d.txt", "/ ", "/\U0001f512"])

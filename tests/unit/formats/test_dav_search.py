@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candado.errors import FormatError, LimitExceededError, MalformedError
-from candado.formats import dav
-from candado.formats.dav import Comparison, FilterRequest, IsCollection, Junction, Negation, Order
+from candado.formats import davsearch
 from candado.formats.davlike import LikePattern
+from candado.formats.davsearch import Comparison, FilterRequest, IsCollection, Junction, Negation, Order
 
 D, OC, NC = "{DAV:}", "{http://owncloud.org/ns}", "{http://nextcloud.org/ns}"
 NAMESPACES = 'xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns" xmlns:nc="http://nextcloud.org/ns" xmlns:s="https://github.com/icewind1991/SearchDAV/ns"'
@@ -35,8 +35,8 @@ def compare(kind: str, prop: str, literal: str) -> str:
     return f"<d:{kind}><d:prop><{prop}/></d:prop><d:literal>{literal}</d:literal></d:{kind}>"
 
 
-def condition(text: str) -> dav.Condition:
-    found = dav.parse_search(where(text)).where
+def condition(text: str) -> davsearch.Condition:
+    found = davsearch.parse_search(where(text)).where
     assert found is not None
     return found
 
@@ -54,8 +54,8 @@ def test_a_search_says_what_it_wants_where_and_in_which_order() -> None:
         "<d:order><d:prop><oc:size/></d:prop></d:order></d:orderby>"
     )
     limit = "<d:limit><d:nresults> 20 </d:nresults><s:firstresult>5</s:firstresult></d:limit>"
-    found = dav.parse_search(search(f"{SELECT}{FROM}<d:where><d:is-collection/></d:where>{orders}{limit}"))
-    assert found == dav.SearchRequest(
+    found = davsearch.parse_search(search(f"{SELECT}{FROM}<d:where><d:is-collection/></d:where>{orders}{limit}"))
+    assert found == davsearch.SearchRequest(
         names=(f"{D}getetag", f"{OC}id"),
         scope="/files/alice",
         depth=None,
@@ -72,9 +72,9 @@ def test_a_search_says_what_it_wants_where_and_in_which_order() -> None:
 
 @pytest.mark.parametrize("empty", ["", "<d:where/>"])
 def test_a_search_without_condition_order_and_limit_finds_everything(empty: str) -> None:
-    found = dav.parse_search(search(f"<d:select><d:allprop/></d:select>{FROM}{empty}<d:orderby/><d:limit/>"))
+    found = davsearch.parse_search(search(f"<d:select><d:allprop/></d:select>{FROM}{empty}<d:orderby/><d:limit/>"))
     assert (found.names, found.where, found.order, found.limit, found.first) == (None, None, (), None, 0)
-    short = dav.parse_search(search(f"{SELECT}{FROM}"))
+    short = davsearch.parse_search(search(f"{SELECT}{FROM}"))
     assert (short.where, short.order, short.limit, short.first) == (None, (), None, 0)
 
 
@@ -91,14 +91,14 @@ def test_a_search_without_condition_order_and_limit_finds_everything(empty: str)
     ],
 )
 def test_a_scope_is_a_path_in_the_spellings_of_clients(href: str, path: str) -> None:
-    found = dav.parse_search(scope(href))
+    found = davsearch.parse_search(scope(href))
     assert (found.scope, found.depth) == (path, 1)
 
 
 @pytest.mark.parametrize("href", ["/files/../x", "/files//x", "/100%", "/a%2Fb", "/a%00", "/%ff", "/" + "x" * 40_000])
 def test_a_scope_that_plays_tricks_is_refused(href: str) -> None:
     with pytest.raises(FormatError):
-        dav.parse_search(scope(href))
+        davsearch.parse_search(scope(href))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_conditions_are_joined_and_negated() -> None:
 )
 def test_a_search_of_another_shape_is_refused(inside: str) -> None:
     with pytest.raises(MalformedError):
-        dav.parse_search(search(inside))
+        davsearch.parse_search(search(inside))
 
 
 @pytest.mark.parametrize(
@@ -218,13 +218,13 @@ def test_a_search_of_another_shape_is_refused(inside: str) -> None:
 )
 def test_a_condition_that_is_not_known_is_refused_and_never_left_out(text: str) -> None:
     with pytest.raises(MalformedError):
-        dav.parse_search(where(text))
+        davsearch.parse_search(where(text))
 
 
 def test_a_search_is_limited_in_size_elements_conditions_and_depth() -> None:
     one = "<d:is-collection/>"
     for text in (one * 31, "<d:not>" * 15 + one + "</d:not>" * 15):
-        dav.parse_search(where(text if text.startswith("<d:not>") else f"<d:or>{text}</d:or>"))
+        davsearch.parse_search(where(text if text.startswith("<d:not>") else f"<d:or>{text}</d:or>"))
     for text in (
         f"<d:or>{one * 32}</d:or>",
         "<d:not>" * 16 + one + "</d:not>" * 16,
@@ -235,10 +235,10 @@ def test_a_search_is_limited_in_size_elements_conditions_and_depth() -> None:
         compare("like", "d:displayname", "%" * 17),
     ):
         with pytest.raises(LimitExceededError):
-            dav.parse_search(where(text))
+            davsearch.parse_search(where(text))
 
 
-@pytest.mark.parametrize("parse", [dav.parse_search, dav.parse_filter_files])
+@pytest.mark.parametrize("parse", [davsearch.parse_search, davsearch.parse_filter_files])
 def test_entities_document_types_and_other_documents_are_refused(parse: object) -> None:
     assert callable(parse)
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + where(compare("eq", "d:displayname", "&b;"))
@@ -254,10 +254,10 @@ def report(inside: str) -> bytes:
 
 def test_a_report_asks_for_favourites_and_tags() -> None:
     rules = "<oc:filter-rules><oc:favorite>1</oc:favorite><oc:systemtag>7</oc:systemtag></oc:filter-rules>"
-    found = dav.parse_filter_files(report(f"<d:prop><oc:id/><oc:id/></d:prop>{rules}"))
+    found = davsearch.parse_filter_files(report(f"<d:prop><oc:id/><oc:id/></d:prop>{rules}"))
     assert found == FilterRequest((f"{OC}id",), favourites=True, tags=("7",))
     tags = "<oc:filter-rules><nc:systemtag>x</nc:systemtag></oc:filter-rules>"
-    assert dav.parse_filter_files(report(tags)) == FilterRequest(None, favourites=False, tags=("x",))
+    assert davsearch.parse_filter_files(report(tags)) == FilterRequest(None, favourites=False, tags=("x",))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_report_asks_for_favourites_and_tags() -> None:
 )
 def test_a_report_without_rules_or_with_unknown_ones_is_refused(inside: str) -> None:
     with pytest.raises(MalformedError):
-        dav.parse_filter_files(report(inside))
+        davsearch.parse_filter_files(report(inside))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_any_literal_is_read_or_refused(text: str) -> None:
         ("eq", "oc:favorite"),
     ):
         try:
-            dav.parse_search(where(compare(kind, prop, clean)))
+            davsearch.parse_search(where(compare(kind, prop, clean)))
         except FormatError:
             continue
 
@@ -333,6 +333,6 @@ def test_any_literal_is_read_or_refused(text: str) -> None:
 @given(st.from_regex(r"[A-Za-z]{0,3},? ?[0-9]{0,10} [A-Za-z]{0,4} [-+0-9:]{0,12} [A-Z+0-9-]{0,6}", fullmatch=True))
 def test_any_date_is_read_or_refused(text: str) -> None:
     try:
-        dav.parse_search(where(compare("eq", "d:getlastmodified", text)))
+        davsearch.parse_search(where(compare("eq", "d:getlastmodified", text)))
     except FormatError:
         return

@@ -9,15 +9,7 @@ import pytest
 from tests.unit.server.world import ALICE, BOB, World
 
 from candado.errors import NotFoundError
-from candado.formats.dav import (
-    Condition,
-    IsCollection,
-    Junction,
-    Negation,
-    Order,
-    SearchRequest,
-    parse_search,
-)
+from candado.formats.davsearch import Condition, IsCollection, Junction, Negation, Order, SearchRequest, parse_search
 from candado.ports.server import Rows, SqlValue
 from candado.server import searching
 from candado.server.model import Principal
