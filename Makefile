@@ -49,9 +49,11 @@ $(VENV)/.interop: requirements-interop.lock $(VENV)/.dev
 	@$(PIP) check || $(BIN)/python -m pip check
 	@touch $@
 
+# Graphical programs of other people on a loaded machine: what failed is tried once more, and that is said.
+INTEROP = CANDADO_INTEROP="$(STOCK_CLIENTS)" $(BIN)/pytest -n 2 --timeout 600 tests/interop
 interop: $(VENV)/.interop  ## stock desktop clients, litmus, rclone and others against a real server (root on Debian)
 	@tools/stock-clients "$(STOCK_CLIENTS)"
-	@CANDADO_INTEROP="$(STOCK_CLIENTS)" $(BIN)/pytest -n 2 --timeout 600 tests/interop
+	@$(INTEROP) || { echo "once more, those that failed:"; $(INTEROP) --last-failed --last-failed-no-failures none; }
 
 check: dev                 ## format, lint, types, layers, spelling, docs
 	@$(BIN)/ruff format --check --quiet .
