@@ -258,7 +258,9 @@ class PostgresDatabase:
                     safe="Nothing was made in it.",
                     advice="Check its name in --database, or run `candado-server init` with it.",
                 )
-            with contextlib.suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+            with contextlib.suppress(
+                asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError
+            ):
                 # Two that make it at once: one of them is told that it is there.
                 await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
             async with connection.transaction():

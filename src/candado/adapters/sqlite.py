@@ -16,6 +16,7 @@ import queue
 import re
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ _BATCH_MAX: Final = 512
 _WORK: Final = "work"
 _END: Final = "end"
 _BUSY_MILLISECONDS: Final = 10_000
+_PAUSE_SECONDS: Final = 0.01
 _CHECKPOINT_PAGES: Final = 4_000
 _CACHE_KIBIBYTES: Final = 32 * 1024
 _PLACEHOLDER = re.compile(r"\$(\d+)")
@@ -252,7 +254,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=_BUSY_MILLISECONDS / 1000
     )
     try:
-        connection.execute("PRAGMA journal_mode=WAL").close()
+        _keep_ahead_log(connection)
     except sqlite3.Error:
         connection.close()
         raise
@@ -260,6 +262,24 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIBIBYTES}").close()
     connection.execute("PRAGMA temp_store=MEMORY").close()
     return connection
+
+
+def _keep_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log.
+
+    Of several that open a new file at once SQLite lets only one do it, and the others do not wait as they do otherwise.
+    """
+    until = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as exc:
+            busy = exc.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+            if not busy or time.monotonic() > until:
+                raise
+        else:
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def require_database(path: Path) -> None:
