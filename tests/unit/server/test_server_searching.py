@@ -3,16 +3,19 @@
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from tests.unit.server.world import ALICE, BOB, World
 
+from candado.adapters.sqlite import SqliteDatabase
 from candado.errors import NotFoundError
 from candado.formats.davsearch import Condition, IsCollection, Junction, Negation, Order, SearchRequest, parse_search
 from candado.ports.server import Rows, SqlValue
 from candado.server import searching
 from candado.server.model import Principal
+from candado.server.schema import MIGRATIONS
 from candado.server.searching import Found, Searching
 
 T = TypeVar("T")
@@ -221,12 +224,17 @@ async def test_a_search_costs_nothing_for_what_other_people_have(world: World) -
         for number in range(20):
             await star(world, f"{turn}/{number}", who=BOB)
     assert costs[0] == costs[1]
-    plan = [
-        str(row[3])
-        for row in await world.rows(
-            "EXPLAIN QUERY PLAN " + searching._FAVOURITES.replace("$1", "'alice'").replace("$2", "'x'")
-        )
-    ]
+
+
+async def test_favourites_are_found_by_an_index(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path / "rows.sqlite", migrations=MIGRATIONS)
+
+    async def explain(rows: Rows) -> list[str]:
+        sql = searching._FAVOURITES.replace("$1", "'alice'").replace("$2", "'x'")
+        return [str(row[3]) for row in await rows.all("EXPLAIN QUERY PLAN " + sql)]
+
+    plan = await database.read(explain)
+    await database.close()
     assert any("USING INDEX node_properties_user" in step for step in plan)
     assert not any(step.startswith("SCAN") for step in plan)
 
