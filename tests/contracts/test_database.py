@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tests.contracts.rows import insert, texts
 from tests.postgres import cluster
 from tests.unit.server.world import SeededRandom
 
 from candado.adapters.postgres import PostgresDatabase
-from candado.adapters.sqlite import Migration, SqliteDatabase
+from candado.adapters.sqlite import SqliteDatabase
 from candado.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -18,7 +19,7 @@ from candado.errors import (
     NotFoundError,
     UnsupportedVersionError,
 )
-from candado.ports.server import Database, Rows
+from candado.ports.server import Database, Migration, Rows
 
 STEPS: tuple[Migration, ...] = ((1, ("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)),)
 
@@ -47,20 +48,6 @@ async def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 @pytest.fixture
 async def database(open_one: Open) -> Database:
     return await open_one(STEPS)
-
-
-async def texts(database: Database) -> list[object]:
-    async def work(rows: Rows) -> list[object]:
-        return [row[0] for row in await rows.all("SELECT text FROM t ORDER BY id")]
-
-    return await database.read(work)
-
-
-def insert(text: str) -> Callable[[Rows], Awaitable[int]]:
-    async def work(rows: Rows) -> int:
-        return await rows.run("INSERT INTO t (text) VALUES ($1)", text)
-
-    return work
 
 
 async def test_a_unit_sees_its_own_rows_and_returns_its_value(database: Database) -> None:

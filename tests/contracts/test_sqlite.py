@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.contracts.rows import insert, texts
 
 from candado.adapters.sqlite import SqliteDatabase
 from candado.errors import (
@@ -26,20 +27,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     opened = await SqliteDatabase.open(tmp_path / "rows.sqlite", migrations=STEPS)
     yield opened
     await opened.close()
-
-
-async def texts(database: Database) -> list[object]:
-    async def work(rows: Rows) -> list[object]:
-        return [row[0] for row in await rows.all("SELECT text FROM t ORDER BY id")]
-
-    return await database.read(work)
-
-
-def insert(text: str) -> Callable[[Rows], Awaitable[int]]:
-    async def work(rows: Rows) -> int:
-        return await rows.run("INSERT INTO t (text) VALUES ($1)", text)
-
-    return work
 
 
 async def test_what_one_turn_of_the_loop_submits_is_one_transaction(tmp_path: Path, database: Database) -> None:

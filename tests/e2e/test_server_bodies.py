@@ -23,12 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
 async def blobs(server: ServerProcess) -> int:
     return sum(1 for path in (server.data / "blobs").rglob("*") if path.is_file())
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import fromstring
 
@@ -19,12 +19,6 @@ FIND = '<d:propfind xmlns:d="DAV:" xmlns:x="urn:x" xmlns:oc="http://owncloud.org
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with serving(make_data(tmp_path_factory.mktemp("dav"), "alice")) as running:
         yield running
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
 
 
 async def _raw(url: str, target: str, method: str = "DELETE") -> bytes:

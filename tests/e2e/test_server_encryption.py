@@ -5,7 +5,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,18 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     users = ("alice", "bob", "carol", "dave", "erin")
     with serving(make_data(tmp_path_factory.mktemp("e2ee"), *users)) as running:
         yield running
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def bob(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "bob") as caller:
-        yield caller
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Hostile requests: paths, documents, headers. None may be 500, none may reach another tree."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
@@ -23,18 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
         log = (running.data.parent / "server.log").read_text()
         assert "Traceback" not in log, log
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def bob(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "bob") as caller:
-        yield caller
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from html import unescape
 from typing import Any
 from urllib.parse import quote
@@ -35,18 +35,6 @@ NASTY = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with serving(make_data(tmp_path_factory.mktemp("pages"), "alice")) as running:
         yield running
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def nobody(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, None) as caller:
-        yield caller
 
 
 @pytest.fixture

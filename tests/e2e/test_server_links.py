@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,24 +17,6 @@ SECRET = "a password for the link"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with serving(make_data(tmp_path_factory.mktemp("links"), "alice", "bob")) as running:
         yield running
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def bob(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "bob") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def nobody(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, None) as caller:
-        yield caller
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +13,6 @@ from tests.e2e.server_process import Caller, ServerProcess, make_data, serving
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with serving(make_data(tmp_path_factory.mktemp("plain"), "alice", "bob")) as running:
         yield running
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def nobody(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, None) as caller:
-        yield caller
 
 
 async def test_status_is_answered_without_login_and_installed_is_a_boolean(nobody: Caller) -> None:

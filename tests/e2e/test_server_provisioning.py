@@ -1,7 +1,7 @@
 """Users and groups as an administrator's tool sees them, over a real server."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,18 +14,6 @@ NEW = "another four random words"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with serving(make_data(tmp_path_factory.mktemp("people"), "alice", "bob", admin="root")) as running:
         yield running
-
-
-@pytest.fixture
-async def root(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "root") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
 
 
 def data(answer: Answer) -> Any:

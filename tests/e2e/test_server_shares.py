@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -19,35 +19,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture
-async def alice(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "alice") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def bob(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "bob") as caller:
-        yield caller
-
-
-@pytest.fixture
-async def carol(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "carol") as caller:
-        yield caller
-
-
-@pytest.fixture
 async def folder(alice: Caller, request: pytest.FixtureRequest) -> str:
     name = re.sub(r"[^a-z0-9]", "-", request.node.name.lower())[:100]
     assert (await alice.dav("MKCOL", name)).status == 201
     assert (await alice.dav("PUT", f"{name}/file", body=b"content")).status == 201
     return name
-
-
-@pytest.fixture
-async def root(server: ServerProcess) -> AsyncIterator[Caller]:
-    async with Caller(server.url, "root") as caller:
-        yield caller
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from typing import Any, Final, TypeVar, cast
 
 import asyncpg
 
-from candado.adapters.sqlite import Migration
 from candado.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -34,7 +33,7 @@ from candado.errors import (
     UnsupportedVersionError,
 )
 from candado.ports.ambient import Random
-from candado.ports.server import Rows, SqlValue
+from candado.ports.server import Migration, Rows, SqlValue
 
 __all__ = ["PostgresDatabase", "translated_schema"]
 

@@ -36,14 +36,11 @@ from candado.errors import (
     QuotaExceededError,
     UnsupportedVersionError,
 )
-from candado.ports.server import Rows, SqlValue
+from candado.ports.server import Migration, Rows, SqlValue
 
-__all__ = ["Migration", "SqliteDatabase", "require_database"]
+__all__ = ["SqliteDatabase", "require_database"]
 
 T = TypeVar("T")
-
-Migration = tuple[int, tuple[str, ...]]
-"""A schema version and the statements that lead to it from the one before."""
 
 _BATCH_MAX: Final = 512
 _WORK: Final = "work"

@@ -11,6 +11,9 @@ T = TypeVar("T")
 
 SqlValue = str | int | float | bytes | None
 
+Migration = tuple[int, tuple[str, ...]]
+"""A schema version and the statements that lead to it from the one before."""
+
 
 class Rows(Protocol):
     """One transaction.
