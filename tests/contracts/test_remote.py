@@ -1,6 +1,7 @@
 """The contract of Remote: the simulated cloud and the real server over HTTP must answer alike."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ from candado.errors import (
     NotFoundError,
     PeerWithoutKeysError,
 )
-from candado.ports.client import Remote
+from candado.ports.client import RawMetadata, Remote
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
 
 
@@ -302,6 +303,32 @@ async def test_a_folder_made_under_a_lock_can_be_filled_under_it(people: People)
     await remote.unlock(root, token)
     assert await names(remote, "/S/inner") == ["/S/inner/file"]
     assert (await remote.metadata(inner)).text == '{"inner":1}'
+
+
+async def test_the_documents_that_changed_the_members_are_kept_for_those_who_were_away(people: People) -> None:
+    remote = people.alice
+    root = await encrypted(remote, "/S")
+
+    async def write(counter: int, *members: str, end: bool = True) -> str:
+        users = [{"userId": name, "certificate": f"c-{name}"} for name in members]
+        text = json.dumps({"state": counter, "users": users})
+        token = await remote.lock(root, Counter(counter))
+        await remote.update_metadata(root, token, text, f"sig{counter}")
+        await remote.unlock(root, token, abort=not end)
+        return text
+
+    await write(2, "a")
+    added = await write(3, "a", "b")
+    await write(4, "a", "b")
+    await write(5, "a", end=False)
+    await write(6, "b", "a")
+    removed = await write(7, "b")
+    assert await remote.membership_steps(root, after=Counter(2)) == [
+        RawMetadata(added, "sig3"),
+        RawMetadata(removed, "sig7"),
+    ]
+    assert await remote.membership_steps(root, after=Counter(3)) == [RawMetadata(removed, "sig7")]
+    assert await remote.membership_steps(root, after=Counter(7)) == []
 
 
 async def test_a_share_shows_the_folder_to_the_other_person_until_it_ends(people: People) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
@@ -252,6 +253,14 @@ async def test_metadata_can_be_had_with_the_listing(alice: Caller, root: Folder)
     assert f"<nc:e2ee-metadata-signature>{SIGNATURE}</" in listed.text
 
 
+@pytest.mark.parametrize("after", ["-1", "x", "99999999999999999999", "1.5", "\u0661"])
+async def test_the_steps_of_members_are_asked_for_by_a_counter(alice: Caller, root: Folder, after: str) -> None:
+    await commit_first(alice, root)
+    answer = await alice.e2ee("GET", f"meta-data/{root.file_id}/steps?after={quote(after)}")
+    assert answer.status == 400
+    assert data(await alice.e2ee("GET", f"meta-data/{root.file_id}/steps")) == {"steps": []}
+
+
 async def test_a_document_of_a_megabyte_survives_as_form_and_as_json(alice: Caller, root: Folder) -> None:
     text = json.dumps({"big": "ä+/% " * 250_000})
     token = await lock(alice, root.file_id, 1)
@@ -405,6 +414,7 @@ async def test_a_stranger_can_do_nothing_with_an_id_it_guessed(alice: Caller, bo
     token = await lock(alice, root.file_id, 2)
     calls = [
         await bob.e2ee("GET", f"meta-data/{root.file_id}"),
+        await bob.e2ee("GET", f"meta-data/{root.file_id}/steps"),
         await bob.e2ee("POST", f"lock/{root.file_id}", X_NC_E2EE_COUNTER="9"),
         await bob.e2ee("DELETE", f"lock/{root.file_id}", e2e_token=token),
         await write(bob, "PUT", root.file_id, token),

@@ -152,6 +152,7 @@ TABLE = [
     Row("GET", "/s/{drop}/download?path=/file", (403, 403, 403, 403)),
     # an encrypted folder, with the token of a link beside it
     ocs("GET", E2EE + "/meta-data/{secret}?shareToken={link}", (401, 403, 403, 401)),
+    ocs("GET", E2EE + "/meta-data/{secret}/steps?shareToken={link}", (401, 403, 403, 401)),
     ocs("POST", E2EE + "/lock/{secret}?shareToken={link}", (401, 403, 403, 401)),
     Row("GET", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403)),
     Row("PROPFIND", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403), headers=PROPFIND),

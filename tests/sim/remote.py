@@ -157,6 +157,12 @@ class SimRemote:
             raise NotFoundError
         return RawMetadata(*self.server.tree.metadata[file_id])
 
+    async def membership_steps(self, file_id: FileId, *, after: Counter) -> list[RawMetadata]:
+        self._note("membership_steps", f"{file_id} {after}")
+        self._need(file_id, READ)
+        steps = self.server.tree.steps.get(file_id, [])
+        return [RawMetadata(text, signature) for counter, text, signature in steps if counter > after]
+
     async def get_many(self, folder: str, names: Sequence[str], sizes: Sequence[int]) -> list[bytes | None]:
         self._note("get_many", folder, json.dumps(list(names)))
         capabilities = self.server.capabilities

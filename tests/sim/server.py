@@ -87,6 +87,14 @@ class Account:
     app_password_revoked: bool = False
 
 
+def users_of(text: str) -> set[tuple[str, str]]:
+    """The members a document lists; none for one of a nested folder, or for what is no document."""
+    try:
+        return {(user["userId"], user["certificate"]) for user in json.loads(text).get("users", [])}
+    except ValueError:
+        return set()
+
+
 class SimServer:
     """State and rules; ``remote`` gives the port that one user talks to."""
 
@@ -282,9 +290,18 @@ class SimServer:
             lock.staged.counters[lock.root] = lock.counter
         if not self.capabilities.candado_version:
             self._hide_unfinished(lock)
+        self._keep_steps(lock)
         parent = self.tree.nodes[lock.root].parent
         self.tree.adopt(lock.staged, lock.root)
         self.bump(self.tree, lock.root if lock.root in self.tree.nodes else parent)
+
+    def _keep_steps(self, lock: Lock) -> None:
+        """Our own server keeps the documents that changed who the members are."""
+        for at in lock.touched & self.tree.metadata.keys() & lock.staged.metadata.keys():
+            before, (after, signature) = self.tree.metadata[at][0], lock.staged.metadata[at]
+            if self.capabilities.candado_version and users_of(before) != users_of(after):
+                steps = self.tree.steps.setdefault(at, [])
+                steps.append((lock.staged.counters.get(at, 0), after, signature))
 
     def _hide_unfinished(self, lock: Lock) -> None:
         """A stock server shows new children only of folders whose metadata was written in the session."""

@@ -23,6 +23,7 @@ class Tree:
         self.children: dict[int, dict[str, int]] = {}
         self.metadata: dict[int, tuple[str, str]] = {}
         self.counters: dict[int, int] = {}
+        self.steps: dict[int, list[tuple[int, str, str]]] = {}
 
     def copy(self) -> "Tree":
         twin = Tree()
@@ -30,6 +31,7 @@ class Tree:
         twin.children = {parent: dict(names) for parent, names in self.children.items()}
         twin.metadata = dict(self.metadata)
         twin.counters = dict(self.counters)
+        twin.steps = {at: list(steps) for at, steps in self.steps.items()}
         return twin
 
     def add(self, node: Node) -> None:
@@ -49,6 +51,7 @@ class Tree:
         self.children.get(node.parent, {}).pop(node.name, None)
         self.children.pop(file_id, None)
         self.metadata.pop(file_id, None)
+        self.steps.pop(file_id, None)
         self.counters.pop(file_id, None)
 
     def move(self, file_id: int, parent: int, name: str) -> None:

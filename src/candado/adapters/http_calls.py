@@ -9,7 +9,14 @@ from typing import Final
 from urllib.parse import urlencode
 
 from candado.adapters.http_errors import Meanings, refusal
-from candado.adapters.http_ocs import read_capabilities, read_member, read_public_keys, read_share, read_user
+from candado.adapters.http_ocs import (
+    read_capabilities,
+    read_member,
+    read_public_keys,
+    read_share,
+    read_steps,
+    read_user,
+)
 from candado.adapters.http_settings import HttpSettings, encoded
 from candado.adapters.http_wire import Answer, HttpWire, basic
 from candado.errors import (
@@ -172,6 +179,15 @@ class HttpCalls:
         )
         text = read_member(parse_ocs(answer.body).data, "meta-data")
         return RawMetadata(text, answer.headers.get("x-nc-e2ee-signature"))
+
+    async def membership_steps(self, file_id: FileId, *, after: Counter) -> list[RawMetadata]:
+        """What led to the present members, not verified; an extension of our own server, others have none."""
+        call = f"{_E2EE}/meta-data/{file_id}/steps?after={after}"
+        try:
+            data = await self._ocs("GET", call, where=str(file_id), limit=_METADATA_BYTES_MAX, harmless=True)
+        except (NotFoundError, ForbiddenError):
+            return []
+        return read_steps(data)
 
     async def mark_encrypted(self, file_id: FileId) -> None:
         """Set the encryption flag; FolderNotEmptyError also when there is no such folder: the server does not tell."""

@@ -7,13 +7,14 @@ from typing import Final
 
 from candado.errors import MalformedError
 from candado.formats.canonjson import JsonObject, JsonValue
-from candado.ports.client import Capabilities, RemoteShare, UserInfo
+from candado.ports.client import Capabilities, RawMetadata, RemoteShare, UserInfo
 from candado.types import UserId, check_file_id, check_user_id
 
-__all__ = ["read_capabilities", "read_member", "read_public_keys", "read_share", "read_user"]
+__all__ = ["read_capabilities", "read_member", "read_public_keys", "read_share", "read_steps", "read_user"]
 
 _PEM_CHARS_MAX: Final = 32 * 1024
 _USER_SHARE: Final = 0
+_STEPS_MAX: Final = 64
 
 
 def _object(value: JsonValue) -> JsonObject:
@@ -96,6 +97,14 @@ def read_public_keys(data: JsonValue) -> dict[UserId, str]:
             raise MalformedError("a certificate is too long")
         found[check_user_id(name)] = text
     return found
+
+
+def read_steps(data: JsonValue) -> list[RawMetadata]:
+    """Documents with their signatures in the server's order; at most 64."""
+    steps = _object(data).get("steps")
+    if not isinstance(steps, list) or len(steps) > _STEPS_MAX:
+        raise MalformedError("the steps of a folder are not a list, or too many")
+    return [RawMetadata(read_member(step, "meta-data"), read_member(step, "signature")) for step in steps]
 
 
 def read_share(data: JsonValue) -> RemoteShare | None:

@@ -178,6 +178,14 @@ async def _get_metadata(call: OcsCall) -> Answer:
     return Answer({"meta-data": row.text}, {"X-NC-E2EE-SIGNATURE": row.signature})
 
 
+async def _get_steps(call: OcsCall) -> JsonValue:
+    after = call.parameters.get("after", "0")
+    if not (after.isascii() and after.isdigit() and len(after) <= 16 and int(after) <= COUNTER_MAX):
+        raise BadRequestError("after is not a counter from 0 to 2^53 - 1")
+    rows = await call.services.metadata.steps(call.user, call.path_number("id"), after=int(after))
+    return {"steps": [{"counter": row.counter, "meta-data": row.text, "signature": row.signature} for row in rows]}
+
+
 async def _post_metadata(call: OcsCall) -> JsonValue:
     text, signature = _document(call)
     await call.services.metadata.create(
@@ -239,6 +247,7 @@ _ENDPOINTS: Final = (
     _Endpoint("POST", "meta-data/{id}", _post_metadata, _ONLY_2, bytes_max=DOCUMENT_BYTES_MAX),
     _Endpoint("PUT", "meta-data/{id}", _put_metadata, _ONLY_2, bytes_max=DOCUMENT_BYTES_MAX),
     _Endpoint("DELETE", "meta-data/{id}", _delete_metadata, _ONLY_2),
+    _Endpoint("GET", "meta-data/{id}/steps", _get_steps, _ONLY_2),
     _Endpoint("PUT", "meta-data/{id}/filedrop", _put_drops, _ONLY_2, bytes_max=_DROPS_BYTES_MAX),
     *(
         _Endpoint(method, path, _old_version, ("1",), bytes_max=DOCUMENT_BYTES_MAX)

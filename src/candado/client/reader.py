@@ -7,10 +7,10 @@ never taken for plain (A68), and a root that is gone without a signed deletion i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from typing import Final
 
+from candado.client.acceptor import Acceptor
 from candado.client.account import Account
 from candado.client.alarms import flag_dropped, replaced, unsigned_deletion
 from candado.client.named import named
@@ -30,16 +30,12 @@ from candado.client.view import (
 from candado.client.walk import walk
 from candado.errors import (
     CandadoError,
-    CryptoError,
     ForbiddenError,
-    FormatError,
     NotEncryptedError,
     NotFoundError,
     PreconditionFailedError,
-    TamperError,
 )
-from candado.folder.model import Accepted, FolderPin, NestedPosition, OpenFolder, Position, RawText, RootPosition
-from candado.folder.opening import accept_metadata
+from candado.folder.model import FolderPin, NestedPosition, OpenFolder, RawText, RootPosition
 from candado.folder.sealing import SealedWrite
 from candado.ports.client import RemoteNode
 from candado.types import FileId, SealedName
@@ -47,14 +43,6 @@ from candado.types import FileId, SealedName
 __all__ = ["FolderReader", "FolderView", "Located", "RemoteEntry", "Tree"]
 
 _PARALLEL: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was accepted in this process, and for which bytes and which place."""
-
-    fingerprint: bytes
-    accepted: Accepted
 
 
 class FolderReader:
@@ -68,7 +56,7 @@ class FolderReader:
     def __init__(self, account: Account, *, parallel: int = _PARALLEL) -> None:
         self.account = account
         self._parallel = parallel
-        self._seen: dict[FileId, _Seen] = {}
+        self._acceptor = Acceptor(account)
         self._noted: set[ViewProblem] = set()
 
     # --- paths --------------------------------------------------------------------------------------------
@@ -195,7 +183,7 @@ class FolderReader:
             raise self._refuse(replaced(pin, path), path, node.file_id)
         raw = await self._raw(node, path, pin)
         position = RootPosition(node.file_id, self.account.book.owns(node.file_id), pin, path)
-        accepted = self.accept(position, raw, path=path)
+        accepted = await self._acceptor.accept_root(position, raw, path=path)
         rows = self.account.book.rows_owner(node.file_id, node.owner_id)
         if rows:
             self.account.store.commit(rows, durable=False)
@@ -219,37 +207,8 @@ class FolderReader:
             raise self._refuse(flag_dropped(path), path, node.file_id)
         raw = await self._raw(node, path, pin)
         position = NestedPosition(node.file_id, sealed_name, parent, root, pin, path)
-        accepted = self.accept(position, raw, path=path)
+        accepted = self._acceptor.accept(position, raw, path=path)
         return self._view(path, node, nodes[1:], accepted.folder, accepted.pin, root)
-
-    def accept(self, position: Position, raw: RawText, *, path: str) -> Accepted:
-        """Accept a document and commit its pins, or record the refusal with the document and raise.
-
-        The same bytes at the same place are not checked twice in one process.
-        """
-        account = self.account
-        mark = _fingerprint(position, raw)
-        seen = self._seen.get(position.file_id)
-        pin = account.book.folder(position.file_id)
-        if seen is not None and seen.fingerprint == mark and pin is not None and pin.digest == seen.accepted.pin.digest:
-            return seen.accepted
-        root_id = position.root.file_id if isinstance(position, NestedPosition) else position.file_id
-        try:
-            accepted = accept_metadata(
-                position,
-                raw,
-                pins=account.pins(),
-                identity=account.require_identity(),
-                known_keys=account.book.metadata_keys(root_id),
-                now=account.clock.now(),
-            )
-        except (TamperError, FormatError, CryptoError) as error:
-            error.path = path
-            account.record_refusal(error, path=path, file_id=position.file_id, raw=raw)
-            raise
-        account.commit_accepted(accepted, path=path)
-        self._seen[position.file_id] = _Seen(mark, accepted)
-        return accepted
 
     def view_of(
         self, write: SealedWrite, path: str, node: RemoteNode, children: list[RemoteNode], root: OpenFolder
@@ -321,7 +280,7 @@ class FolderReader:
             raw = None
         if raw is not None:
             position = RootPosition(pin.file_id, self.account.book.owns(pin.file_id), pin, path)
-            accepted = self.accept(position, RawText(raw.text, raw.signature), path=path)
+            accepted = await self._acceptor.accept_root(position, RawText(raw.text, raw.signature), path=path)
             if accepted.folder.content.deleted:
                 return FolderView(path, path, "root", None, accepted.folder, accepted.folder, deleted=True)
         for node in await self.account.remote.list_folder("/", depth=1):
@@ -379,10 +338,3 @@ class FolderReader:
         self.account.issue_book.add(
             "problem", problem.code, problem.message, path=problem.path, advice=problem.advice, file_id=file_id
         )
-
-
-def _fingerprint(position: Position, raw: RawText) -> bytes:
-    place = ""
-    if isinstance(position, NestedPosition):
-        place = f"{position.parent.file_id} {position.sealed_name} {position.root.digest}"
-    return sha256(f"{place}\0{raw.signature}\0{raw.text}".encode("utf-8", "surrogatepass")).digest()

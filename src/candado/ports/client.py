@@ -182,6 +182,10 @@ class Remote(Protocol):
         """Metadata of a folder; NotFoundError when there is none."""
         ...
 
+    async def membership_steps(self, file_id: FileId, *, after: Counter) -> list[RawMetadata]:
+        """Documents of a root above a counter that changed its members, oldest first; none where nobody keeps them."""
+        ...
+
     async def mark_encrypted(self, file_id: FileId) -> None:
         """Set the encryption flag of an empty folder; FolderNotEmptyError when it is not empty."""
         ...

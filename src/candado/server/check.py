@@ -69,7 +69,9 @@ _RULES: Final[tuple[tuple[str, str, str, str], ...]] = (
         "error",
         "metadata belongs to no encrypted folder",
         "SELECT m.node_id FROM folder_metadata m LEFT JOIN nodes n ON n.id = m.node_id"
-        " WHERE n.id IS NULL OR n.encrypted = 0",
+        " WHERE n.id IS NULL OR n.encrypted = 0"
+        " UNION SELECT s.node_id FROM membership_steps s LEFT JOIN folder_metadata f ON f.node_id = s.node_id"
+        " WHERE f.node_id IS NULL",
     ),
     (
         "metadata.none",

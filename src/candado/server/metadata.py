@@ -4,6 +4,7 @@ Layer: ``server``. Texts and signatures are stored byte for byte; only a file dr
 but the flag and file drops is staged and needs a lock's token. Source: the metadata rules of the API, version 2.
 """
 
+import hashlib
 import json
 from typing import Any, Final, cast
 
@@ -43,10 +44,13 @@ from candado.types import FileId, LockToken, UserId
 __all__ = ["FolderMetadata"]
 
 _FINAL: Final = "SELECT text, signature, counter FROM folder_metadata WHERE node_id = $1"
+_STEPS: Final = (
+    "SELECT text, signature, counter FROM membership_steps WHERE node_id = $1 AND counter > $2 ORDER BY counter"
+)
 _STAGE: Final = (
-    "INSERT INTO staged_metadata (session, node_id, text, signature, gone) VALUES ($1, $2, $3, $4, $5)"
+    "INSERT INTO staged_metadata (session, node_id, text, signature, members, gone) VALUES ($1, $2, $3, $4, $5, $6)"
     " ON CONFLICT (session, node_id) DO UPDATE SET text = excluded.text, signature = excluded.signature,"
-    " gone = excluded.gone"
+    " members = excluded.members, gone = excluded.gone"
 )
 _TOP_FOLDERS: Final = (
     "WITH RECURSIVE walk(id, parent_id, size, encrypted) AS ("
@@ -79,6 +83,20 @@ class FolderMetadata:
 
         return await guarded_read(self._backend, principal, work)
 
+    async def steps(self, principal: Principal, file_id: int, *, after: int) -> list[MetadataRow]:
+        """The documents above the counter ``after`` that changed who the members are, oldest first; at most 16.
+
+        A device that was away needs them: who signed the newest state may have become a member only meanwhile. Errors
+        as ``get``; no steps are an empty list.
+        """
+
+        async def work(rows: Rows, rule: LockRule) -> list[MetadataRow]:
+            await _accessible(View(rows), principal, file_id, rule.now, PERMISSION_READ)
+            found = cast("list[tuple[str, str, int]]", await rows.all(_STEPS, file_id, after))
+            return [MetadataRow(*row) for row in found]
+
+        return await guarded_read(self._backend, principal, work)
+
     async def create(
         self, principal: Principal, file_id: int, *, text: str, signature: str, token: LockToken | None
     ) -> None:
@@ -89,14 +107,14 @@ class FolderMetadata:
             NotEncryptedError: the flag is missing. AlreadyExistsError: there is metadata, staged or final.
         """
         self._check_document(text, signature)
-        session = _required_session(token)
+        session, members = _required_session(token), _members_digest(text)
 
         async def work(rows: Rows, rule: LockRule) -> None:
             await _covered(rows, principal, file_id, session, rule)
             staged = "SELECT 1 FROM staged_metadata WHERE session = $1 AND node_id = $2"
             if await rows.one(_FINAL, file_id) is not None or await rows.one(staged, session, file_id) is not None:
                 raise AlreadyExistsError("Metadata already exists", path=str(file_id))
-            await rows.run(_STAGE, session, file_id, text, signature, 0)
+            await rows.run(_STAGE, session, file_id, text, signature, members, 0)
             await touch_session(rows, session, rule, staged_bytes=0)
 
         try:
@@ -160,6 +178,7 @@ class FolderMetadata:
             found = await _empty_folder(View(rows), principal, file_id, rule.now)
             await _refuse_locked(rows, found, rule)
             await rows.run("DELETE FROM folder_metadata WHERE node_id = $1", file_id)
+            await rows.run("DELETE FROM membership_steps WHERE node_id = $1", file_id)
             await rows.run("UPDATE nodes SET encrypted = 0 WHERE id = $1", file_id)
             await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
 
@@ -241,13 +260,13 @@ class FolderMetadata:
         signature: str,
         gone: int,
     ) -> None:
-        session = _required_session(token)
+        session, members = _required_session(token), _members_digest(text)
 
         async def work(rows: Rows, rule: LockRule) -> None:
             await _covered(rows, principal, file_id, session, rule)
             if await rows.one(_FINAL, file_id) is None:
                 raise NotFoundError("Could not find metadata", path=str(file_id))
-            await rows.run(_STAGE, session, file_id, text, signature, gone)
+            await rows.run(_STAGE, session, file_id, text, signature, members, gone)
             await touch_session(rows, session, rule, staged_bytes=0)
 
         try:
@@ -330,6 +349,19 @@ async def _refuse_locked(rows: Rows, found: Located, rule: LockRule) -> None:
     for lock in await covering_locks(rows, [*found.above, found.existing()]):
         if not rule.is_over(lock):
             raise LockedError("the folder is being written", path=found.path)
+
+
+def _members_digest(text: str) -> str:
+    """What changes when the members of the document do; empty for one that lists none, or cannot be read."""
+    try:
+        document = json.loads(text)
+        users = document.get("users")
+    except (ValueError, RecursionError, AttributeError):
+        return ""
+    if not isinstance(users, list):
+        return ""
+    members = sorted(repr((user.get("userId"), user.get("certificate"))) for user in users if isinstance(user, dict))
+    return hashlib.sha256("\n".join(members).encode()).hexdigest() if members else ""
 
 
 def _refuse_constant(text: str) -> Any:

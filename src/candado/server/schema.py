@@ -242,9 +242,22 @@ _GROUP_AND_LINK_SHARES = (
     "CREATE UNIQUE INDEX shares_member ON shares (parent_share, share_with) WHERE share_type = 2",
 )
 
+_MEMBERSHIP_STEPS = (
+    "ALTER TABLE folder_metadata ADD COLUMN members TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE staged_metadata ADD COLUMN members TEXT NOT NULL DEFAULT ''",
+    # Documents that changed who the members are: what a device needs that was away meanwhile.
+    """CREATE TABLE membership_steps (
+        node_id INTEGER NOT NULL,
+        counter INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        signature TEXT NOT NULL,
+        PRIMARY KEY (node_id, counter))""",
+)
+
 MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (1, _ACCOUNTS + _TREE + _SESSIONS),
     (2, _OWN_MARKS),
     (3, _GROUP_AND_LINK_SHARES),
+    (4, _MEMBERSHIP_STEPS),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 _SESSION_CHARS: Final = 32
+STEPS_MAX: Final = 16
+STEP_CHARS_MAX: Final = 2 * 1024 * 1024
+_GONE_METADATA: Final = "(SELECT node_id FROM staged_metadata WHERE session = $1 AND gone = 1)"
 _INSERT: Final = (
     "INSERT INTO staged (session, node_id, is_new, gone, parent_id, name, is_folder, encrypted, content, part_count,"
     " size, mtime, created, etag, checksum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
@@ -86,14 +89,28 @@ _APPLY: Final = (
     " size = CASE WHEN nodes.is_folder = 1 THEN nodes.size ELSE excluded.size END,"
     " mtime = excluded.mtime, etag = excluded.etag, checksum = excluded.checksum"
 )
+_COUNTER: Final = (
+    "COALESCE((SELECT c.counter FROM lock_counters c WHERE c.session = $1 AND c.node_id = m.node_id),"
+    " (SELECT f.counter FROM folder_metadata f WHERE f.node_id = m.node_id), 0)"
+)
+_KEEP_STEPS: Final = (
+    f"INSERT INTO membership_steps (node_id, counter, text, signature)"
+    f" SELECT m.node_id, {_COUNTER}, m.text, m.signature"
+    " FROM staged_metadata m JOIN folder_metadata b ON b.node_id = m.node_id"
+    " WHERE m.session = $1 AND m.gone = 0 AND m.members <> '' AND m.members <> b.members AND LENGTH(m.text) <= $2"
+    " ON CONFLICT (node_id, counter) DO UPDATE SET text = excluded.text, signature = excluded.signature"
+)
+_FORGET_STEPS: Final = (
+    "DELETE FROM membership_steps WHERE node_id IN (SELECT node_id FROM staged_metadata WHERE session = $1)"
+    " AND counter <= (SELECT o.counter FROM membership_steps o WHERE o.node_id = membership_steps.node_id"
+    " ORDER BY o.counter DESC LIMIT 1 OFFSET $2)"
+)
 _APPLY_METADATA: Final = (
-    "INSERT INTO folder_metadata (node_id, text, signature, counter, updated)"
-    " SELECT m.node_id, m.text, m.signature, COALESCE("
-    "(SELECT c.counter FROM lock_counters c WHERE c.session = $1 AND c.node_id = m.node_id),"
-    "(SELECT f.counter FROM folder_metadata f WHERE f.node_id = m.node_id), 0), $2"
+    "INSERT INTO folder_metadata (node_id, text, signature, members, counter, updated)"
+    f" SELECT m.node_id, m.text, m.signature, m.members, {_COUNTER}, $2"
     " FROM staged_metadata m WHERE m.session = $1 AND m.gone = 0"
     " ON CONFLICT (node_id) DO UPDATE SET text = excluded.text, signature = excluded.signature,"
-    " counter = excluded.counter, updated = excluded.updated"
+    " members = excluded.members, counter = excluded.counter, updated = excluded.updated"
 )
 _BLOBS: Final = (
     "SELECT content FROM staged WHERE session = $1 AND gone = 0 AND part_count = 1"
@@ -256,12 +273,11 @@ async def apply_session(rows: Rows, session: str, *, batch: str, tag: str, now: 
     await rows.run(_FORGET_STAGED, session, now, 1)
     await rows.run(_FREE_NAMES, session)
     await rows.run(_APPLY, session)
+    if await rows.run(_KEEP_STEPS, session, STEP_CHARS_MAX):
+        await rows.run(_FORGET_STEPS, session, STEPS_MAX)
     await rows.run(_APPLY_METADATA, session, now)
-    await rows.run(
-        "DELETE FROM folder_metadata WHERE node_id IN"
-        " (SELECT node_id FROM staged_metadata WHERE session = $1 AND gone = 1)",
-        session,
-    )
+    if await rows.run(f"DELETE FROM folder_metadata WHERE node_id IN {_GONE_METADATA}", session):
+        await rows.run(f"DELETE FROM membership_steps WHERE node_id IN {_GONE_METADATA}", session)
     doomed = await rows.run(
         "INSERT INTO doomed (batch, node_id) SELECT $2, node_id FROM staged WHERE session = $1 AND gone = 1",
         session,
