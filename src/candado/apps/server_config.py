@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from candado.apps.server_proxy import parse_proxies
 from candado.errors import NotFoundError, UsageError
 
 __all__ = ["CONFIG_NAME", "ServerConfig", "check_database", "load_config", "local_path", "parse_bytes", "write_config"]
@@ -60,7 +61,7 @@ class ServerConfig:
     require_e2ee_header: bool = False
     """Refuse encrypted trees to clients whose User-Agent is not known to support them; no security measure."""
     trusted_proxies: tuple[str, ...] = field(default=())
-    """Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed; never everybody."""
 
     @property
     def uses_postgres(self) -> bool:
@@ -165,6 +166,7 @@ def load_config(data: Path, **overrides: object) -> ServerConfig:
 def _checked(key: str, value: object, default: object, path: Path) -> object:
     """Return ``value`` in the type of ``default``, or raise UsageError."""
     if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        parse_proxies(value)
         return tuple(value)
     if key == "default_quota" and isinstance(value, str):
         return parse_bytes(value)

@@ -107,20 +107,20 @@ async def _serve_here(
 
     from candado.apps.asgi import Application
     from candado.apps.server_http import StrictHttpProtocol
+    from candado.apps.server_proxy import TrustedProxies
     from candado.apps.server_wiring import open_services
 
     async with open_services(config) as services:
         server = uvicorn.Server(
             uvicorn.Config(
-                Application(services),
+                TrustedProxies(Application(services), config.trusted_proxies),
                 http=StrictHttpProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=bool(config.trusted_proxies),
-                forwarded_allow_ips=list(config.trusted_proxies),
+                proxy_headers=False,
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_STOP_SECONDS,
