@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from candado.apps.dav_app import DavApp
@@ -57,7 +57,7 @@ class Application:
                 *link_routes(services),
                 *plain_routes(services, metrics),
             ],
-            exception_handlers={HTTPException: _http_error, Exception: _bug},
+            exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone, Exception: _bug},
         )
 
     async def __call__(self, scope: _Scope, receive: Receive, send: Send) -> None:
@@ -102,6 +102,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    # The client left in the middle of its body; nobody reads this.
+    del request, error
+    return Response(status_code=400)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 from urllib.parse import parse_qs
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -98,8 +98,6 @@ async def _guarded(services: Services, request: Request, work: _Work) -> Respons
         assert share is not None
         trouble = problem("The password is wrong.") if request.method == "POST" else ""
         return html_page("This link has a password", password_html(share, trouble), 403 if trouble else 401)
-    except ClientDisconnect:
-        return Response(status_code=400)
     except CandadoError as error:
         fault = fault_of(error)
         # Other advice is for people with an account and a command line.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from candado.apps.server_errors import fault_of
@@ -263,8 +263,6 @@ def endpoint(
             return _refusal(request, version, wanted, error)
         except CandadoError as error:
             return _failure(request, version, wanted, error, statuses or {})
-        except ClientDisconnect:
-            return Response(status_code=400)
         if isinstance(done, Response):
             return done
         answer = done if isinstance(done, Answer) else Answer(done)

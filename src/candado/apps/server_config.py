@@ -29,6 +29,7 @@ _UNITS: Final = {
     "GI": 2**30,
     "TI": 2**40,
 }
+_POSITIVE: Final = ("workers", "connections", "header_seconds", "stall_seconds", "lock_seconds")
 _LATER: Final = ("s3", "gs", "az")
 _POSTGRES: Final = ("postgresql", "postgres")
 
@@ -48,6 +49,12 @@ class ServerConfig:
     directory."""
     storage: str = ""
     """``file:///ABSOLUTE/PATH``; empty: ``blobs`` in the data directory."""
+    connections: int = 4096
+    """Connections of one worker; beyond them the one that has been idle longest is closed."""
+    header_seconds: int = 30
+    """Time in which the head of a request must be there."""
+    stall_seconds: int = 60
+    """Over any such time a body or an answer moves at least 100 bytes a second."""
     lock_seconds: int = 900
     """Idle time after which a lock and everything written under it is rolled back."""
     default_quota: int = -3
@@ -174,7 +181,7 @@ def _checked(key: str, value: object, default: object, path: Path) -> object:
         raise UsageError(f"{key} must be a {type(default).__name__}", path=str(path))
     if key == "log_format" and value not in ("text", "json"):
         raise UsageError("log_format is text or json", path=str(path))
-    if key in ("workers", "lock_seconds") and isinstance(value, int) and value < 1:
+    if key in _POSITIVE and isinstance(value, int) and value < 1:
         raise UsageError(f"{key} must be at least 1", path=str(path))
     return value
 
@@ -188,6 +195,7 @@ def write_config(path: Path, *, url: str, database: str, storage: str) -> None:
         "# workers = 1",
         *([f"database = {_toml(database)}"] if database else []),
         *([f"storage = {_toml(storage)}"] if storage else []),
+        "# connections = 4096",
         "# lock_seconds = 900",
         '# default_quota = "none"',
         "# metrics = false",

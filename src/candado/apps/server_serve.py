@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final, NoReturn
@@ -35,6 +37,8 @@ _KILL_SECONDS: Final = 28.0
 _KEEP_ALIVE_SECONDS: Final = 75
 _RESTART_SECONDS: Final = 1.0
 _FAILED: Final = 70
+_FILES_MAX: Final = 65_536
+_FILES_KEPT: Final = 200
 
 
 def bind(listen: str) -> socket.socket:
@@ -106,15 +110,16 @@ async def _serve_here(
     import uvicorn
 
     from candado.apps.asgi import Application
-    from candado.apps.server_http import StrictHttpProtocol
+    from candado.apps.server_http import HttpLimits, strict_protocol, watch_connections
     from candado.apps.server_proxy import TrustedProxies
     from candado.apps.server_wiring import open_services
 
+    limits = HttpLimits(config.header_seconds, config.stall_seconds, _connections_max(config.connections))
     async with open_services(config) as services:
         server = uvicorn.Server(
             uvicorn.Config(
                 TrustedProxies(Application(services), config.trusted_proxies),
-                http=StrictHttpProtocol,
+                http=strict_protocol(limits),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -128,6 +133,7 @@ async def _serve_here(
         )
         if parent is not None:
             threading.Thread(target=_stop_with_parent, args=(parent, server), daemon=True).start()
+        watching = asyncio.create_task(watch_connections(server.server_state.connections, limits))
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started and not serving.done():  # noqa: ASYNC110 -- the library has a flag, no event
             await asyncio.sleep(0.005)
@@ -136,6 +142,19 @@ async def _serve_here(
         elif server.started:
             ready()
         await serving
+        watching.cancel()
+
+
+def _connections_max(wished: int) -> int:
+    """As many connections as wished for, as long as each can have two files open besides."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        soft = max(soft, _FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, _FILES_MAX))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _FILES_KEPT) // 3)
+    if possible < wished:
+        _LOG.warning("the limit of open files allows %d connections of %d", possible, wished)
+    return min(wished, possible)
 
 
 def _stop_with_parent(parent: Connection, server: object) -> None:
