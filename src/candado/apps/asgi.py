@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
@@ -29,11 +30,27 @@ from candado.apps.server_login import login_routes
 from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
 
-__all__ = ["Application"]
+__all__ = ["Application", "http_routes"]
 
 _LOG = logging.getLogger("candado.server")
 _SLASHES = re.compile("/{2,}")
 _Scope = MutableMapping[str, Any]
+
+
+def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
+    """Every route but WebDAV; each has a row in ``openapi_calls`` and rows in ``tests/e2e/test_server_rights.py``."""
+    return [
+        *e2ee_routes(services),
+        *share_routes(services),
+        *core_routes(services),
+        *user_routes(services),
+        *group_routes(services),
+        *own_routes(services),
+        *last_routes(),
+        *login_routes(services),
+        *link_routes(services),
+        *plain_routes(services, metrics),
+    ]
 
 
 class Application:
@@ -45,18 +62,7 @@ class Application:
         self._dav = DavApp(services, metrics)
         self._public_dav = PublicDavApp(services, metrics)
         self._rest = Starlette(
-            routes=[
-                *e2ee_routes(services),
-                *share_routes(services),
-                *core_routes(services),
-                *user_routes(services),
-                *group_routes(services),
-                *own_routes(services),
-                *last_routes(),
-                *login_routes(services),
-                *link_routes(services),
-                *plain_routes(services, metrics),
-            ],
+            routes=http_routes(services, metrics),
             exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone, Exception: _bug},
         )
 

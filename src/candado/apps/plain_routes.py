@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from candado.apps.ocs_call import base_url
 from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
 from candado.errors import CandadoError
@@ -65,6 +66,11 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
     async def numbers(request: Request) -> Response:
         return await _metrics(services, metrics, request)
 
+    async def describe(request: Request) -> Response:
+        from candado.apps.openapi import openapi_document
+
+        return json_answer(openapi_document(base_url(services, request)))
+
     async def no_wipe(request: Request) -> Response:
         del request
         return json_answer([], 404)
@@ -75,6 +81,7 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", numbers, methods=["GET"]),
+        Route("/openapi.json", describe, methods=["GET"]),
         Route("/core/wipe/check", no_wipe, methods=["POST"]),
         Route("/", _front, methods=["GET"]),
     ]
