@@ -194,6 +194,9 @@ _ENCRYPTED: Final = (
     _two("PUT", "meta-data/{id}", "New metadata of a folder", _META, fields="metaData!",
          headers="e2e-token! X-NC-E2EE-SIGNATURE!", statuses=_WRITTEN),
     _two("DELETE", "meta-data/{id}", "Remove the metadata of a folder", headers="e2e-token", statuses=_WRITTEN),
+    _two("GET", "meta-data/{id}/steps", "Documents that changed the members above a counter",
+         _object(steps={"type": "array", "items": _object(counter=_NUMBER, meta_data=_TEXT, signature=_TEXT)}),
+         fields="after:int", statuses=(403,)),
     _two("PUT", "meta-data/{id}/filedrop", "Add to what waits for a member", _object(filedrop={}),
          fields="filedrop!:json", statuses=_WRITTEN),
     *(
