@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
 from candado.apps.dav_public import PublicDavApp
+from candado.apps.device_pages import device_routes
 from candado.apps.link_pages import link_routes
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
@@ -49,6 +50,7 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *last_routes(),
         *login_routes(services),
         *link_routes(services),
+        *device_routes(services),
         *plain_routes(services, metrics),
     ]
 

@@ -6,6 +6,7 @@ is not ours is escaped by who puts it in.
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from html import escape
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -17,15 +18,20 @@ from candado.apps.ocs_call import base_url
 from candado.apps.server_wiring import Services
 from candado.errors import ForbiddenError
 
-__all__ = ["check_same_site", "content_disposition", "html_page", "problem"]
+__all__ = ["check_same_site", "content_disposition", "html_page", "problem", "shown_time"]
 
 _STYLE: Final = (
+    ":root{color-scheme:light dark}"
     "body{font:16px/1.5 sans-serif;max-width:46em;margin:3em auto;padding:0 1em;color:#1a1a1a;background:#fff}"
     "label{display:block;margin:1em 0 .2em}input{width:100%;box-sizing:border-box;padding:.5em;font:inherit}"
     "button{margin-top:1.5em;padding:.6em 1.5em;font:inherit}.bad{border-left:.3em solid #b00020;padding-left:.7em}"
     ".good{border-left:.3em solid #1b6e3c;padding-left:.7em}form{max-width:26em}.note{white-space:pre-wrap}"
     "table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:.3em .6em .3em 0;overflow-wrap:anywhere}"
     "tr{border-bottom:1px solid #ccc}.size{text-align:right;white-space:nowrap}h1{overflow-wrap:anywhere}"
+    "td button{margin:0;padding:.3em .8em}code{overflow-wrap:anywhere}"
+    ":focus-visible{outline:.2em solid #0b57d0;outline-offset:.1em}"
+    "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#141414}tr{border-color:#555}"
+    ".bad{border-color:#ff8a80}.good{border-color:#81c995}:focus-visible{outline-color:#8ab4f8}}"
 )
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
 _HEADERS: Final = {
@@ -63,6 +69,14 @@ def check_same_site(services: Services, request: Request, *, advice: str) -> Non
     foreign = origin not in (None, "null") and urlsplit(origin or "").netloc != host
     if site not in (None, "same-origin", "none") or (foreign and site is None):
         raise ForbiddenError("this form was sent from another site", advice=advice)
+
+
+def shown_time(seconds: float) -> str:
+    """A time since the epoch for people, in UTC; empty for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def content_disposition(name: str) -> str:

@@ -5,12 +5,12 @@ addresses.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Final
 from urllib.parse import quote
 
 from candado.apps.cli.output import human_size
+from candado.apps.html_pages import shown_time
 from candado.server.model import PERMISSION_CREATE, PERMISSION_READ, NodeInfo
 from candado.server.sharerows import Share
 
@@ -81,11 +81,9 @@ def _row(share: Share, node: NodeInfo) -> str:
         name = f'<a href="{escape(link_address(share, path=node.path))}">{name}</a>'
     elif not share.hide_download:
         name = f'<a href="{escape(link_address(share, "download", node.path))}">{name}</a>'
-    try:
-        changed = datetime.fromtimestamp(node.mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        changed = ""
-    return f'<tr><td>{name}</td><td class="size">{human_size(node.size_bytes)}</td><td>{changed}</td></tr>'
+    return (
+        f'<tr><td>{name}</td><td class="size">{human_size(node.size_bytes)}</td><td>{shown_time(node.mtime)}</td></tr>'
+    )
 
 
 def _upload(share: Share, path: str) -> str:

@@ -1,6 +1,7 @@
-"""OCS calls about the server and the caller: capabilities, user, app password.
+"""OCS calls about the server and the caller: capabilities, user, app passwords.
 
-Layer: ``apps``.
+Layer: ``apps``. A device ends its own app password with the call that stock clients know. The list, and what is done to
+other devices of the user, are calls of our own below the same address; whoever finds a device can only read with them.
 """
 
 import hashlib
@@ -29,6 +30,9 @@ def core_routes(services: Services) -> list[BaseRoute]:
         Route(f"{_OCS}/cloud/user", endpoint(services, own_user), methods=["GET"]),
         Route(f"{_OCS}/core/getapppassword", endpoint(services, _make_app_password), methods=["GET"]),
         Route(f"{_OCS}/core/apppassword", endpoint(services, _delete_app_password), methods=["DELETE"]),
+        Route(f"{_OCS}/core/apppassword", endpoint(services, _devices), methods=["GET"]),
+        Route(f"{_OCS}/core/apppassword/{{id}}", endpoint(services, _revoke, confirmed=True), methods=["DELETE"]),
+        Route(f"{_OCS}/core/apppassword/{{id}}/wipe", endpoint(services, _wipe, confirmed=True), methods=["POST"]),
         Route(f"{_OCS}/core/navigation/apps", endpoint(services, _nothing), methods=["GET"]),
     ]
 
@@ -55,15 +59,40 @@ async def _make_app_password(call: OcsCall) -> JsonValue:
     if call.user.app_password_id is not None:
         raise ForbiddenError("an app password cannot make another one")
     label = call.header("user-agent") or "device"
-    secret = await call.services.accounts.make_app_password(call.user.user_id, label)
+    secret = await call.services.devices.make(call.user.user_id, label)
     return {"apppassword": secret.reveal()}
 
 
 async def _delete_app_password(call: OcsCall) -> JsonValue:
     if call.user.app_password_id is None:
         raise ForbiddenError("this call was not made with an app password")
-    await call.services.accounts.delete_app_password(call.user.user_id, call.user.app_password_id)
+    await call.services.devices.revoke(call.user.user_id, call.user.app_password_id)
     call.services.authenticator.forget(call.user)
+    return []
+
+
+async def _devices(call: OcsCall) -> JsonValue:
+    return [
+        {
+            "id": device.device_id,
+            "name": device.label,
+            "created": int(device.created_at),
+            "lastActivity": None if device.last_used_at is None else int(device.last_used_at),
+            "current": device.device_id == call.user.app_password_id,
+            "wipe": device.wipe_asked_at is not None,
+        }
+        for device in await call.services.devices.all(call.user.user_id)
+    ]
+
+
+async def _revoke(call: OcsCall) -> JsonValue:
+    device = await call.services.devices.get(call.user.user_id, call.path_number("id"))
+    await call.services.devices.revoke(call.user.user_id, device.device_id)
+    return []
+
+
+async def _wipe(call: OcsCall) -> JsonValue:
+    await call.services.devices.ask_wipe(call.user.user_id, call.path_number("id"))
     return []
 
 

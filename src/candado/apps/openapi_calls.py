@@ -57,6 +57,14 @@ _USER: Final[Json] = {
     "properties": {"id": _TEXT, "displayname": _TEXT, "email": {"type": ["string", "null"]}, "groups": _TEXTS},
     "required": ["id", "displayname"],
 }
+_DEVICE: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "id": _NUMBER, "name": _TEXT, "created": _NUMBER, "lastActivity": {"type": ["integer", "null"]},
+        "current": {"type": "boolean"}, "wipe": {"type": "boolean"},
+    },
+    "required": ["id", "name", "created", "lastActivity", "current", "wipe"],
+}  # fmt: skip
 _CORE: Final = (
     _ocs(
         "GET", "/cloud/capabilities", "What the server offers", "server",
@@ -68,6 +76,12 @@ _CORE: Final = (
         _object(apppassword=_TEXT), statuses=(403,),
     ),
     _ocs("DELETE", "/core/apppassword", "Give back the app password of the call", "server", statuses=(403,)),
+    _ocs(
+        "GET", "/core/apppassword", "The devices that the caller let in", "server",
+        {"type": "array", "items": _DEVICE},
+    ),
+    _ocs("DELETE", "/core/apppassword/{id}", "Sign a device out", "server", access="password"),
+    _ocs("POST", "/core/apppassword/{id}/wipe", "Ask a device to remove its copies", "server", access="password"),
     _ocs("GET", "/core/navigation/apps", "Entries of a menu: none", "server"),
     _ocs(
         "POST", "/apps/candado/api/v1/bodies", "Bodies of many small files at once (docs/spec/formats.md)", "server",
@@ -223,8 +237,10 @@ def _page(method: str, path: str, summary: str, tag: str, data: Json | str, *sta
 
 _LINK: Final[Json] = {"access": "link", "refusal": _HTML}
 _LOGIN: Final[Json] = {"refusal": _JSON}
+_FORM: Final[Json] = {"refusal": _HTML}
+_DEVICES: Final = "/settings/user/security"
 PAGES: Final = (
-    _page("GET", "/", "A line that says what this is", "server", "text/plain; charset=utf-8", 200),
+    _page("GET", "/", "What this is, and where to go", "server", _HTML, 200),
     _page("GET", "/status.php", "Name, version, maintenance", "server",
           {"type": "object", "required": ["version"]}, 200),
     _page("GET", "/204", "Nothing, for those who look whether there is a network", "server", _JSON, 204),
@@ -234,7 +250,10 @@ PAGES: Final = (
     _page("GET", "/metrics", "Counts for operators, for this machine or with a token", "server",
           "text/plain; version=0.0.4; charset=utf-8", 200, 403, 404, refusal=_JSON),
     _page("GET", "/openapi.json", "This document", "server", {"type": "object", "required": ["openapi"]}, 200),
-    _page("POST", "/core/wipe/check", "No device is to be wiped", "server", {"type": "array"}, 404),
+    _page("POST", "/core/wipe/check", "Whether the device with this password is to be wiped", "server",
+          _object(wipe={"const": True}), 200, 400, 404, 413, 429, 503, fields="token", refusal=_JSON),
+    _page("POST", "/core/wipe/success", "The device has wiped itself", "server", {"type": "array"},
+          200, 400, 404, 413, 429, 503, fields="token", refusal=_JSON),
     _page("POST", "/login/v2", "A device asks to be let in", "sign-in",
           {"type": "object", "required": ["poll", "login"]}, 200, 429, 503, **_LOGIN),
     _page("POST", "/login/v2/poll", "The device asks whether it was; 404 without a body until then", "sign-in",
@@ -243,6 +262,22 @@ PAGES: Final = (
     _page("GET", "/login/v2/flow/{token}", "The form for the person", "sign-in", _HTML, 200, 404, refusal=_HTML),
     _page("POST", "/login/v2/flow/{token}", "Let the device in", "sign-in", _HTML, 200, 400, 403, 404, 413, 429, 503,
           refusal=_HTML, fields="user! password!"),
+    _page("GET", "/settings/user", "To the page of devices", "devices", _HTML, 303),
+    _page("GET", _DEVICES, "Devices of the one who signed in here, or the form to do it", "devices", _HTML, 200,
+          fields="done"),
+    _page("POST", f"{_DEVICES}/sign-in", "Sign in to the page", "devices", _HTML, 303, 400, 403, 413, 429, 503,
+          fields="user! password!", **_FORM),
+    _page("GET", f"{_DEVICES}/wipe", "Ask before a device is wiped", "devices", _HTML, 200, 400, 404, fields="id",
+          **_FORM),
+    *(
+        _page("POST", f"{_DEVICES}/{name}", summary, "devices", _HTML, 200, 303, 400, 403, 404, 413,
+              fields=f"token! {fields}", **_FORM)
+        for name, summary, fields in (
+            ("sign-out", "Sign out of the page", ""), ("new", "Make an app password", "label"),
+            ("revoke", "Sign a device out", "id!"), ("revoke-all", "Sign all devices out", ""),
+            ("wipe", "Ask a device to remove its copies", "id!"),
+        )
+    ),
     _page("GET", "/s/{token}", "The page of a link", "links", _HTML, 200, 400, 401, 403, 404, fields="path", **_LINK),
     _page("POST", "/s/{token}/authenticate", "The password of a link", "links", _HTML,
           303, 400, 403, 404, 413, 429, 503, fields="password!", **_LINK),

@@ -1,4 +1,4 @@
-"""Routes that are neither DAV nor OCS: status, health, numbers, connectivity, sign-in pages.
+"""Routes that are neither DAV nor OCS nor pages: status, health, numbers, connectivity.
 
 Layer: ``apps``.
 """
@@ -71,10 +71,6 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
 
         return json_answer(openapi_document(base_url(services, request)))
 
-    async def no_wipe(request: Request) -> Response:
-        del request
-        return json_answer([], 404)
-
     return [
         Route("/status.php", show_status, methods=["GET"]),
         Route("/204", no_content, methods=["GET"]),
@@ -82,15 +78,7 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", numbers, methods=["GET"]),
         Route("/openapi.json", describe, methods=["GET"]),
-        Route("/core/wipe/check", no_wipe, methods=["POST"]),
-        Route("/", _front, methods=["GET"]),
     ]
-
-
-async def _front(request: Request) -> Response:
-    del request
-    text = "candado: a server for end-to-end encrypted folders. Connect a client to this address.\n"
-    return Response(text, 200, {"X-Content-Type-Options": "nosniff"}, "text/plain; charset=utf-8")
 
 
 async def _readiness(services: Services) -> Response:

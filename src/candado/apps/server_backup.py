@@ -53,6 +53,7 @@ _UNFINISHED: Final = (
     "DELETE FROM uploads",
     "DELETE FROM chunks",
     "DELETE FROM login_flows",
+    "DELETE FROM browsers",
     "DELETE FROM garbage",
     "DELETE FROM parts WHERE content NOT IN (SELECT content FROM nodes WHERE content IS NOT NULL)",
 )

@@ -17,7 +17,9 @@ from candado.apps.server_advice import as_usage
 from candado.apps.server_common import Invocation, command_options, password_option, read_password
 from candado.apps.server_config import ServerConfig, parse_bytes
 from candado.apps.server_wiring import open_backend
+from candado.errors import UsageError
 from candado.server.accounts import Account, Accounts
+from candado.server.devices import Device, Devices
 from candado.server.files import Files
 from candado.server.groups import Groups
 from candado.server.metadata import FolderMetadata
@@ -50,7 +52,7 @@ def _document(account: Account, quota: Quota | None = None) -> dict[str, Any]:
 
 @click.group("user")
 def user_commands() -> None:
-    """Users: add, list, show, passwd, disable, enable, delete."""
+    """Users: add, list, show, passwd, passwords, disable, enable, delete."""
 
 
 @user_commands.command("add")
@@ -217,11 +219,88 @@ def app_password(invocation: Invocation, name: str, label: str) -> None:
     config = invocation.config()
 
     async def work() -> str:
-        async with _accounts(config) as (accounts, _, __):
-            return (await accounts.make_app_password(name, label)).reveal()
+        async with open_backend(config) as backend:
+            return (await Devices(backend).make(name, label)).reveal()
 
     secret = invocation.run(work())
     invocation.show("app-password", {"user": name, "label": label, "app_password": secret}, secret)
+
+
+@user_commands.group("passwords")
+def _passwords() -> None:
+    """Devices of a user: list, revoke, wipe."""
+
+
+@_passwords.command("list")
+@click.argument("name")
+@command_options
+def _passwords_list(invocation: Invocation, name: str) -> None:
+    """List the app passwords of a user, without their secrets."""
+    config = invocation.config()
+
+    async def work() -> list[Device]:
+        async with open_backend(config) as backend:
+            return await Devices(backend).all(name)
+
+    found = invocation.run(work())
+    lines = [
+        f"{d.device_id}  {rfc3339(d.created_at)}  {'-' if d.last_used_at is None else rfc3339(d.last_used_at)}"
+        f"  {'to be wiped' if d.wipe_asked_at is not None else 'signed in'}  {d.label}"
+        for d in found
+    ]
+    documents = [
+        {
+            "id": d.device_id,
+            "label": d.label,
+            "created": rfc3339(d.created_at),
+            "last_used": None if d.last_used_at is None else rfc3339(d.last_used_at),
+            "wipe": d.wipe_asked_at is not None,
+        }
+        for d in found
+    ]
+    invocation.show("app-passwords", {"user": name, "app_passwords": documents}, "\n".join(lines))
+
+
+@_passwords.command("revoke")
+@click.argument("name")
+@click.argument("number", type=int, required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them, but those that are to wipe themselves.")
+@command_options
+def _passwords_revoke(invocation: Invocation, name: str, number: int | None, everything: bool) -> None:
+    """Sign one device out, by its number in the list, or all of them."""
+    config = invocation.config()
+    if (number is None) is not everything:
+        raise UsageError("name one app password by its number, or give --all", advice="Look at `user passwords list`.")
+
+    async def work() -> int:
+        async with open_backend(config) as backend:
+            devices = Devices(backend)
+            if number is None:
+                return await devices.revoke_all(name)
+            await devices.revoke(name, (await devices.get(name, number)).device_id)
+            return 1
+
+    count = invocation.run(work())
+    invocation.show("done", {"user": name, "revoked": count}, f"app passwords of {name} that were revoked: {count}")
+
+
+@_passwords.command("wipe")
+@click.argument("name")
+@click.argument("number", type=int)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@command_options
+def _passwords_wipe(invocation: Invocation, name: str, number: int, yes: bool) -> None:
+    """Sign one device out and have it remove what it keeps of the account. At a terminal it is asked first."""
+    config = invocation.config()
+    if not yes:
+        invocation.confirm(f"Have device {number} of {name} remove the account and its files?", path=name)
+
+    async def work() -> None:
+        async with open_backend(config) as backend:
+            await Devices(backend).ask_wipe(name, number)
+
+    invocation.run(work())
+    invocation.show("done", {"user": name, "wipe": number}, f"device {number} of {name} is asked to wipe itself")
 
 
 @click.group("group")

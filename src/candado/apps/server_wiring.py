@@ -22,6 +22,8 @@ from candado.ports.ambient import Random
 from candado.ports.server import Database, Rows
 from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
+from candado.server.browsers import Browsers
+from candado.server.devices import Devices
 from candado.server.files import Files
 from candado.server.groups import Groups
 from candado.server.links import Links
@@ -57,6 +59,8 @@ class Services:
     groups: Groups
     removal: Removal
     authenticator: Authenticator
+    devices: Devices
+    browsers: Browsers
     limiter: RateLimiter
     logins: LoginFlows
     pki: Pki
@@ -108,6 +112,8 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
             groups=Groups(backend),
             removal=Removal(backend.clock, accounts, files, metadata),
             authenticator=Authenticator(backend, passwords, limiter),
+            devices=Devices(backend),
+            browsers=Browsers(backend),
             limiter=limiter,
             logins=LoginFlows(backend),
             pki=Pki(backend, signer),

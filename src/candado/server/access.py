@@ -29,6 +29,10 @@ _HEADER_BYTES_MAX: Final = 4096
 _LAST_USED_STEP_SECONDS: Final = 3600.0
 _PER_USER: Final = (20, 600.0)
 _PER_ADDRESS: Final = (60, 600.0)
+_WRONG: Final = "unknown user or wrong password"
+_STILL_THERE: Final = "SELECT 1 FROM app_passwords WHERE id = $1 AND wipe_asked IS NULL"
+_FIND_DEVICE: Final = """SELECT a.id, u.id, u.is_admin, u.version, a.last_used, a.wipe_asked FROM app_passwords a
+    JOIN users u ON u.id = a.user_id WHERE a.secret_hash = $1 AND u.enabled = 1"""
 
 _AGENTS: Final = (
     (re.compile(r"^Mozilla/5\.0 \(Android\) Nextcloud-android/(\d+)\.(\d+)\.(\d+)"), (3, 13, 0)),
@@ -95,11 +99,12 @@ class Authenticator:
         self._clock = backend.clock
         self._cache_key = backend.random.token(32)
         self._known: dict[bytes, _Known] = {}
+        self._refused: dict[bytes, int] = {}
 
     def cached(self, header: bytes) -> Principal | None:
         """The principal of a header that was verified or confirmed a moment ago, else None. Never waits."""
         known = self._known.get(self._digest(header))
-        if known is None or self._clock.monotonic() - known.confirmed_at > RECHECK_SECONDS:
+        if known is None or self._clock.monotonic() - known.confirmed_at >= RECHECK_SECONDS:
             return None
         return known.principal
 
@@ -118,14 +123,14 @@ class Authenticator:
             if await self._still_good(known):
                 return known.principal
             self._known.pop(digest, None)
+        now = self._clock.monotonic()  # from before the rows are read: what ends meanwhile is not remembered longer
         credentials = parse_authorization(header)
         found = await self._by_app_password(credentials)
         if found is None:
             if credentials.login is None:
                 raise AuthRequiredError("the token is not valid")
-            found = await self._by_password(UserId(credentials.login), credentials.secret, address)
+            found = await self._by_new_password(digest, UserId(credentials.login), credentials.secret, address)
         principal, version = found
-        now = self._clock.monotonic()
         if len(self._known) >= _ENTRIES_MAX:
             self._known.pop(next(iter(self._known)))
         self._known[digest] = _Known(principal, version, now, now)
@@ -160,7 +165,7 @@ class Authenticator:
         now = self._clock.monotonic()
         if now - known.verified_at > _REMEMBER_SECONDS:
             return False
-        if now - known.confirmed_at <= RECHECK_SECONDS:
+        if now - known.confirmed_at < RECHECK_SECONDS:
             return True
         user_id, app_password_id = known.principal.user_id, known.principal.app_password_id
 
@@ -168,10 +173,7 @@ class Authenticator:
             row = await rows.one("SELECT version FROM users WHERE id = $1 AND enabled = 1", user_id)
             if row is None or row[0] != known.version:
                 return False
-            return (
-                app_password_id is None
-                or await rows.one("SELECT 1 FROM app_passwords WHERE id = $1", app_password_id) is not None
-            )
+            return app_password_id is None or await rows.one(_STILL_THERE, app_password_id) is not None
 
         good = await self._database.read(work)
         if good:
@@ -184,14 +186,12 @@ class Authenticator:
         hashed = hash_app_password(credentials.secret)
 
         async def work(rows: Rows) -> tuple[Principal, int, float] | None:
-            row = await rows.one(
-                "SELECT a.id, u.id, u.is_admin, u.version, a.last_used FROM app_passwords a"
-                " JOIN users u ON u.id = a.user_id WHERE a.secret_hash = $1 AND u.enabled = 1",
-                hashed,
-            )
+            row = await rows.one(_FIND_DEVICE, hashed)
             if row is None or (credentials.login is not None and row[1] != credentials.login):
                 return None
-            number, user_id, is_admin, version, used = row
+            number, user_id, is_admin, version, used, wipe_asked = row
+            if wipe_asked is not None:
+                raise AuthRequiredError("this device was signed out; it is to ask whether to wipe itself")
             assert isinstance(number, int)
             assert isinstance(version, int)
             assert used is None or isinstance(used, int | float)
@@ -212,6 +212,32 @@ class Authenticator:
             await rows.run("UPDATE app_passwords SET last_used = $2 WHERE id = $1", app_password_id, now)
 
         await self._database.write(work, durable=False)
+
+    async def _by_new_password(
+        self, digest: bytes, login: UserId, password: SecretText, address: str
+    ) -> tuple[Principal, int]:
+        """As ``_by_password``; what was refused before is refused again without a hash, and counts once only.
+
+        A revoked device that goes on asking guesses nothing, and must not use up the limit of its owner.
+        """
+
+        async def work(rows: Rows) -> int:
+            row = await rows.one("SELECT version FROM users WHERE id = $1 AND enabled = 1", login)
+            if row is None:
+                return 0
+            assert isinstance(row[0], int)
+            return row[0]
+
+        version = await self._database.read(work)
+        if self._refused.get(digest) == version:
+            raise AuthRequiredError(_WRONG)
+        try:
+            return await self._by_password(login, password, address)
+        except AuthRequiredError:
+            if len(self._refused) >= _ENTRIES_MAX:
+                self._refused.pop(next(iter(self._refused)))
+            self._refused[digest] = version
+            raise
 
     async def _by_password(self, login: UserId, password: SecretText, address: str) -> tuple[Principal, int]:
         limits = (
@@ -234,9 +260,9 @@ class Authenticator:
         found = await self._database.read(work)
         if found is None:
             await self._passwords.verify_nobody(password)
-            raise AuthRequiredError("unknown user or wrong password")
+            raise AuthRequiredError(_WRONG)
         hashed, is_admin, version = found
         if not await self._passwords.verify(hashed, password):
-            raise AuthRequiredError("unknown user or wrong password")
+            raise AuthRequiredError(_WRONG)
         await self._limiter.give_back(*limits)
         return Principal(login, bool(is_admin), None), version

@@ -1,8 +1,8 @@
-"""Users, login passwords and app passwords.
+"""Users and login passwords.
 
 Layer: ``server``. A user row has a version that grows whenever a credential or a right changes; whoever caches a
-verified login compares it. App passwords are 72 random characters, so their SHA-256 is enough to store; login passwords
-are hashed by the ``PasswordHasher`` (argon2id).
+verified login compares it. Login passwords are hashed by the ``PasswordHasher`` (argon2id); what devices sign in with
+is in ``devices``.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from candado.server.groups import join_group
 from candado.server.model import Backend, search_pattern
 from candado.types import SecretText, UserId, check_user_id
 
-__all__ = ["APP_PASSWORD_CHARS", "Account", "Accounts", "AppPassword", "PasswordHasher", "hash_app_password"]
+__all__ = ["APP_PASSWORD_CHARS", "LIST_USERS", "Account", "Accounts", "PasswordHasher", "hash_app_password"]
 
 APP_PASSWORD_CHARS: Final = 72
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
@@ -27,7 +27,7 @@ _SHOWN_CHARS_MAX: Final = 64
 _PASSWORD_CHARS_MIN: Final = 10
 _PASSWORD_BYTES_MAX: Final = 1024
 _LABEL_CHARS_MAX: Final = 120
-_LIST_USERS: Final = "Look with `candado-server user list`."
+LIST_USERS: Final = "Look with `candado-server user list`."
 
 
 class PasswordHasher(Protocol):
@@ -59,17 +59,6 @@ class Account:
     created_at: float
     version: int
     groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AppPassword:
-    """One app password, without its secret."""
-
-    app_password_id: int
-    user_id: UserId
-    label: str
-    created_at: float
-    last_used_at: float | None
 
 
 def hash_app_password(secret: SecretText) -> str:
@@ -121,6 +110,7 @@ _SEARCH: Final = """SELECT id, display_name, email, quota_bytes, enabled, is_adm
 _DELETE_USER: Final = (
     "DELETE FROM memberships WHERE user_id = $1",
     "DELETE FROM app_passwords WHERE user_id = $1",
+    "DELETE FROM browsers WHERE user_id = $1",
     "DELETE FROM login_flows WHERE user_id = $1",
     "DELETE FROM user_keys WHERE user_id = $1",
     "DELETE FROM node_properties WHERE user_id = $1",
@@ -192,7 +182,7 @@ class Accounts:
         async def work(rows: Rows) -> Account:
             row = await rows.one(_ONE, user_id)
             if row is None:
-                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
+                raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
             names = await rows.all("SELECT group_id FROM memberships WHERE user_id = $1 ORDER BY group_id", user_id)
             return _account(row, tuple(str(n[0]) for n in names))
 
@@ -264,7 +254,7 @@ class Accounts:
 
         async def work(rows: Rows) -> None:
             if await rows.run("DELETE FROM users WHERE id = $1", user_id) == 0:
-                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
+                raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
             for sql in _DELETE_USER:
                 await rows.run(sql, user_id)
             sql = "UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL"
@@ -277,45 +267,7 @@ class Accounts:
             if guarded:
                 await _refuse_last_admin(rows, user_id)
             if await rows.run(sql, user_id, value) == 0:
-                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
-
-        await self._database.write(work)
-
-    # --- app passwords ---------------------------------------------------------------------------------
-
-    async def make_app_password(self, user_id: str, label: str) -> SecretText:
-        """Create an app password; the secret is returned once and not stored. NotFoundError."""
-        secret = SecretText(random_text(self._random, APP_PASSWORD_CHARS))
-        now = self._clock.now()
-
-        async def work(rows: Rows) -> None:
-            if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
-                raise NotFoundError("no such user", path=user_id, advice=_LIST_USERS)
-            await insert_app_password(rows, user_id, label, secret, now)
-
-        await self._database.write(work)
-        return secret
-
-    async def app_passwords(self, user_id: str) -> list[AppPassword]:
-        """The app passwords of one user, oldest first."""
-
-        async def work(rows: Rows) -> list[AppPassword]:
-            found = await rows.all(
-                "SELECT id, user_id, label, created, last_used FROM app_passwords WHERE user_id = $1 ORDER BY id",
-                user_id,
-            )
-            return [
-                AppPassword(_int(n), UserId(str(u)), str(label), _float(made), None if used is None else _float(used))
-                for n, u, label, made, used in found
-            ]
-
-        return await self._database.read(work)
-
-    async def delete_app_password(self, user_id: str, app_password_id: int) -> None:
-        """Revoke one app password; absent is success."""
-
-        async def work(rows: Rows) -> None:
-            await rows.run("DELETE FROM app_passwords WHERE user_id = $1 AND id = $2", user_id, app_password_id)
+                raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
 
         await self._database.write(work)
 

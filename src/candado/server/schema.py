@@ -254,10 +254,22 @@ _MEMBERSHIP_STEPS = (
         PRIMARY KEY (node_id, counter))""",
 )
 
+_DEVICES_AND_BROWSERS = (
+    "ALTER TABLE app_passwords ADD COLUMN wipe_asked REAL",
+    """CREATE TABLE browsers (
+        token_hash TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        user_version INTEGER NOT NULL,
+        expires REAL NOT NULL)""",
+    "CREATE INDEX browsers_user ON browsers (user_id)",
+    "CREATE INDEX browsers_expires ON browsers (expires)",
+)
+
 MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (1, _ACCOUNTS + _TREE + _SESSIONS),
     (2, _OWN_MARKS),
     (3, _GROUP_AND_LINK_SHARES),
     (4, _MEMBERSHIP_STEPS),
+    (5, _DEVICES_AND_BROWSERS),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

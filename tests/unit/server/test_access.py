@@ -22,6 +22,8 @@ from candado.errors import (
 )
 from candado.server.access import RECHECK_SECONDS, Authenticator, knows_e2ee, parse_authorization
 from candado.server.accounts import Accounts
+from candado.server.browsers import BROWSER_SECONDS, Browsers
+from candado.server.devices import Devices
 from candado.server.login import FLOW_SECONDS, LoginFlows
 from candado.server.model import Principal
 from candado.server.ratelimit import Limit, RateLimiter, address_bucket
@@ -58,6 +60,9 @@ class Stage:
         self.clock = cast("HandClock", world.backend.clock)
         self.passwords = CountedPasswords()
         self.accounts = Accounts(world.backend, self.passwords)
+        self.database = world.backend.database
+        self.devices = Devices(world.backend)
+        self.browsers = Browsers(world.backend)
         self.limiter = RateLimiter(world.backend)
         self.flows = LoginFlows(world.backend)
         self.authenticator = self.fresh(world)
@@ -149,7 +154,7 @@ async def test_a_hundred_guesses_at_once_are_not_more_than_twenty(stage: Stage) 
 
 
 async def test_an_app_password_and_a_remembered_one_pass_while_guesses_are_limited(stage: Stage) -> None:
-    secret = (await stage.accounts.make_app_password("alice", "phone")).reveal()
+    secret = (await stage.devices.make("alice", "phone")).reveal()
     await stage.authenticator.check(HEADER, "192.0.2.1")
     for n in range(25):
         with pytest.raises((AuthRequiredError, RateLimitedError)):
@@ -173,7 +178,7 @@ async def test_one_address_cannot_try_many_users(stage: Stage) -> None:
 
 
 async def test_an_app_password_is_no_login_password(stage: Stage) -> None:
-    secret = (await stage.accounts.make_app_password("alice", "phone")).reveal()
+    secret = (await stage.devices.make("alice", "phone")).reveal()
     with pytest.raises(ForbiddenError, match="Password confirmation"):
         await stage.authenticator.confirm_password(basic("alice", secret), "192.0.2.1")
     with pytest.raises(AuthRequiredError):
@@ -182,19 +187,19 @@ async def test_an_app_password_is_no_login_password(stage: Stage) -> None:
 
 
 async def test_a_bearer_token_is_an_app_password(stage: Stage) -> None:
-    secret = (await stage.accounts.make_app_password("alice", "phone")).reveal()
+    secret = (await stage.devices.make("alice", "phone")).reveal()
     assert (await stage.authenticator.check(b"Bearer " + secret.encode(), "192.0.2.1")).user_id == "alice"
     with pytest.raises(AuthRequiredError):
         await stage.authenticator.check(b"Bearer " + b"x" * 72, "192.0.2.1")
 
 
 async def test_a_revoked_app_password_is_out_and_its_use_was_noted(stage: Stage) -> None:
-    secret = (await stage.accounts.make_app_password("alice", "pho\x00ne" + "x" * 200)).reveal()
+    secret = (await stage.devices.make("alice", "pho\x00ne" + "x" * 200)).reveal()
     principal = await stage.authenticator.check(basic("alice", secret), "192.0.2.1")
-    (shown,) = await stage.accounts.app_passwords("alice")
+    (shown,) = await stage.devices.all("alice")
     assert (shown.label, shown.last_used_at) == (("phone" + "x" * 200)[:120], stage.clock.time)
-    assert principal.app_password_id == shown.app_password_id
-    await stage.accounts.delete_app_password("alice", shown.app_password_id)
+    assert principal.app_password_id == shown.device_id
+    await stage.devices.revoke("alice", shown.device_id)
     stage.authenticator.forget(principal)
     with pytest.raises(AuthRequiredError):
         await stage.authenticator.check(basic("alice", secret), "192.0.2.1")
@@ -202,10 +207,55 @@ async def test_a_revoked_app_password_is_out_and_its_use_was_noted(stage: Stage)
 
 async def test_nobody_revokes_the_app_password_of_another(stage: Stage) -> None:
     await stage.accounts.add("bob", PASSWORD)
-    secret = (await stage.accounts.make_app_password("alice", "phone")).reveal()
-    (shown,) = await stage.accounts.app_passwords("alice")
-    await stage.accounts.delete_app_password("bob", shown.app_password_id)
+    secret = (await stage.devices.make("alice", "phone")).reveal()
+    (shown,) = await stage.devices.all("alice")
+    await stage.devices.revoke("bob", shown.device_id)
     assert (await stage.authenticator.check(basic("alice", secret), "192.0.2.1")).user_id == "alice"
+
+
+async def test_a_refused_credential_is_counted_once_and_hashed_again_after_a_change(stage: Stage) -> None:
+    for user in ("alice", "nobody"):
+        for _ in range(30):
+            with pytest.raises(AuthRequiredError):
+                await stage.authenticator.check(basic(user, "another good one"), "192.0.2.1")
+    assert stage.passwords.verified == 2
+    await stage.accounts.set_password("alice", SecretText("another good one"))
+    assert await stage.authenticator.check(basic("alice", "another good one"), "192.0.2.1") == ALICE
+
+
+async def test_what_ends_an_app_password_returns_when_no_process_remembers_it(world: World, stage: Stage) -> None:
+    secrets = [basic("alice", (await stage.devices.make("alice", f"device {n}")).reveal()) for n in range(3)]
+    others = [stage.fresh(world) for _ in range(2)]
+    for other in others:
+        for secret in secrets:
+            await other.check(secret, "192.0.2.1")
+    ends = (
+        stage.devices.revoke("alice", 1),
+        stage.devices.ask_wipe("alice", 2),
+        stage.devices.revoke_all("alice"),
+    )
+    for end, secret in zip(ends, secrets, strict=True):
+        assert [other.cached(secret) is None for other in others] == [False, False]
+        await end
+        for other in others:
+            assert other.cached(secret) is None
+            with pytest.raises(AuthRequiredError):
+                await other.check(secret, "192.0.2.1")
+            for left in secrets[secrets.index(secret) + 1 :]:
+                await other.check(left, "192.0.2.1")
+
+
+async def test_a_browser_is_signed_in_for_an_hour(stage: Stage) -> None:
+    browser = await stage.browsers.sign_in(UserId("alice"))
+    stage.clock.time += BROWSER_SECONDS - 1
+    assert (await stage.browsers.find(browser.token)).user_id == "alice"
+    stage.clock.time += 1
+    for token in (browser.token, SecretText(""), SecretText("x" * 64)):
+        with pytest.raises(AuthRequiredError):
+            await stage.browsers.find(token)
+    # The next sign-in removes what is over.
+    await stage.browsers.sign_in(UserId("alice"))
+    assert await stage.database.read(lambda rows: rows.one("SELECT COUNT(*) FROM browsers")) == (1,)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +417,7 @@ async def test_a_user_disabled_meanwhile_gets_nothing(stage: Stage) -> None:
     await stage.flows.confirm(started.flow_token.reveal(), UserId("alice"))
     await stage.accounts.set_enabled("alice", enabled=False)
     assert await stage.flows.poll(started.poll_token.reveal()) is None
-    assert await stage.accounts.app_passwords("alice") == []
+    assert await stage.devices.all("alice") == []
 
 
 async def test_no_secret_of_a_flow_is_in_the_database(world: World, stage: Stage) -> None:
