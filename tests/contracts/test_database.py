@@ -218,3 +218,20 @@ async def test_a_write_that_reads_what_another_changes_is_put_in_order(database:
     await database.write(insert("free"))
     await asyncio.gather(*[database.write(move) for _ in range(20)])
     assert sorted(map(str, await texts(database))) == ["taken", "winner"]
+
+
+async def test_numbers_begin_behind_those_that_rows_brought_along(open_one: Open) -> None:
+    numbered = "CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)"
+    empty = "CREATE TABLE e (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)"
+    database = await open_one(((1, (numbered, empty)),))
+
+    async def bring(rows: Rows) -> None:
+        await rows.many("INSERT INTO n (id, text) VALUES ($1, 'old')", [(5,), (70,)])
+
+    async def number(rows: Rows) -> list[object]:
+        given = [await rows.one(f"INSERT INTO {table} (text) VALUES ('new') RETURNING id") for table in ("n", "e")]
+        return [row[0] for row in given if row is not None]
+
+    await database.write(bring)
+    await database.skip_numbers(100)
+    assert await database.write(number) == [171, 101]

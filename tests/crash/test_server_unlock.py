@@ -60,6 +60,9 @@ class PoweredDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         return await self._database.read(work)
 
+    async def skip_numbers(self, count: int) -> None:
+        await self._database.skip_numbers(count)
+
     async def close(self) -> None:
         await self._database.close()
 

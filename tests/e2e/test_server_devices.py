@@ -143,7 +143,7 @@ async def test_a_person_signs_out_everything_but_this_browser(server: ServerProc
         await here.sign_in("carol")
         await there.sign_in("carol")
         assert (await here.press("revoke-all")).headers["Location"] == f"{PAGE}?done=all"
-        assert [await works(server, "carol", secret) for secret in secrets] == [{401}, {401}]
+        assert [await works(server, "carol", secret) <= OUT for secret in secrets] == [True, True]
         assert "No device can use this account." in await here.page()
         assert "Sign in to see" in await there.page()
         assert (await here.press("sign-out")).status == 303

@@ -26,13 +26,10 @@ def data(tmp_path: Path, database: str) -> Iterator[Path]:
     return tmp_path / "data"  # type: ignore[return-value]
 
 
-def test_nothing_is_kept_in_a_file_and_the_commands_work(data: Path, tmp_path: Path) -> None:
+def test_nothing_is_kept_in_a_file_and_the_commands_work(data: Path) -> None:
     assert not (data / "candado.db").exists()
     assert run_server("user", "list", "--data", str(data)).stdout.split()[0] == "alice"
     assert run_server("check", "--data", str(data)).returncode == 0
-    refused = run_server("backup", str(tmp_path / "copy"), "--data", str(data), check=False)
-    assert (refused.returncode, "pg_dump" in refused.stderr) == (2, True)
-    assert not (tmp_path / "copy").exists()
 
 
 async def test_a_mistyped_database_is_not_filled(tmp_path: Path, data: Path) -> None:

@@ -56,6 +56,10 @@ _TYPES: Final = (
 )
 _AGAIN: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _NO_SPACE: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+_NUMBERED: Final = (
+    "SELECT table_name::text, column_name::text FROM information_schema.columns"
+    " WHERE is_identity = 'YES' AND table_schema = current_schema()"
+)
 _GONE: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError)
 
 
@@ -222,6 +226,13 @@ class PostgresDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         """Run ``work`` on one snapshot; see ``Database``."""
         return await self._run(work, durable=False, read=True)
+
+    async def skip_numbers(self, count: int) -> None:
+        """Leave out row numbers; see ``Database``."""
+        async with self._translated(), self._pool.acquire() as connection:
+            for table, column in await connection.fetch(_NUMBERED):
+                sql = f'SELECT setval(pg_get_serial_sequence($1, $2), COALESCE(MAX("{column}"), 0) + $3) FROM "{table}"'  # noqa: S608 -- names of the catalogue
+                await connection.execute(sql, table, column, count)
 
     async def close(self) -> None:
         """Finish what is under way and close; harmless twice."""

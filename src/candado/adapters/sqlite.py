@@ -49,6 +49,10 @@ _BUSY_MILLISECONDS: Final = 10_000
 _PAUSE_SECONDS: Final = 0.01
 _CHECKPOINT_PAGES: Final = 4_000
 _CACHE_KIBIBYTES: Final = 32 * 1024
+_NUMBER_ALL: Final = (
+    "INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master"
+    " WHERE sql LIKE '%AUTOINCREMENT%' AND name NOT IN (SELECT name FROM sqlite_sequence)"
+)
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -376,6 +380,15 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         """Run ``work`` on one snapshot; see ``Database``."""
         return await self._reader.submit(work, durable=False)
+
+    async def skip_numbers(self, count: int) -> None:
+        """Leave out row numbers; see ``Database``."""
+
+        async def work(rows: Rows) -> None:
+            await rows.run(_NUMBER_ALL)
+            await rows.run("UPDATE sqlite_sequence SET seq = seq + $1", count)
+
+        await self.write(work)
 
     async def close(self) -> None:
         """Finish what is queued and close; harmless twice."""

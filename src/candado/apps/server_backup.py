@@ -1,12 +1,13 @@
-"""Backup and restore of a server on the embedded database and a directory.
+"""Backup and restore of a server, whatever holds its rows.
 
-Layer: ``apps``. Order of a backup: a snapshot of the database first, then the bodies it names. Bodies never change, so
-the copy is consistent while the server goes on; a body that is gone by the time it is copied belonged to something
-deleted since, and a newer snapshot is taken. What an unfinished write session staged is no part of a backup.
+Layer: ``apps``. Order of a backup: the rows of one moment first, then the bodies they name. Bodies never change, and
+none is collected while a backup runs (``server.holding``), so the copy is consistent while the server goes on. What an
+unfinished write session staged is no part of a backup.
 
     DEST/backup.json     schema, time, counts, SHA-256 of the database
     DEST/bodies.txt      one line a body: SHA-256, size, id
-    DEST/candado.db  DEST/config.toml  DEST/authority.pem  DEST/blobs/..
+    DEST/candado.db      the rows, as a database of SQLite
+    DEST/config.toml  DEST/authority.pem  DEST/blobs/..
 """
 
 import contextlib
@@ -19,13 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from candado.adapters.ambient import SystemClock
-from candado.adapters.sqlite import require_database
+from candado.adapters.ambient import SystemClock, SystemRandom
+from candado.adapters.sqlite import SqliteDatabase
 from candado.apps.cli.output import rfc3339
-from candado.apps.server_config import CONFIG_NAME, ServerConfig
+from candado.apps.server_config import CONFIG_NAME, ServerConfig, rewrite_places
+from candado.apps.server_copy import compare_rows, export_rows, import_rows, named_bodies
+from candado.apps.server_wiring import open_backend, open_database, open_services
 from candado.errors import (
     AlreadyExistsError,
-    BusyError,
     CandadoError,
     CorruptStateError,
     DiskFullError,
@@ -33,6 +35,10 @@ from candado.errors import (
     NotFoundError,
     UnsupportedVersionError,
 )
+from candado.ports.server import Database, ObjectStore, Rows
+from candado.server.check import check_store
+from candado.server.holding import hold_deletions
+from candado.server.schema import MIGRATIONS
 
 __all__ = ["make_backup", "restore_backup", "verify_restored"]
 
@@ -44,58 +50,42 @@ _KEY: Final = "authority.pem"
 _OTHER_BACKUP: Final = "Restore another backup."
 _PIECE: Final = 1 << 20
 _IDS_SKIPPED: Final = 2**24
-_SNAPSHOTS_MAX: Final = 10
-_UNFINISHED: Final = (
-    "DELETE FROM locks",
-    "DELETE FROM lock_counters",
-    "DELETE FROM staged",
-    "DELETE FROM staged_metadata",
-    "DELETE FROM uploads",
-    "DELETE FROM chunks",
-    "DELETE FROM login_flows",
-    "DELETE FROM browsers",
-    "DELETE FROM garbage",
-    "DELETE FROM parts WHERE content NOT IN (SELECT content FROM nodes WHERE content IS NOT NULL)",
-)
-_NAMED: Final = """SELECT content, size FROM nodes WHERE content IS NOT NULL AND part_count = 1
-    UNION SELECT p.blob_id, p.size FROM parts p JOIN nodes n ON n.content = p.content WHERE n.part_count > 1"""
+_NUMBERS_SKIPPED: Final = 2**16
 
 
-def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
+async def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
     """Write or renew a backup in ``dest``; what was copied, for people and programs.
 
     Raises:
         NotFoundError: there is no database. AlreadyExistsError: ``dest`` holds something else.
         DiskFullError, LocalStorageError.
-        BusyError: bodies kept vanishing while they were copied.
-        CorruptStateError: a body has another size than its row says.
+        CorruptStateError: a body is missing, or has another size than its row says.
     """
+    async with open_backend(config) as backend:
+        with _translated(dest):
+            known = _begin(dest)
+            async with hold_deletions(backend):
+                await export_rows(backend.database, dest / _DATABASE)
+                _sync(dest / _DATABASE)
+                named = named_bodies(dest / _DATABASE)
+                fresh = [one for one in named if one not in known or not _place(dest / "blobs", one).exists()]
+                for blob_id in fresh:
+                    digest = await _take_body(backend.objects, dest / "blobs", blob_id, named[blob_id])
+                    known[blob_id] = (digest, named[blob_id])
+            return _finish_backup(config, dest, named, known, len(fresh))
+
+
+def _begin(dest: Path) -> dict[str, tuple[str, int]]:
+    """Make ``dest`` a place for a backup; the bodies that one before left there."""
     known: dict[str, tuple[str, int]] = {}
-    with _translated(dest):
-        require_database(config.database_path)
-        if (dest / _MANIFEST).exists():
-            known = _read_bodies(dest)
-            # Until the new manifest is written this is no backup to restore from.
-            (dest / _MANIFEST).unlink()
-        elif dest.is_dir() and any(entry.name not in (_DATABASE, "blobs", _BODIES) for entry in dest.iterdir()):
-            raise AlreadyExistsError("the target is neither empty nor a backup", path=str(dest))
-        dest.mkdir(mode=0o700, parents=True, exist_ok=True)
-        copied = 0
-        for _ in range(_SNAPSHOTS_MAX):
-            named = _snapshot(config.database_path, dest / _DATABASE)
-            fresh = [
-                blob_id for blob_id in named if blob_id not in known or not _place(dest / "blobs", blob_id).exists()
-            ]
-            missing = False
-            for blob_id in fresh:
-                done = _copy_blob(config.storage_path, dest / "blobs", blob_id, named[blob_id])
-                missing = missing or done is None
-                if done is not None:
-                    known[blob_id] = (done, named[blob_id])
-                    copied += 1
-            if not missing:
-                return _finish_backup(config, dest, named, known, copied)
-    raise BusyError("bodies kept vanishing while they were copied", path=str(dest), advice="Run the backup again.")
+    if (dest / _MANIFEST).exists():
+        known = _read_bodies(dest)
+        # Until the new manifest is written this is no backup to restore from.
+        (dest / _MANIFEST).unlink()
+    elif dest.is_dir() and any(entry.name not in (_DATABASE, "blobs", _BODIES) for entry in dest.iterdir()):
+        raise AlreadyExistsError("the target is neither empty nor a backup", path=str(dest))
+    dest.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return known
 
 
 def _finish_backup(
@@ -119,33 +109,114 @@ def _finish_backup(
     return summary
 
 
-def _snapshot(source: Path, target: Path) -> dict[str, int]:
-    """Copy the database as of now; the bodies it names with their sizes."""
-    target.unlink(missing_ok=True)
-    target.touch(mode=0o600)
-    with contextlib.closing(sqlite3.connect(source)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
-        live.backup(copy, pages=1024)
-        with copy:
-            for sql in _UNFINISHED:
-                copy.execute(sql)
-        copy.execute("PRAGMA journal_mode=DELETE").fetchall()
-        named = {str(blob_id): int(size) for blob_id, size in copy.execute(_NAMED)}
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
-    return named
-
-
 def _place(root: Path, blob_id: str) -> Path:
     return root / blob_id[0:2] / blob_id[2:4] / blob_id
 
 
-def _copy_blob(source: Path, target: Path, blob_id: str, size: int) -> str | None:
-    """Copy one body durably; its SHA-256, None when it is gone."""
+async def _take_body(objects: ObjectStore, target: Path, blob_id: str, size: int) -> str:
+    """Copy one body durably; its SHA-256."""
     place = _place(target, blob_id)
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     digest, count = hashlib.sha256(), 0
     try:
-        with _place(source, blob_id).open("rb") as given, place.with_suffix(".new").open("wb") as taken:
+        with place.with_suffix(".new").open("wb") as taken:
+            async for piece in objects.read(blob_id):
+                digest.update(piece)
+                count += len(piece)
+                taken.write(piece)
+            taken.flush()
+            os.fsync(taken.fileno())
+    except NotFoundError as exc:
+        raise _damaged("a body is missing", blob_id) from exc
+    if count != size:
+        raise _damaged(f"a body has {count} bytes where its row says {size}", blob_id)
+    place.with_suffix(".new").replace(place)
+    return digest.hexdigest()
+
+
+def _damaged(what: str, blob_id: str) -> CorruptStateError:
+    return CorruptStateError(
+        what,
+        path=blob_id,
+        safe="Nothing was changed but the copy, which is not finished.",
+        advice="Run `candado-server check --read-data` to see what else is damaged; an older backup may hold it.",
+    )
+
+
+async def restore_backup(src: Path, config: ServerConfig) -> dict[str, Any]:
+    """Make the data directory of ``config``, absent or empty so far, from a backup.
+
+    Rows and bodies go where ``config`` says.
+
+    Raises:
+        NotFoundError: no finished backup there. UnsupportedVersionError: of another version.
+        AlreadyExistsError: the directory or the database is in use.
+        CorruptStateError: the backup is damaged; nothing to serve was made.
+    """
+    data = config.data
+    with _translated(src):
+        manifest = _read_manifest(src)
+    with _unfinished(config), _translated(data):
+        for place in (data, config.storage_path):
+            if place.is_dir() and any(place.iterdir()):
+                raise AlreadyExistsError("the directory is not empty", path=str(place), advice="Choose a new one.")
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.chmod(0o700)
+        database = await _new_database(config)
+        try:
+            bodies = _read_bodies(src)
+            for blob_id, (digest, size) in bodies.items():
+                if _copy_body(src / "blobs", config.storage_path, blob_id) != (digest, size):
+                    raise CorruptStateError(
+                        "a body of the backup is missing or altered", path=str(_place(src / "blobs", blob_id))
+                    )
+            await _restore_rows(src, data / ".restoring.db", manifest, database)
+        finally:
+            await database.close()
+        _copy_private(src / _KEY, data / _KEY)
+        # Last: without it the directory is no data directory. Places are those of this restore, not those of then.
+        text = rewrite_places((src / CONFIG_NAME).read_text("utf-8"), database=config.database, storage=config.storage)
+        _write_durably(data / CONFIG_NAME, text.encode())
+    return {"blobs": len(bodies), "bytes": sum(size for _, size in bodies.values()), "time": manifest["time"]}
+
+
+async def _new_database(config: ServerConfig) -> Database:
+    """An empty database with our tables; AlreadyExistsError when there is one already."""
+    if not config.uses_postgres and config.database_path.exists():
+        raise AlreadyExistsError("the database exists", path=str(config.database_path), advice="Name a new file.")
+    try:
+        there = await open_database(config, SystemRandom(), create=False)
+    except NotFoundError:
+        return await open_database(config, SystemRandom(), create=True)
+    await there.close()
+    raise AlreadyExistsError("the database is in use", advice="Name an empty one.")
+
+
+async def _restore_rows(src: Path, temporary: Path, manifest: dict[str, Any], database: Database) -> None:
+    _copy_private(src / _DATABASE, temporary)
+    if _hash_file(temporary) != manifest["database_sha256"]:
+        raise CorruptStateError("the database of the backup was altered", path=str(src / _DATABASE))
+    # A backup of an earlier release gets the tables of this one first.
+    copy = await SqliteDatabase.open(temporary, migrations=MIGRATIONS, create=False)
+    await copy.close()
+    await import_rows(temporary, database)
+    os.unlink(temporary)  # noqa: PTH108 -- the linter takes methods of a path for asynchronous ones here
+
+    async def skip(rows: Rows) -> None:
+        await rows.run("UPDATE sequences SET next = next + $1 WHERE name = 'node'", _IDS_SKIPPED)
+
+    # Ids that were given out after the backup are left out: clients know them as other files, folders and shares.
+    await database.write(skip)
+    await database.skip_numbers(_NUMBERS_SKIPPED)
+
+
+def _copy_body(source: Path, target: Path, blob_id: str) -> tuple[str, int]:
+    """Copy one body of a backup durably; SHA-256 and size, of nothing when it is absent."""
+    place = _place(target, blob_id)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    digest, count = hashlib.sha256(), 0
+    try:
+        with _place(source, blob_id).open("rb") as given, place.open("wb") as taken:
             while piece := given.read(_PIECE):
                 digest.update(piece)
                 count += len(piece)
@@ -153,89 +224,48 @@ def _copy_blob(source: Path, target: Path, blob_id: str, size: int) -> str | Non
             taken.flush()
             os.fsync(taken.fileno())
     except FileNotFoundError:
-        return None
-    if count != size:
-        raise CorruptStateError(
-            f"a body has {count} bytes where its row says {size}",
-            path=str(_place(source, blob_id)),
-            safe="Nothing was changed but the copy, which is not finished.",
-            advice="Run `candado-server check --read-data` to see what else is damaged; an older backup may hold it.",
-        )
-    place.with_suffix(".new").replace(place)
-    return digest.hexdigest()
-
-
-def restore_backup(src: Path, data: Path) -> dict[str, Any]:
-    """Make the data directory ``data``, which must be absent or empty, from a backup.
-
-    Raises:
-        NotFoundError: no finished backup there. UnsupportedVersionError: of another version.
-        AlreadyExistsError: ``data`` is in use. CorruptStateError: the backup is damaged; nothing to serve was made.
-    """
-    with _translated(src):
-        manifest = _read_manifest(src)
-    with _unfinished(data), _translated(data):
-        if data.is_dir() and any(data.iterdir()):
-            raise AlreadyExistsError(
-                "the data directory is not empty", path=str(data), advice="Choose a new directory."
-            )
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data.chmod(0o700)
-        (data / "blobs").mkdir(mode=0o700)
-        bodies = _read_bodies(src)
-        for blob_id, (digest, size) in bodies.items():
-            if _copy_blob(src / "blobs", data / "blobs", blob_id, size) != digest:
-                raise CorruptStateError(
-                    "a body of the backup is missing or altered", path=str(_place(src / "blobs", blob_id))
-                )
-        _copy_private(src / _DATABASE, data / _DATABASE)
-        if _hash_file(data / _DATABASE) != manifest["database_sha256"]:
-            raise CorruptStateError("the database of the backup was altered", path=str(src / _DATABASE))
-        _skip_ids(data / _DATABASE)
-        _copy_private(src / _KEY, data / _KEY)
-        # Last: without it the directory is no data directory. Places that were elsewhere come home.
-        lines = (src / CONFIG_NAME).read_text("utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if not line.startswith(("database", "storage"))]
-        _write_durably(data / CONFIG_NAME, "".join(kept).encode())
-    return {"blobs": len(bodies), "bytes": sum(size for _, size in bodies.values()), "time": manifest["time"]}
-
-
-def _skip_ids(path: Path) -> None:
-    """Leave out the ids that were given out after the backup: clients know them as other files and folders."""
-    with contextlib.closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE sequences SET next = next + ? WHERE name = 'node'", (_IDS_SKIPPED,))
+        return "", 0
+    return digest.hexdigest(), count
 
 
 @contextlib.contextmanager
-def _unfinished(data: Path) -> Iterator[None]:
+def _unfinished(config: ServerConfig) -> Iterator[None]:
     """Say of any failure what was made so far, and how to begin anew."""
     try:
         yield
     except AlreadyExistsError:
         raise
     except CandadoError as exc:
+        data = config.data
         exc.safe = f"Nothing to serve from was made: {data} is no data directory yet. The backup was not touched."
         again = "restore another backup" if isinstance(exc, CorruptStateError) else "restore again"
-        exc.advice = f"Remove {data} and {again}."
+        empty = ", make the database anew" if config.uses_postgres else ""
+        exc.advice = f"Remove {data}{empty} and {again}."
         raise
 
 
 async def verify_restored(src: Path, config: ServerConfig) -> list[str]:
     """Read back what was restored; one sentence a problem, none when it is what the backup has."""
-    from candado.apps.server_wiring import open_services
-    from candado.server.check import check_store
-
     problems: list[str] = []
-    for blob_id, (digest, _) in _read_bodies(src).items():
-        place = _place(config.storage_path, blob_id)
-        if not place.is_file() or _hash_file(place) != digest:
-            problems.append(f"body {blob_id} is missing or altered")
-    with contextlib.closing(sqlite3.connect(config.database_path)) as database:
-        problems += [f"database: {row[0]}" for row in database.execute("PRAGMA integrity_check") if row[0] != "ok"]
     async with open_services(config) as services:
+        objects, database = services.backend.objects, services.backend.database
+        for blob_id, (digest, _) in _read_bodies(src).items():
+            if await _hash_body(objects, blob_id) != digest:
+                problems.append(f"body {blob_id} is missing or altered")
+        problems += await compare_rows(src / _DATABASE, database)
         await services.pki.check_signer()
         problems += [f"{f.code} {f.subject}: {f.message}" for f in await check_store(services.backend, read_data=True)]
     return problems
+
+
+async def _hash_body(objects: ObjectStore, blob_id: str) -> str:
+    digest = hashlib.sha256()
+    try:
+        async for piece in objects.read(blob_id):
+            digest.update(piece)
+    except NotFoundError:
+        return ""
+    return digest.hexdigest()
 
 
 def _read_manifest(src: Path) -> dict[str, Any]:
@@ -278,7 +308,11 @@ def _copy_private(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     target.touch(mode=0o600)
     shutil.copyfile(source, target)
-    with target.open("rb") as file:
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

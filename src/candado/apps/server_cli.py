@@ -13,7 +13,7 @@ from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
 from candado.apps.server_common import Invocation, command_options, read_password, start_log
-from candado.apps.server_config import CONFIG_NAME, check_database, local_path, write_config
+from candado.apps.server_config import CONFIG_NAME, ServerConfig, check_database, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
 from candado.server.check import ReadTally
@@ -149,7 +149,7 @@ def _backup(invocation: Invocation, dest: Path) -> None:
     """Copy everything into DEST while the server runs; a second run copies only what is new."""
     from candado.apps.server_backup import make_backup
 
-    summary = make_backup(invocation.config(), dest.absolute())
+    summary = invocation.run(make_backup(invocation.config(), dest.absolute()))
     invocation.show("backup", summary, f"{summary['blobs']} bodies, {summary['bytes']} bytes in {dest}")
 
 
@@ -158,7 +158,7 @@ def _backup(invocation: Invocation, dest: Path) -> None:
 @click.option("--verify", is_flag=True, help="Read everything back and compare.")
 @command_options
 def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
-    """Make a new data directory from a backup.
+    """Make a new data directory from a backup; --database and --storage say where rows and bodies go.
 
     Devices that have seen newer states refuse the older ones with status 14 until a person on each device runs
     `candado trust forget --folder FOLDER`. To them this looks like an attack, so tell your users by another way than
@@ -166,7 +166,11 @@ def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
     """
     from candado.apps.server_backup import restore_backup, verify_restored
 
-    summary = restore_backup(src.absolute(), invocation.data)
+    database, storage = (str(invocation.overrides[name] or "") for name in ("database", "storage"))
+    if database:
+        check_database(database)
+    target = ServerConfig(data=invocation.data, database=database, storage=storage)
+    summary = invocation.run(restore_backup(src.absolute(), target))
     problems: list[str] = []
     if verify:
         problems = invocation.run(verify_restored(src.absolute(), invocation.config()))

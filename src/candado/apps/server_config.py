@@ -15,7 +15,16 @@ from urllib.parse import urlsplit
 from candado.apps.server_proxy import parse_proxies
 from candado.errors import NotFoundError, UsageError
 
-__all__ = ["CONFIG_NAME", "ServerConfig", "check_database", "load_config", "local_path", "parse_bytes", "write_config"]
+__all__ = [
+    "CONFIG_NAME",
+    "ServerConfig",
+    "check_database",
+    "load_config",
+    "local_path",
+    "parse_bytes",
+    "rewrite_places",
+    "write_config",
+]
 
 CONFIG_NAME: Final = "config.toml"
 _UNITS: Final = {
@@ -115,8 +124,7 @@ def local_path(url: str, scheme: str) -> Path:
     parts = urlsplit(url)
     if parts.scheme in _POSTGRES:
         raise UsageError(
-            "this command works on the embedded database only",
-            advice="Use PostgreSQL's own tools, such as pg_dump, and copy the bodies with the storage's.",
+            f"this is no {scheme}:// but the address of a database server",
         )
     if parts.scheme in _LATER:
         raise UsageError(
@@ -203,6 +211,14 @@ def write_config(path: Path, *, url: str, database: str, storage: str) -> None:
     ]
     path.touch(mode=0o600)
     path.write_text("\n".join(lines), "utf-8")
+
+
+def rewrite_places(text: str, *, database: str, storage: str) -> str:
+    """A ``config.toml`` with other places for rows and bodies; those of the data directory for empty ones."""
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith(("database", "storage"))]
+    places = [f"{name} = {_toml(url)}\n" for name, url in (("database", database), ("storage", storage)) if url]
+    # Before the first line, because a table could begin anywhere behind.
+    return "".join(places + lines)
 
 
 def _toml(text: str) -> str:

@@ -40,7 +40,7 @@ from candado.server.shares import Shares
 from candado.server.sweep import collect_orphans, sweep
 from candado.server.uploads import Uploads
 
-__all__ = ["Services", "open_backend", "open_services"]
+__all__ = ["Services", "open_backend", "open_database", "open_services"]
 
 _LOG = logging.getLogger("candado.server")
 _SWEEP_SECONDS = 60.0
@@ -80,7 +80,7 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
     Only ``init`` creates them: a mistyped place must not look like an empty server. NotFoundError.
     """
     clock, random = SystemClock(), PooledRandom(SystemRandom())
-    database = await _open_database(config, random, create=create)
+    database = await open_database(config, random, create=create)
     try:
         objects = DirectoryObjects(config.storage_path, random, create=create)
         settings = ServerSettings(lock_ttl_seconds=float(config.lock_seconds))
@@ -89,7 +89,8 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
         await database.close()
 
 
-async def _open_database(config: ServerConfig, random: Random, *, create: bool) -> Database:
+async def open_database(config: ServerConfig, random: Random, *, create: bool) -> Database:
+    """The database of a server, its schema brought up to date; ``create`` as for ``open_backend``."""
     if not config.uses_postgres:
         return await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS, create=create)
     from candado.adapters.postgres import PostgresDatabase

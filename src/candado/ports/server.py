@@ -57,6 +57,13 @@ class Database(Protocol):
         """Run ``work`` on one consistent snapshot; it must not write."""
         ...
 
+    async def skip_numbers(self, count: int) -> None:
+        """Give out no row number below the greatest there is plus ``count`` in any table that numbers its rows itself.
+
+        For rows that came with numbers of their own, and after a restore, when clients know numbers given out since.
+        """
+        ...
+
     async def close(self) -> None:
         """Close the database."""
         ...

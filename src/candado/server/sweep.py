@@ -7,6 +7,7 @@ Layer: ``server``. Rows go first, durably; blobs after them. A crash between lea
 from typing import Final, cast
 
 from candado.ports.server import Rows
+from candado.server.holding import deletions_wait
 from candado.server.model import Backend
 from candado.server.staging import drop_session
 
@@ -31,7 +32,7 @@ async def sweep(backend: Backend) -> dict[str, int]:
     """Clean what is due; counts of sessions, uploads, contents and blobs. Safe at any time, by any process.
 
     Content is removed only ``garbage_grace_seconds`` after it lost its last name, because a download may still be
-    reading it.
+    reading it, and not while a backup runs, which may still want to.
     """
     now, settings = backend.clock.now(), backend.settings
     sessions = await backend.database.write(
@@ -43,7 +44,7 @@ async def sweep(backend: Backend) -> dict[str, int]:
     contents = blobs = 0
     while True:
         taken, freed = await backend.database.write(
-            lambda rows: _take_garbage(rows, now - settings.garbage_grace_seconds)
+            lambda rows: _take_garbage(rows, now - settings.garbage_grace_seconds, now)
         )
         await backend.objects.delete(freed)
         contents, blobs = contents + taken, blobs + len(freed)
@@ -73,8 +74,10 @@ async def _end_uploads(rows: Rows, before: float, epoch: str, now: float) -> int
     return await rows.run("DELETE FROM uploads WHERE refreshed < $1", before)
 
 
-async def _take_garbage(rows: Rows, before: float) -> tuple[int, list[str]]:
+async def _take_garbage(rows: Rows, before: float, now: float) -> tuple[int, list[str]]:
     """Forget contents that nothing names; (how many rows were looked at, the blobs that are free now)."""
+    if await deletions_wait(rows, now):
+        return 0, []
     found = await rows.all("SELECT content FROM garbage WHERE since < $1 LIMIT $2", before, _ROWS_MAX)
     freed: list[str] = []
     for (content,) in cast("list[tuple[str]]", found):

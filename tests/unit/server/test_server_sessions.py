@@ -64,6 +64,9 @@ class CountingDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         return await self._database.read(lambda rows: work(self._counted(rows)))
 
+    async def skip_numbers(self, count: int) -> None:
+        await self._database.skip_numbers(count)
+
     async def close(self) -> None:
         await self._database.close()
 
