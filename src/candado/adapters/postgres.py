@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar, cast
 
 import asyncpg
 
+from candado.adapters.steps import check_version
 from candado.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -30,12 +31,11 @@ from candado.errors import (
     MisuseError,
     NotFoundError,
     QuotaExceededError,
-    UnsupportedVersionError,
 )
 from candado.ports.ambient import Random
 from candado.ports.server import Migration, Rows, SqlValue
 
-__all__ = ["PostgresDatabase", "translated_schema"]
+__all__ = ["PostgresDatabase", "stored_version", "translated_schema"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,8 @@ _NUMBERED: Final = (
     " WHERE is_identity = 'YES' AND table_schema = current_schema()"
 )
 _GONE: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError)
+
+_REFUSED: Final = (*_GONE, asyncpg.PostgresError, ValueError, TimeoutError)
 
 
 def translated_schema(statement: str) -> str:
@@ -197,11 +199,8 @@ class PostgresDatabase:
                 statement_cache_size=_STATEMENTS,
                 init=_prepare,
             )
-        except (*_GONE, asyncpg.PostgresError, ValueError, TimeoutError) as exc:
-            raise LocalStorageError(
-                f"the database cannot be opened: {type(exc).__name__}",
-                advice="Check the address, the user and the password in --database.",
-            ) from exc
+        except _REFUSED as exc:
+            raise _not_opened(exc) from exc
         opened = cls(pool, random)
         try:
             await opened._migrate(migrations, create=create)
@@ -262,12 +261,8 @@ class PostgresDatabase:
     async def _migrate(self, migrations: Sequence[Migration], *, create: bool) -> None:
         newest = migrations[-1][0] if migrations else 0
         async with self._translated(), self._pool.acquire() as connection:
-            if not create and await connection.fetchval("SELECT to_regclass('schema_version')") is None:
-                raise NotFoundError(
-                    "the database has no tables of candado-server",
-                    safe="Nothing was made in it.",
-                    advice="Check its name in --database, or run `candado-server init` with it.",
-                )
+            if not create:
+                await _require_schema(connection)
             with contextlib.suppress(
                 asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError
             ):
@@ -276,17 +271,43 @@ class PostgresDatabase:
             async with connection.transaction():
                 await connection.execute("LOCK TABLE schema_version IN EXCLUSIVE MODE")
                 current = await connection.fetchval("SELECT version FROM schema_version") or 0
-                if current > newest:
-                    raise UnsupportedVersionError(
-                        f"the database has schema {current}, this program knows {newest}",
-                        advice="Use the version of candado-server that wrote it, or a newer one.",
-                    )
+                check_version(current, newest)
                 for version, statements in migrations:
                     if version > current:
                         for statement in statements:
                             await connection.execute(translated_schema(statement))
                 await connection.execute("DELETE FROM schema_version")
                 await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", newest)
+
+
+def _not_opened(exc: BaseException) -> LocalStorageError:
+    return LocalStorageError(
+        f"the database cannot be opened: {type(exc).__name__}",
+        advice="Check the address, the user and the password in --database.",
+    )
+
+
+async def _require_schema(connection: Any) -> None:
+    """NotFoundError unless there are tables of ours; nothing is made."""
+    if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
+        raise NotFoundError(
+            "the database has no tables of candado-server",
+            safe="Nothing was made in it.",
+            advice="Check its name in --database, or run `candado-server init` with it.",
+        )
+
+
+async def stored_version(url: str) -> int:
+    """The version of the schema in a database, which is left as it is; NotFoundError, LocalStorageError."""
+    try:
+        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+    except _REFUSED as exc:
+        raise _not_opened(exc) from exc
+    try:
+        await _require_schema(connection)
+        return int(await connection.fetchval("SELECT version FROM schema_version") or 0)
+    finally:
+        await connection.close()
 
 
 async def _prepare(connection: Any) -> None:

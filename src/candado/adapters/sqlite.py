@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from candado.adapters.sqlite_schema import migrate, require_database
 from candado.errors import (
     AlreadyExistsError,
     BadRequestError,
@@ -32,13 +33,11 @@ from candado.errors import (
     CorruptStateError,
     LocalStorageError,
     MisuseError,
-    NotFoundError,
     QuotaExceededError,
-    UnsupportedVersionError,
 )
 from candado.ports.server import Migration, Rows, SqlValue
 
-__all__ = ["SqliteDatabase", "require_database"]
+__all__ = ["SqliteDatabase"]
 
 T = TypeVar("T")
 
@@ -283,57 +282,6 @@ def _keep_ahead_log(connection: sqlite3.Connection) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def require_database(path: Path) -> None:
-    """NotFoundError unless there is a database with a schema of ours; nothing is written, not even a journal.
-
-    SQLite makes a file that is absent, and the migrations would turn any other database into one of ours.
-    """
-    if path.is_file():
-        # What a crash left in the journal is part of the database, so this cannot be opened as immutable.
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
-            if connection.execute(sql).fetchone():
-                return
-    elif path.exists():
-        raise LocalStorageError("the database is not a file", path=str(path))
-    raise NotFoundError(
-        "there is no database of candado-server here",
-        path=str(path),
-        advice="Check --database and config.toml; when the file was lost, restore the latest backup.",
-    )
-
-
-def _check_version(current: int, newest: int) -> None:
-    if current > newest:
-        raise UnsupportedVersionError(
-            f"the database has schema {current}, this program knows {newest}",
-            advice="Use the version of candado-server that wrote it, or a newer one.",
-        )
-
-
-def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Bring the schema to the last version in one transaction; UnsupportedVersionError when it is newer."""
-    connection.execute("PRAGMA synchronous=FULL").close()
-    connection.execute("BEGIN IMMEDIATE").close()
-    try:
-        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)").close()
-        row = connection.execute("SELECT version FROM schema_version").fetchone()
-        current = int(row[0]) if row else 0
-        newest = migrations[-1][0] if migrations else 0
-        _check_version(current, newest)
-        for version, statements in migrations:
-            if version > current:
-                for statement in statements:
-                    connection.execute(statement).close()
-        connection.execute("DELETE FROM schema_version").close()
-        connection.execute("INSERT INTO schema_version (version) VALUES (?)", (newest,)).close()
-        connection.execute("COMMIT").close()
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK").close()
-        raise
-
-
 class SqliteDatabase:
     """One SQLite file; implements ``Database``."""
 
@@ -360,7 +308,7 @@ class SqliteDatabase:
             if not create:
                 require_database(path)
             opened.append(_connect(path))
-            _migrate(opened[0], migrations)
+            migrate(opened[0], migrations)
             opened.append(_connect(path))
             opened[1].execute("PRAGMA query_only=1").close()
         except BaseException as exc:

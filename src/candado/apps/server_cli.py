@@ -142,6 +142,35 @@ def _told(tally: "ReadTally") -> str:
     return text
 
 
+@cli.command("migrate")
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; status 8 when steps are outstanding.")
+@command_options
+def _migrate(invocation: Invocation, only_check: bool) -> int:
+    """Bring the schema of the database to that of this program, in one transaction, and say what was done.
+
+    Every command that opens the database does so as well, the server too; several that start at once take turns. This
+    one is for those who want to look first, or to do it at a time of their choice.
+    """
+    config = invocation.config()
+
+    async def work() -> tuple[int, tuple[tuple[int, tuple[str, ...]], ...]]:
+        from candado.apps.server_wiring import open_backend, outstanding_steps
+
+        found = await outstanding_steps(config)
+        if found[1] and not only_check:
+            async with open_backend(config):
+                pass
+        return found
+
+    version, steps = invocation.run(work())
+    shown = [{"step": number, "statements": [" ".join(s.split()) for s in statements]} for number, statements in steps]
+    document = {"version": version, "outstanding": shown} if only_check else {"version": version, "done": shown}
+    lines = [f"step {number}: {' '.join(s.split())}" for number, statements in steps for s in statements]
+    lines.append(f"{'outstanding' if only_check else 'done'}: {len(steps)}; the schema was {version}")
+    invocation.show("migrate", document, "\n".join(lines))
+    return _FINDINGS if steps and only_check else 0
+
+
 @cli.command("backup")
 @click.argument("dest", type=click.Path(path_type=Path))
 @command_options

@@ -16,10 +16,12 @@ from candado.adapters.passwords import Argon2Passwords
 from candado.adapters.pooled import PooledRandom
 from candado.adapters.signers import SoftwareSigner
 from candado.adapters.sqlite import SqliteDatabase
+from candado.adapters.sqlite_schema import stored_version
+from candado.adapters.steps import check_version
 from candado.apps.server_config import ServerConfig
 from candado.errors import CandadoError
 from candado.ports.ambient import Random
-from candado.ports.server import Database, Rows
+from candado.ports.server import Database, Migration, Rows
 from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
 from candado.server.browsers import Browsers
@@ -40,7 +42,7 @@ from candado.server.shares import Shares
 from candado.server.sweep import collect_orphans, sweep
 from candado.server.uploads import Uploads
 
-__all__ = ["Services", "open_backend", "open_database", "open_services"]
+__all__ = ["Services", "open_backend", "open_database", "open_services", "outstanding_steps"]
 
 _LOG = logging.getLogger("candado.server")
 _SWEEP_SECONDS = 60.0
@@ -96,6 +98,22 @@ async def open_database(config: ServerConfig, random: Random, *, create: bool) -
     from candado.adapters.postgres import PostgresDatabase
 
     return await PostgresDatabase.open(config.database, migrations=MIGRATIONS, random=random, create=create)
+
+
+async def outstanding_steps(config: ServerConfig) -> tuple[int, tuple[Migration, ...]]:
+    """The schema's version in the database, and the steps it lacks; the database is left as it is.
+
+    Raises:
+        NotFoundError: there is none. UnsupportedVersionError: a newer program has written it.
+    """
+    if config.uses_postgres:
+        from candado.adapters.postgres import stored_version as version_in_postgres
+
+        version = await version_in_postgres(config.database)
+    else:
+        version = await asyncio.to_thread(stored_version, config.database_path)
+    check_version(version, MIGRATIONS[-1][0])
+    return version, tuple(step for step in MIGRATIONS if step[0] > version)
 
 
 @asynccontextmanager
