@@ -326,14 +326,19 @@ async def test_a_file_has_no_link_for_uploads_only(alice: Caller, folder: str) -
     assert (await alice.ocs("POST", SHARES, body=form)).status == 400
 
 
-async def test_a_link_to_an_encrypted_folder_is_refused_with_a_reason(alice: Caller, folder: str) -> None:
+async def test_only_the_top_of_an_encrypted_folder_gets_a_link(alice: Caller, folder: str) -> None:
     number = (await alice.dav("MKCOL", f"{folder}/secret")).headers["OC-FileId"]
     assert (await alice.e2ee("PUT", f"encrypted/{number}")).status == 200
-    for permissions in ("1", "4", "15"):
-        form = {"path": f"/{folder}/secret", "shareType": "3", "permissions": permissions}
+    lock = data(await alice.e2ee("POST", f"lock/{number}", X_NC_E2EE_COUNTER="1"))["e2e-token"]
+    for path in ("inner", "inner/plain"):
+        assert (await alice.dav("MKCOL", f"{folder}/secret/{path}", e2e_token=lock)).status == 201
+    assert (await alice.e2ee("DELETE", f"lock/{number}", e2e_token=lock)).status == 200
+    for path in ("secret/inner", "secret/inner/plain"):
+        form = {"path": f"/{folder}/{path}", "shareType": "3", "permissions": "1"}
         refused = await alice.ocs("POST", SHARES, body=form)
-        assert refused.status == 403
-        assert "cannot be shared by link" in refused.text
+        assert (refused.status, "only the topmost encrypted folder" in refused.text) == (403, True)
+    for permissions in (1, 4, 15):
+        assert (await link(alice, f"{folder}/secret", permissions))["permissions"] == permissions
 
 
 async def test_a_folder_with_a_link_cannot_become_encrypted(alice: Caller, folder: str) -> None:

@@ -17,6 +17,7 @@ from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, ma
 
 from candado.apps.link_pages import link_routes
 from candado.apps.ocs_groups import group_routes
+from candado.apps.ocs_own import own_routes
 from candado.apps.ocs_shares import share_routes
 from candado.apps.ocs_users import user_routes
 from candado.apps.server_config import load_config
@@ -28,6 +29,7 @@ ADMIN = (401, 403, 403, 401)
 HIDDEN = (401, 404, 404, 401)
 SIGNED_IN = (401, 200, 200, 401)
 SHARES = "/apps/files_sharing/api/v1/shares"
+BODY = "file"
 E2EE = "/apps/end_to_end_encryption/api/v2"
 FORM = (
     '--b\r\nContent-Disposition: form-data; name="files"; filename="by-form"\r\n\r\nx\r\n--b--\r\n',
@@ -68,6 +70,34 @@ def writes(base: str, prefix: str, statuses: tuple[int, int, int, int]) -> list[
         Row("DELETE", f"{base}/file", statuses),
         Row("MOVE", f"{base}/file", statuses, headers=there),
         Row("COPY", f"{base}/file", statuses, headers=there),
+    ]
+
+
+def link_call(method: str, path: str, token: str, statuses: tuple[int, int, int, int], body: Any = None) -> Row:
+    """A call by the token of a link in its header."""
+    headers = {"OCS_APIRequest": "true", "x_nc_e2ee_share_token": token, "X_NC_E2EE_COUNTER": "1"}
+    return Row(method, f"/ocs/v2.php{path}", statuses, body, headers)
+
+
+def sealed(
+    token: str, reads: tuple[int, int, int, int], edits: tuple[int, int, int, int], drops: tuple[int, int, int, int]
+) -> list[Row]:
+    """The calls on an encrypted folder through a link; alice holds its lock, so that none of them changes it."""
+    at = E2EE + "/{kind}/{sealed}"
+    document = {"metaData": "{}"}
+    nobody, other, reader, visitor = (412 if status == 423 else status for status in edits)
+    return [
+        link_call("GET", at.replace("{kind}", "meta-data"), token, reads),
+        link_call("POST", at.replace("{kind}", "lock"), token, edits),
+        link_call("PUT", at.replace("{kind}", "meta-data") + "/filedrop", token, drops, {"filedrop": '{"a":{}}'}),
+        Row(
+            "PUT",
+            f"/ocs/v2.php{at}".replace("{kind}", "meta-data"),
+            (nobody, other, reader, visitor),
+            document,
+            {"OCS_APIRequest": "true", "x_nc_e2ee_share_token": token, "e2e_token": "z" * 64}
+            | {"X_NC_E2EE_SIGNATURE": "c2ln"},
+        ),
     ]
 
 
@@ -154,6 +184,43 @@ TABLE = [
     ocs("GET", E2EE + "/meta-data/{secret}?shareToken={link}", (401, 403, 403, 401)),
     ocs("GET", E2EE + "/meta-data/{secret}/steps?shareToken={link}", (401, 403, 403, 401)),
     ocs("POST", E2EE + "/lock/{secret}?shareToken={link}", (401, 403, 403, 401)),
+    # links into an encrypted folder: for reading, for uploads, with a password, over, of one who lost the right
+    *sealed("{view}", (200, 200, 200, 200), (403, 403, 403, 403), (403, 403, 403, 403)),
+    *sealed("{box}", (403, 403, 403, 403), (403, 403, 403, 403), (412, 412, 412, 412)),
+    *sealed("{closed}", (401, 401, 401, 200), (401, 401, 401, 423), (401, 401, 401, 412)),
+    *sealed("{over}", *[(403, 403, 403, 403)] * 3),
+    *sealed("{lost}", *[(403, 403, 403, 403)] * 3),
+    *sealed("{link}", *[(403, 403, 403, 403)] * 3),
+    link_call("GET", "/apps/candado/api/v1/link-folder", "{link}", (404, 404, 404, 404)),
+    link_call("GET", "/apps/candado/api/v1/link-folder", "{box}", (200, 200, 200, 200)),
+    link_call("GET", "/apps/candado/api/v1/link-folder", "{closed}", (401, 401, 401, 200)),
+    ocs("GET", "/apps/candado/api/v1/link-folder", (401, 404, 404, 401)),
+    ocs("POST", "/apps/candado/api/v1/bodies", (401, 404, 200, 401), {"folder": "sealed", "names": '["file"]'}),
+    ocs("POST", E2EE + "/public-key", (401, 403, 403, 401), {"csr": "x", "shareToken": "{view}"}),
+    ocs("PUT", E2EE + "/public-key", (401, 403, 403, 401), {"publicKey": "x", "shareToken": "{view}"}),
+    ocs("POST", E2EE + "/private-key", (401, 403, 403, 401), {"privateKey": "x", "shareToken": "{view}"}),
+    ocs("DELETE", E2EE + "/public-key?shareToken={view}", (401, 403, 403, 401)),
+    ocs("DELETE", E2EE + "/private-key?shareToken={view}", (401, 403, 403, 401)),
+    link_call("GET", E2EE + "/private-key", "{view}", (404, 404, 404, 404)),
+    link_call("GET", E2EE + "/private-key", "{closed}", (401, 401, 401, 404)),
+    link_call("GET", E2EE + "/public-key?users=[%22carol%22]", "{view}", (404, 404, 404, 404)),
+    link_call("DELETE", E2EE + "/encrypted-files", "{closed}", (401, 404, 404, 401)),
+    link_call("DELETE", E2EE + "/encrypted/{sealed}", "{closed}", (401, 404, 403, 401)),
+    Row("GET", "/public.php/dav/files/{view}/{body}", (200, 200, 200, 200)),
+    Row("PROPFIND", "/public.php/dav/files/{view}/", (207, 207, 207, 207), headers=PROPFIND),
+    *writes("/public.php/dav/files/{view}", "/public.php/dav/files/{view}", (403, 403, 403, 403)),
+    Row("GET", "/public.php/dav/files/{closed}/{body}", (401, 401, 401, 200)),
+    Row("DELETE", "/public.php/dav/files/{closed}/{body}", (401, 401, 401, 403)),
+    Row("PUT", "/public.php/dav/files/{closed}/" + "9" * 32, (401, 401, 401, 403), "x"),
+    Row("PUT", "/public.php/dav/files/{closed}/" + "9" * 32, (401, 401, 401, 423), "x", {"e2e_token": "z" * 64}),
+    Row("GET", "/public.php/dav/files/{box}/{body}", (403, 403, 403, 403)),
+    Row("PROPFIND", "/public.php/dav/files/{box}/", (403, 403, 403, 403), headers=PROPFIND),
+    Row("PUT", "/public.php/dav/files/{box}/{body}", (403, 403, 403, 403), "x"),
+    Row("PUT", "/public.php/dav/files/{box}/clear-name.txt", (403, 403, 403, 403), "x"),
+    *[Row("GET", f"/public.php/dav/files/{{{link}}}/{{body}}", (404, 404, 404, 404)) for link in ("over", "lost")],
+    *[Row("GET", f"/s/{{{link}}}", (404, 404, 404, 404)) for link in ("over", "lost")],
+    Row("GET", "/s/{view}/download?path=/{body}", (403, 403, 403, 403)),
+    Row("POST", "/s/{box}/upload", (403, 403, 403, 403), FORM[0], {"Content_Type": FORM[1]}),
     Row("GET", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403)),
     Row("PROPFIND", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403), headers=PROPFIND),
     *writes("/public.php/dav/files/{around}/secret", "/public.php/dav/files/{around}", (403, 403, 403, 403)),
@@ -203,6 +270,7 @@ async def build(server: ServerProcess) -> dict[str, str]:
             await alice.dav("PUT", f"{folder}/file", body=b"content")
         names["secret"] = str((await alice.dav("MKCOL", "around/secret")).headers["OC-FileId"])
         assert (await alice.e2ee("PUT", f"encrypted/{names['secret']}")).status == 200
+        names["sealed"], names["body"] = await _sealed_folder(alice), BODY
 
         async def share(**form: str) -> Any:
             return data(await alice.ocs("POST", SHARES, body=form))
@@ -214,10 +282,37 @@ async def build(server: ServerProcess) -> dict[str, str]:
             ("locked", "/shared", {"permissions": "1", "password": SECRET}),
             ("drop", "/shared", {"permissions": "4"}),
             ("around", "/around", {"permissions": "15"}),
+            ("view", "/sealed", {"permissions": "1"}),
+            ("box", "/sealed", {"permissions": "4"}),
+            ("closed", "/sealed", {"permissions": "15", "password": SECRET}),
+            ("over", "/sealed", {"permissions": "15", "expireDate": "2090-01-01"}),
         ):
             made = await share(path=path, shareType="3", **more)
             names[name], names[f"{name}_share"] = made["token"], made["id"]
+        given = (await share(path="/sealed", shareWith="bob", permissions="31"))["id"]
+        async with Caller(server.url, "bob") as bob:
+            form = {"path": "/sealed", "shareType": "3", "permissions": "15"}
+            names["lost"] = data(await bob.ocs("POST", SHARES, body=form))["token"]
+        assert (await alice.ocs("PUT", f"{SHARES}/{given}", body={"permissions": "1"})).status == 200
+        assert (await alice.e2ee("POST", f"lock/{names['sealed']}", X_NC_E2EE_COUNTER="2")).status == 200
+    async with open_backend(load_config(server.data)) as backend:
+        # A day that has passed cannot be asked for.
+        sql = "UPDATE shares SET expires = 1 WHERE token = $1"
+        await backend.database.write(lambda rows: rows.run(sql, names["over"]))
     return names
+
+
+async def _sealed_folder(alice: Caller) -> str:
+    """An encrypted folder with a body and a document; its id."""
+    number = str((await alice.dav("MKCOL", "sealed")).headers["OC-FileId"])
+    assert (await alice.e2ee("PUT", f"encrypted/{number}")).status == 200
+    token = data(await alice.e2ee("POST", f"lock/{number}", X_NC_E2EE_COUNTER="1"))["e2e-token"]
+    assert (await alice.dav("PUT", f"sealed/{BODY}", body=b"sealed", e2e_token=token)).status == 201
+    text = {"metaData": '{"users":[{"userId":"alice"}],"version":"2.1"}'}
+    lock = {"e2e_token": token, "X_NC_E2EE_SIGNATURE": "c2ln"}
+    assert (await alice.e2ee("POST", f"meta-data/{number}", body=text, **lock)).status == 200
+    assert (await alice.e2ee("DELETE", f"lock/{number}", e2e_token=token)).status == 200
+    return number
 
 
 def caller_of(scene: Scene, role: str) -> Caller:
@@ -232,7 +327,10 @@ async def test_everybody_gets_what_is_due(scene: Scene, row: Row) -> None:
     for role in ROLES:
         async with caller_of(scene, role) as caller:
             headers = {name: _filled(value, scene) for name, value in row.headers.items()}
-            answer = await caller.send(row.method, _filled(row.path, scene), body=row.body, **headers)
+            body = row.body
+            if isinstance(body, dict):
+                body = {name: _filled(value, scene) for name, value in body.items()}
+            answer = await caller.send(row.method, _filled(row.path, scene), body=body, **headers)
             found.append(answer.status)
             if answer.status == 401 and not row.path.startswith("/s/"):
                 assert "Basic" in answer.headers["WWW-Authenticate"]
@@ -251,9 +349,17 @@ async def test_and_nothing_of_it_changed_anything(scene: Scene) -> None:
             assert names == {"around": ["", "file", "secret/"]}.get(folder, ["", "file"])
             assert (await alice.dav("GET", f"{folder}/file")).body == b"content"
         shares = data(await alice.ocs("GET", SHARES))
-        assert len(shares) == 6
+        assert len(shares) == 11
         assert {s["permissions"] for s in shares if s["share_type"] == 0} == {1}
-        assert [bool(s["password"]) for s in shares if s["share_type"] == 3] == [False, True, False, False]
+        assert [bool(s["password"]) for s in shares if s["share_type"] == 3] == [
+            *(False, True, False, False),
+            *(False, False, True, False),
+        ]
+        kept = await alice.e2ee("GET", f"meta-data/{scene.names['sealed']}")
+        assert data(kept)["meta-data"] == '{"users":[{"userId":"alice"}],"version":"2.1"}'
+        assert (await alice.dav("GET", f"sealed/{BODY}")).body == b"sealed"
+        listed = (await alice.dav("PROPFIND", "sealed", Depth="1")).text
+        assert listed.count("<d:response>") == 2
     async with Caller(scene.server.url, "root") as root:
         assert data(await root.ocs("GET", "/cloud/users"))["users"] == ["alice", "bob", "carol", "root"]
         assert data(await root.ocs("GET", "/cloud/groups"))["groups"] == ["admin", "staff"]
@@ -267,7 +373,7 @@ def test_the_table_has_every_route_of_these_modules() -> None:
     services = cast("Services", object())
     routes = [
         route
-        for made in (user_routes, group_routes, share_routes, link_routes)
+        for made in (user_routes, group_routes, share_routes, link_routes, own_routes)
         for route in made(services)
         if isinstance(route, Route)
     ]

@@ -211,7 +211,8 @@ async def test_rights_can_be_changed_by_the_owner_only(alice: Caller, bob: Calle
         ({"shareType": "1", "shareWith": "nowhere"}, 404),
         ({"shareType": "1", "shareWith": "alice"}, 404),
         ({"shareType": "4"}, 403),
-        ({"expireDate": "2030-01-01"}, 400),
+        ({"password": "a password for a person"}, 400),
+        ({"expireDate": "2001-01-01"}, 400),
     ],
 )
 async def test_what_cannot_be_shared_is_refused(alice: Caller, folder: str, form: dict[str, str], status: int) -> None:

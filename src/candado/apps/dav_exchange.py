@@ -86,9 +86,7 @@ class Exchange:
 
     @property
     def token(self) -> LockToken | None:
-        """The lock token in the header or the query, None when absent or empty; a link's visitor never has one."""
-        if self.principal.link is not None:
-            return None
+        """The lock token in the header or the query, None when absent or empty."""
         found = self.text(b"e2e-token")
         if found is None:
             query: bytes = self.scope.get("query_string", b"")

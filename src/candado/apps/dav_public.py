@@ -1,7 +1,8 @@
 """WebDAV for the visitors of links: ``/public.php/dav/files/TOKEN`` and the older ``/public.php/webdav``.
 
 Layer: ``apps``. The older address takes the token as the user name. A password is that of Basic credentials, whatever
-the name. Visitors have no lock token, so nothing is written into an encrypted folder this way.
+the name. Into an encrypted folder the same rules hold as for its members, with one exception: a link for uploads takes
+new sealed bodies without a lock.
 """
 
 from typing import Final
@@ -13,6 +14,7 @@ from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
 from candado.errors import AuthRequiredError, ForbiddenError, NotFoundError
 from candado.server.access import Credentials, parse_authorization
+from candado.server.filedrops import check_drop_name
 from candado.server.model import PERMISSION_READ
 from candado.server.sharerows import Share
 
@@ -65,13 +67,16 @@ class PublicDavApp(DavApp):
         if share.hide_download and exchange.method == "GET":
             raise ForbiddenError("this link shows names and gives no contents")
         if not reads and exchange.method == "PUT":
-            place = await self._drop(exchange, place)
+            place = await self._drop(exchange, share, place)
         await self._files.run(exchange, place)
 
-    async def _drop(self, exchange: Exchange, place: Place) -> Place:
+    async def _drop(self, exchange: Exchange, share: Share, place: Place) -> Place:
         """Where an upload goes that must neither replace nor show what is there."""
         if not place.path or "/" in place.path:
             raise ForbiddenError("uploads go directly into the folder of the link")
         exchange.headers.pop(b"if-match", None)
         exchange.headers[b"if-none-match"] = b"*"
+        if share.is_encrypted:
+            # What is dropped keeps its name: the entry that comes later has the same one.
+            return Place(place.prefix, check_drop_name(place.path))
         return Place(place.prefix, await self._links.free_name(exchange.principal, "", place.path))

@@ -14,7 +14,7 @@ from candado.apps.html_pages import shown_time
 from candado.server.model import PERMISSION_CREATE, PERMISSION_READ, NodeInfo
 from candado.server.sharerows import Share
 
-__all__ = ["folder_html", "link_address", "password_html"]
+__all__ = ["folder_html", "link_address", "password_html", "sealed_html"]
 
 _HEAD: Final = '<th scope="col">Name</th><th scope="col" class="size">Size</th><th scope="col">Changed</th>'
 
@@ -49,6 +49,21 @@ def folder_html(share: Share, node: NodeInfo | None, children: Sequence[NodeInfo
     if share.is_folder and share.permissions & PERMISSION_CREATE:
         parts.append(_upload(share, path))
     return "".join(parts)
+
+
+def sealed_html(share: Share, base: str) -> str:
+    """What to do with a link into an encrypted folder: this server cannot show what is in it."""
+    address = f"{base}{link_address(share)}"
+    if share.permissions & PERMISSION_READ:
+        words = "Only who has the twelve words of this link can open it, and on their own device:"
+        command = f"candado link open '{address}' --to FOLDER"
+    else:
+        words = "Files for it are sealed before they are sent, on your own device:"
+        command = f"candado drop FILE '{address}'"
+    return (
+        f"{_about(share)}<p>This folder is end-to-end encrypted; this server cannot read what is in it. {words}</p>"
+        f"<pre>{escape(command)}</pre><p>Use the whole address as you got it, with all that stands behind the #.</p>"
+    )
 
 
 def _about(share: Share) -> str:

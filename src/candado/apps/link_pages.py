@@ -16,7 +16,7 @@ from candado.apps.dav_bodies import read_parts
 from candado.apps.dav_exchange import decode_path
 from candado.apps.dav_headers import file_headers
 from candado.apps.html_pages import check_same_site, content_disposition, html_page, problem
-from candado.apps.link_html import folder_html, link_address, password_html
+from candado.apps.link_html import folder_html, link_address, password_html, sealed_html
 from candado.apps.link_uploads import receive_form
 from candado.apps.ocs_call import base_url, read_parameters
 from candado.apps.server_errors import fault_of
@@ -112,12 +112,21 @@ async def _show(visit: _Visit) -> Response:
     share, files = visit.share, visit.services.files
     visitor, path = await visit.enter(), visit.path
     title = share.label or share.node_name
+    if share.is_encrypted:
+        await visit.services.drops.folder(visitor)
+        return html_page(title, sealed_html(share, base_url(visit.services, visit.request)))
     stored = visit.request.query_params.get("stored", "")
     count = min(_STORED_MAX, int(stored)) if stored.isascii() and stored.isdigit() and len(stored) < 5 else 0
     if not share.permissions & PERMISSION_READ:
         return html_page(title, folder_html(share, None, [], stored=count))
     node, children = await files.list_folder(visitor, path)
     return html_page(title, folder_html(share, node, children, stored=count))
+
+
+def _refuse_encrypted(share: Share) -> None:
+    """ForbiddenError for plain downloads and uploads of what only the devices of people can open and seal."""
+    if share.is_encrypted:
+        raise ForbiddenError("this folder is end-to-end encrypted, so the server can neither open nor seal its files")
 
 
 async def _authenticate(visit: _Visit) -> Response:
@@ -145,6 +154,7 @@ async def _download(visit: _Visit) -> Response:
     visitor = await visit.enter()
     if share.hide_download:
         raise ForbiddenError("this link shows names and gives no contents")
+    _refuse_encrypted(share)
     node, parts = await services.files.open_file(visitor, visit.path)
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in file_headers(node)}
     headers["content-disposition"] = content_disposition(node.name)
@@ -175,6 +185,7 @@ async def _copied(pieces: AsyncIterator[bytes | memoryview]) -> AsyncIterator[by
 async def _upload(visit: _Visit) -> Response:
     check_same_site(visit.services, visit.request, advice=_ADVICE)
     visitor, path = await visit.enter(), visit.path
+    _refuse_encrypted(visit.share)
     reads = visit.share.permissions & PERMISSION_READ
     if not visit.share.permissions & PERMISSION_CREATE or (path and not reads):
         raise ForbiddenError("this link takes no uploads here")

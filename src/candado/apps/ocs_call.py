@@ -28,7 +28,7 @@ from candado.errors import (
 )
 from candado.formats.canonjson import JsonValue, load_json
 from candado.formats.ocs import format_ocs_json, format_ocs_xml
-from candado.server.access import knows_e2ee
+from candado.server.access import knows_e2ee, parse_authorization
 from candado.server.model import Principal
 from candado.types import LockToken
 
@@ -42,6 +42,7 @@ __all__ = [
     "OcsStatusError",
     "as_token",
     "base_url",
+    "come_in",
     "endpoint",
     "leading_number",
     "not_found",
@@ -52,6 +53,7 @@ DOCUMENT_BYTES_MAX: Final = 32 * 1024 * 1024
 SMALL_BYTES_MAX: Final = 256 * 1024
 _FIELDS_MAX: Final = 1000
 _BETWEEN: Final = "\n"
+_LINK_HEADER: Final = "x-nc-e2ee-share-token"
 _TOKEN_CHARS_MAX: Final = 128
 _LEADING_DIGITS: Final = re.compile(r"[0-9]{1,19}")
 _LOG = logging.getLogger("candado.server")
@@ -230,6 +232,7 @@ def endpoint(
     anonymous: bool = False,
     gated: bool = False,
     confirmed: bool = False,
+    visitors: bool = False,
     bytes_max: int = SMALL_BYTES_MAX,
     statuses: Mapping[str, int] | None = None,
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -241,6 +244,8 @@ def endpoint(
         anonymous: also for callers without credentials.
         gated: only for clients that say they know encrypted folders, where the server is told to ask.
         confirmed: only with the login password.
+        visitors: also for who comes by a link and says so in a header; the password of the link is that of Basic
+            credentials, whatever their name.
         bytes_max: limit of the request body.
         statuses: HTTP status by error code where this endpoint differs from the common table.
     """
@@ -254,7 +259,11 @@ def endpoint(
             _check_origin(request)
             if gated and services.config.require_e2ee_header:
                 _check_client(request)
-            principal = await _authenticate(services, request, anonymous=anonymous, confirmed=confirmed)
+            link = request.headers.get(_LINK_HEADER) if visitors else None
+            if link:
+                principal: Principal | None = await come_in(services, request, link)
+            else:
+                principal = await _authenticate(services, request, anonymous=anonymous, confirmed=confirmed)
             parameters = await read_parameters(request, bytes_max=bytes_max)
             # The stock desktop client asks for its lock with this in the body only, and reads nothing but JSON.
             wanted = parameters.get("format", "")
@@ -270,6 +279,13 @@ def endpoint(
         return _envelope(request, wanted, 200, code, "OK", answer.data, answer.headers, ok=True)
 
     return run
+
+
+async def come_in(services: Services, request: Request, token: str) -> Principal:
+    """The visitor of a link; errors as ``Links.come_in``."""
+    header = request.headers.get("authorization")
+    secret = None if header is None else parse_authorization(header.encode("latin-1")).secret
+    return await services.links.come_in(token, secret, request.client.host if request.client else "")
 
 
 async def _authenticate(services: Services, request: Request, *, anonymous: bool, confirmed: bool) -> Principal | None:

@@ -10,11 +10,21 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from candado.apps.ocs_call import DOCUMENT_BYTES_MAX, SMALL_BYTES_MAX, Answer, Handler, OcsCall, as_token, endpoint
+from candado.apps.ocs_call import (
+    DOCUMENT_BYTES_MAX,
+    SMALL_BYTES_MAX,
+    Answer,
+    Handler,
+    OcsCall,
+    as_token,
+    come_in,
+    endpoint,
+)
 from candado.apps.server_wiring import Services
 from candado.encoding import decode_b64
-from candado.errors import BadRequestError, ForbiddenError, FormatError, NotFoundError
+from candado.errors import BadRequestError, ForbiddenError, FormatError, NotFoundError, PeerWithoutKeysError
 from candado.formats.canonjson import JsonValue, load_json
+from candado.server.model import Principal
 from candado.server.sessions import TOKEN_CHARS
 from candado.types import COUNTER_MAX, LockToken
 
@@ -34,6 +44,7 @@ class _Endpoint:
     versions: tuple[str, ...] = ("1", "2")
     anonymous: bool = False
     confirmed: bool = False
+    visitors: bool = False
     bytes_max: int = SMALL_BYTES_MAX
 
 
@@ -47,6 +58,7 @@ def e2ee_routes(services: Services) -> list[BaseRoute]:
             gated=True,
             anonymous=one.anonymous,
             confirmed=one.confirmed,
+            visitors=one.visitors,
             bytes_max=one.bytes_max,
         )
         routes += [Route(f"{_BASE}{version}/{one.path}", run, methods=[one.method]) for version in one.versions]
@@ -56,25 +68,24 @@ def e2ee_routes(services: Services) -> list[BaseRoute]:
 # --- keys --------------------------------------------------------------------------------------------------
 
 
-def _no_share_token(call: OcsCall) -> None:
-    if call.parameters.get("shareToken"):
-        raise BadRequestError("links to encrypted folders are not supported by this server")
+async def _keeper(call: OcsCall) -> Principal:
+    """Whose keys are meant: the caller's, or those of a link of the caller that ``shareToken`` names."""
+    token = call.parameters.get("shareToken", "")
+    return await call.services.shares.keeper_of(call.user, token) if token else call.user
 
 
 async def _get_private_key(call: OcsCall) -> JsonValue:
-    return {"private-key": await call.services.pki.private_key(call.user.user_id)}
+    return {"private-key": await call.services.pki.private_key(call.user.member_id)}
 
 
 async def _post_private_key(call: OcsCall) -> JsonValue:
-    _no_share_token(call)
     wrapped = call.required("privateKey")
-    await call.services.pki.store_private_key(call.user.user_id, wrapped)
+    await call.services.pki.store_private_key((await _keeper(call)).member_id, wrapped)
     return {"private-key": wrapped}
 
 
 async def _delete_private_key(call: OcsCall) -> JsonValue:
-    _no_share_token(call)
-    await call.services.pki.delete_private_key(call.user.user_id)
+    await call.services.pki.delete_private_key((await _keeper(call)).member_id)
     return []
 
 
@@ -92,25 +103,27 @@ async def _get_public_key(call: OcsCall) -> JsonValue:
             if not isinstance(user, str):
                 raise BadRequestError("users is not a JSON list of user ids")
             users.append(user)
+    if call.user.link is not None and users:
+        # Who has an account may look up everybody; who has a link only those whose folder it is.
+        known = {*await call.services.drops.members(call.user), call.user.member_id}
+        if not known.issuperset(users):
+            raise PeerWithoutKeysError("Could not find the public key of a user")
     found = await call.services.pki.certificates(call.user, users)
     return {"public-keys": dict(found)}
 
 
 async def _post_public_key(call: OcsCall) -> JsonValue:
-    _no_share_token(call)
-    return {"public-key": await call.services.pki.register(call.user, call.required("csr"))}
+    return {"public-key": await call.services.pki.register(await _keeper(call), call.required("csr"))}
 
 
 async def _put_public_key(call: OcsCall) -> JsonValue:
-    _no_share_token(call)
     pem = call.required("publicKey")
-    await call.services.pki.store_certificate(call.user, pem)
+    await call.services.pki.store_certificate(await _keeper(call), pem)
     return {"public-key": pem}
 
 
 async def _delete_public_key(call: OcsCall) -> JsonValue:
-    _no_share_token(call)
-    await call.services.pki.delete_certificate(call.user.user_id)
+    await call.services.pki.delete_certificate((await _keeper(call)).member_id)
     return []
 
 
@@ -217,8 +230,11 @@ def _document(call: OcsCall) -> tuple[str, str]:
 
 
 async def _put_drops(call: OcsCall) -> JsonValue:
-    _no_share_token(call)
-    merged = await call.services.metadata.add_drops(call.user, call.path_number("id"), call.required("filedrop"))
+    principal = call.principal
+    if principal is None:
+        # The page of a stock server has no header for this call; its visitor has no account either.
+        principal = await come_in(call.services, call.request, call.required("shareToken"))
+    merged = await call.services.drops.add(principal, call.path_number("id"), call.required("filedrop"))
     document: JsonValue = json.loads(merged)
     return {"filedrop": document}
 
@@ -230,25 +246,33 @@ async def _old_version(call: OcsCall) -> JsonValue:
 
 _ONLY_2: Final = ("2",)
 _ENDPOINTS: Final = (
-    _Endpoint("GET", "private-key", _get_private_key),
+    _Endpoint("GET", "private-key", _get_private_key, visitors=True),
     _Endpoint("POST", "private-key", _post_private_key),
     _Endpoint("DELETE", "private-key", _delete_private_key, confirmed=True),
-    _Endpoint("GET", "public-key", _get_public_key),
+    _Endpoint("GET", "public-key", _get_public_key, visitors=True),
     _Endpoint("POST", "public-key", _post_public_key),
     _Endpoint("PUT", "public-key", _put_public_key),
     _Endpoint("DELETE", "public-key", _delete_public_key, confirmed=True),
     _Endpoint("GET", "server-key", _get_server_key, anonymous=True),
-    _Endpoint("PUT", "encrypted/{id}", _put_flag),
+    _Endpoint("PUT", "encrypted/{id}", _put_flag, visitors=True),
     _Endpoint("DELETE", "encrypted/{id}", _delete_flag),
     _Endpoint("DELETE", "encrypted-files", _delete_all, confirmed=True),
-    _Endpoint("POST", "lock/{id}", _lock, _ONLY_2),
-    _Endpoint("DELETE", "lock/{id}", _unlock, _ONLY_2),
-    _Endpoint("GET", "meta-data/{id}", _get_metadata, _ONLY_2),
-    _Endpoint("POST", "meta-data/{id}", _post_metadata, _ONLY_2, bytes_max=DOCUMENT_BYTES_MAX),
-    _Endpoint("PUT", "meta-data/{id}", _put_metadata, _ONLY_2, bytes_max=DOCUMENT_BYTES_MAX),
-    _Endpoint("DELETE", "meta-data/{id}", _delete_metadata, _ONLY_2),
+    _Endpoint("POST", "lock/{id}", _lock, _ONLY_2, visitors=True),
+    _Endpoint("DELETE", "lock/{id}", _unlock, _ONLY_2, visitors=True),
+    _Endpoint("GET", "meta-data/{id}", _get_metadata, _ONLY_2, visitors=True),
+    _Endpoint("POST", "meta-data/{id}", _post_metadata, _ONLY_2, visitors=True, bytes_max=DOCUMENT_BYTES_MAX),
+    _Endpoint("PUT", "meta-data/{id}", _put_metadata, _ONLY_2, visitors=True, bytes_max=DOCUMENT_BYTES_MAX),
+    _Endpoint("DELETE", "meta-data/{id}", _delete_metadata, _ONLY_2, visitors=True),
     _Endpoint("GET", "meta-data/{id}/steps", _get_steps, _ONLY_2),
-    _Endpoint("PUT", "meta-data/{id}/filedrop", _put_drops, _ONLY_2, bytes_max=_DROPS_BYTES_MAX),
+    _Endpoint(
+        "PUT",
+        "meta-data/{id}/filedrop",
+        _put_drops,
+        _ONLY_2,
+        anonymous=True,
+        visitors=True,
+        bytes_max=_DROPS_BYTES_MAX,
+    ),
     *(
         _Endpoint(method, path, _old_version, ("1",), bytes_max=DOCUMENT_BYTES_MAX)
         for path in ("lock/{id}", "meta-data/{id}")

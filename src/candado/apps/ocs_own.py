@@ -1,6 +1,6 @@
-"""Calls of our own, which the capabilities announce and no client needs: many small bodies in one answer.
+"""Calls of our own, which the capabilities announce: many small bodies in one answer, the folder of a link.
 
-Layer: ``apps``. Source: docs/spec/formats.md, Many bodies at once.
+Layer: ``apps``. Source: docs/spec/formats.md, Many bodies at once, Links.
 """
 
 import logging
@@ -14,18 +14,33 @@ from candado.apps.ocs_call import SAFE_HEADERS, SMALL_BYTES_MAX, OcsCall, endpoi
 from candado.apps.server_wiring import Services
 from candado.errors import BadRequestError, CandadoError, FormatError
 from candado.formats.bodies import BODIES_BYTES_MAX, BODIES_COUNT_MAX, format_bodies
-from candado.formats.canonjson import load_json
+from candado.formats.canonjson import JsonValue, load_json
 from candado.formats.dav import quote_href
 
 __all__ = ["own_routes"]
 
 _BODIES: Final = "/ocs/v{version}.php/apps/candado/api/v1/bodies"
+_LINK: Final = "/ocs/v{version}.php/apps/candado/api/v1/link-folder"
 _LOG = logging.getLogger("candado.server")
 
 
 def own_routes(services: Services) -> list[BaseRoute]:
     """All routes of this module."""
-    return [Route(_BODIES, endpoint(services, _bodies), methods=["POST"])]
+    return [
+        Route(_BODIES, endpoint(services, _bodies), methods=["POST"]),
+        Route(_LINK, endpoint(services, _link_folder, visitors=True), methods=["GET"]),
+    ]
+
+
+async def _link_folder(call: OcsCall) -> JsonValue:
+    """What whoever drops files must know: into which folder, and in the signed document for whom to seal them."""
+    found = await call.services.drops.folder(call.user)
+    return {
+        "file-id": int(found.file_id),
+        "permissions": found.permissions,
+        "meta-data": found.text,
+        "signature": found.signature,
+    }
 
 
 async def _bodies(call: OcsCall) -> Response:

@@ -87,6 +87,10 @@ _CORE: Final = (
         "POST", "/apps/candado/api/v1/bodies", "Bodies of many small files at once (docs/spec/formats.md)", "server",
         "application/octet-stream", fields="folder! names!:json", statuses=(403,),
     ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/link-folder", "The encrypted folder of a link, for one who drops files", "server",
+        _object(file_id=_NUMBER, permissions=_NUMBER, meta_data=_TEXT, signature=_TEXT), statuses=(403,),
+    ),
 )  # fmt: skip
 
 # --- users and groups --------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
 from candado.server.browsers import Browsers
 from candado.server.devices import Devices
+from candado.server.filedrops import FileDrops
 from candado.server.files import Files
 from candado.server.groups import Groups
 from candado.server.links import Links
@@ -70,6 +71,7 @@ class Services:
     uploads: Uploads
     sessions: Sessions
     metadata: FolderMetadata
+    drops: FileDrops
     shares: Shares
     searching: Searching
     links: Links
@@ -140,6 +142,7 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
             uploads=Uploads(backend),
             sessions=Sessions(backend),
             metadata=metadata,
+            drops=FileDrops(backend),
             shares=Shares(backend, files, passwords),
             searching=Searching(backend),
             links=Links(backend, passwords, limiter),

@@ -14,7 +14,9 @@ from candado.errors import AlreadyExistsError, BadRequestError, ForbiddenError, 
 from candado.ports.ambient import Random
 from candado.ports.server import Rows, SqlValue
 from candado.server.groups import join_group
+from candado.server.linkkeys import forget_link_keys
 from candado.server.model import Backend, search_pattern
+from candado.server.moving import release_held
 from candado.types import SecretText, UserId, check_user_id
 
 __all__ = ["APP_PASSWORD_CHARS", "LIST_USERS", "Account", "Accounts", "PasswordHasher", "hash_app_password"]
@@ -255,6 +257,8 @@ class Accounts:
         async def work(rows: Rows) -> None:
             if await rows.run("DELETE FROM users WHERE id = $1", user_id) == 0:
                 raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
+            await release_held(rows, UserId(user_id), now=now)
+            await forget_link_keys(rows, "(initiator_id = $1 OR owner_id = $1)", user_id, now=now)
             for sql in _DELETE_USER:
                 await rows.run(sql, user_id)
             sql = "UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL"

@@ -53,6 +53,15 @@ def status(*, maintenance: bool = False) -> dict[str, Any]:
     }
 
 
+_OURS: Final = {
+    "version": 1,
+    "nested-in-one-session": True,
+    "staged-chunks": True,
+    "link-folder": True,
+    "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
+}
+
+
 def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
     """The data of the capabilities call; ``keys_exist`` is None for callers who are not logged in."""
     offered: dict[str, Any] = {
@@ -103,12 +112,7 @@ def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
             "background": _COLOUR,
         },
         "checksums": {"supportedTypes": ["SHA1", "MD5", "ADLER32"], "preferredUploadType": "SHA1"},
-        "candado": {
-            "version": 1,
-            "nested-in-one-session": True,
-            "staged-chunks": True,
-            "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
-        },
+        "candado": dict(_OURS),
     }
     if keys_exist is not None:
         offered["end-to-end-encryption"] = {"enabled": True, "api-version": API_VERSION, "keys-exist": keys_exist}

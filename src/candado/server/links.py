@@ -10,7 +10,7 @@ import hmac
 import re
 from typing import Final
 
-from candado.errors import AlreadyExistsError, AuthRequiredError, NotFoundError
+from candado.errors import AlreadyExistsError, AuthRequiredError, ForbiddenError, NotFoundError
 from candado.ports.server import Rows
 from candado.server.accounts import PasswordHasher
 from candado.server.guard import guarded_read
@@ -80,6 +80,22 @@ class Links:
                 raise AuthRequiredError("this link has a password")
             await self._check(share, hashed, password, address)
         return _visitor(share)
+
+    async def come_in(self, token: str, password: SecretText | None, address: str) -> Principal:
+        """The visitor of the link with this token, for calls beside its address.
+
+        Raises:
+            ForbiddenError: there is no such link. RateLimitedError: too many tokens that are none.
+            AuthRequiredError: as ``enter``.
+        """
+        limit = Limit("link.token", address_bucket(address), *_PER_ADDRESS)
+        await self._limiter.take(limit)
+        try:
+            share = await self.find(token)
+        except NotFoundError as exc:
+            raise ForbiddenError(exc.message) from exc
+        await self._limiter.give_back(limit)
+        return await self.enter(share, password, address)
 
     async def _check(self, share: Share, hashed: str, password: SecretText, address: str) -> None:
         given = f"{share.token}\0{hashed}\0{password.reveal()}".encode("utf-8", "surrogatepass")
@@ -154,4 +170,4 @@ class Links:
 
 
 def _visitor(share: Share) -> Principal:
-    return Principal(UserId(""), link=share.share_id)
+    return Principal(UserId(""), link=share.share_id, link_token=share.token or "")

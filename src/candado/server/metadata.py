@@ -1,12 +1,12 @@
 """Metadata of encrypted folders and the encrypted flag.
 
-Layer: ``server``. Texts and signatures are stored byte for byte; only a file drop is merged into a document. Everything
-but the flag and file drops is staged and needs a lock's token. Source: the metadata rules of the API, version 2.
+Layer: ``server``. Texts and signatures are stored byte for byte; what ``filedrops`` adds is the one exception.
+Everything but the flag is staged and needs a lock's token. Source: the metadata rules of the API, version 2.
 """
 
 import hashlib
 import json
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from candado.errors import (
     AlreadyExistsError,
@@ -22,7 +22,6 @@ from candado.errors import (
 from candado.ports.server import Rows
 from candado.server.guard import guarded_change, guarded_read, guarded_write
 from candado.server.model import (
-    PERMISSION_CREATE,
     PERMISSION_READ,
     PERMISSION_UPDATE,
     Backend,
@@ -41,12 +40,13 @@ from candado.server.staging import (
 from candado.server.tree import Located, View, home_of, locate_id
 from candado.types import FileId, LockToken, UserId
 
-__all__ = ["FolderMetadata"]
+__all__ = ["METADATA_ROW", "FolderMetadata", "accessible", "refuse_locked"]
 
-_FINAL: Final = "SELECT text, signature, counter FROM folder_metadata WHERE node_id = $1"
+METADATA_ROW: Final = "SELECT text, signature, counter FROM folder_metadata WHERE node_id = $1"
 _STEPS: Final = (
     "SELECT text, signature, counter FROM membership_steps WHERE node_id = $1 AND counter > $2 ORDER BY counter"
 )
+_STAGED: Final = "SELECT 1 FROM staged_metadata WHERE session = $1 AND node_id = $2"
 _STAGE: Final = (
     "INSERT INTO staged_metadata (session, node_id, text, signature, members, gone) VALUES ($1, $2, $3, $4, $5, $6)"
     " ON CONFLICT (session, node_id) DO UPDATE SET text = excluded.text, signature = excluded.signature,"
@@ -75,8 +75,8 @@ class FolderMetadata:
         """
 
         async def work(rows: Rows, rule: LockRule) -> MetadataRow:
-            await _accessible(View(rows), principal, file_id, rule.now, PERMISSION_READ)
-            row = await rows.one(_FINAL, file_id)
+            await accessible(View(rows), principal, file_id, rule.now, PERMISSION_READ)
+            row = await rows.one(METADATA_ROW, file_id)
             if row is None:
                 raise NotFoundError("Could not find metadata", path=str(file_id))
             return MetadataRow(*cast("tuple[str, str, int]", row))
@@ -91,7 +91,7 @@ class FolderMetadata:
         """
 
         async def work(rows: Rows, rule: LockRule) -> list[MetadataRow]:
-            await _accessible(View(rows), principal, file_id, rule.now, PERMISSION_READ)
+            await accessible(View(rows), principal, file_id, rule.now, PERMISSION_READ)
             found = cast("list[tuple[str, str, int]]", await rows.all(_STEPS, file_id, after))
             return [MetadataRow(*row) for row in found]
 
@@ -111,8 +111,8 @@ class FolderMetadata:
 
         async def work(rows: Rows, rule: LockRule) -> None:
             await _covered(rows, principal, file_id, session, rule)
-            staged = "SELECT 1 FROM staged_metadata WHERE session = $1 AND node_id = $2"
-            if await rows.one(_FINAL, file_id) is not None or await rows.one(staged, session, file_id) is not None:
+            staged = await rows.one(_STAGED, session, file_id)
+            if staged is not None or await rows.one(METADATA_ROW, file_id) is not None:
                 raise AlreadyExistsError("Metadata already exists", path=str(file_id))
             await rows.run(_STAGE, session, file_id, text, signature, members, 0)
             await touch_session(rows, session, rule, staged_bytes=0)
@@ -153,7 +153,7 @@ class FolderMetadata:
             found = await _empty_folder(view, principal, file_id, rule.now)
             await _refuse_widely_shared(rows, found)
             for lock in await covering_locks(rows, [*found.above, found.existing()]):
-                if lock.session != wanted and lock.user_id != principal.user_id and not rule.is_over(lock):
+                if lock.session != wanted and lock.user_id != principal.member_id and not rule.is_over(lock):
                     raise LockedError("somebody else is writing into this folder", path=found.path)
             if maker is not None:
                 sql = "UPDATE staged SET encrypted = 1 WHERE session = $1 AND node_id = $2"
@@ -176,7 +176,7 @@ class FolderMetadata:
 
         async def work(rows: Rows, rule: LockRule) -> None:
             found = await _empty_folder(View(rows), principal, file_id, rule.now)
-            await _refuse_locked(rows, found, rule)
+            await refuse_locked(rows, found, rule)
             await rows.run("DELETE FROM folder_metadata WHERE node_id = $1", file_id)
             await rows.run("DELETE FROM membership_steps WHERE node_id = $1", file_id)
             await rows.run("UPDATE nodes SET encrypted = 0 WHERE id = $1", file_id)
@@ -205,41 +205,6 @@ class FolderMetadata:
 
         return await self._backend.database.write(work)
 
-    async def add_drops(self, principal: Principal, file_id: int, drops: str) -> str:
-        """Merge dropped entries, a JSON object of id to entry, into the visible metadata; the merged member as JSON.
-
-        The signature stays: it does not cover this member.
-
-        Raises:
-            BadRequestError: not a JSON object. ForbiddenError: unknown id, no right to create.
-            PreconditionFailedError: locked. NotFoundError: no metadata.
-        """
-        if len(drops) > self._backend.settings.filedrop_bytes_max:
-            raise LimitExceededError("the file drop is too large")
-        new, tag = _json_object(drops, "filedrop"), self._backend.tag()
-
-        async def work(rows: Rows, rule: LockRule) -> str:
-            found = await _accessible(View(rows), principal, file_id, rule.now, PERMISSION_CREATE)
-            try:
-                await _refuse_locked(rows, found, rule)
-            except LockedError as exc:
-                raise PreconditionFailedError("the folder is locked", path=str(file_id)) from exc
-            row = await rows.one(_FINAL, file_id)
-            if row is None:
-                raise NotFoundError("Could not find metadata", path=str(file_id))
-            document = _json_object(str(row[0]), "metadata")
-            present = document.get("filedrop")
-            document["filedrop"] = {**(present if isinstance(present, dict) else {}), **new}
-            text = json.dumps(document, separators=(",", ":"))
-            if len(text) > self._backend.settings.metadata_bytes_max:
-                raise LimitExceededError("the metadata of this folder would become too large")
-            sql = "UPDATE folder_metadata SET text = $2, updated = $3 WHERE node_id = $1"
-            await rows.run(sql, file_id, text, rule.now)
-            await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
-            return json.dumps(document["filedrop"], separators=(",", ":"))
-
-        return await guarded_write(self._backend, principal, work)
-
     def _check_document(self, text: str, signature: str) -> None:
         if not text or not signature:
             raise BadRequestError("metaData or X-NC-E2EE-SIGNATURE is missing")
@@ -264,7 +229,7 @@ class FolderMetadata:
 
         async def work(rows: Rows, rule: LockRule) -> None:
             await _covered(rows, principal, file_id, session, rule)
-            if await rows.one(_FINAL, file_id) is None:
+            if await rows.one(METADATA_ROW, file_id) is None:
                 raise NotFoundError("Could not find metadata", path=str(file_id))
             await rows.run(_STAGE, session, file_id, text, signature, members, gone)
             await touch_session(rows, session, rule, staged_bytes=0)
@@ -282,7 +247,8 @@ def _required_session(token: LockToken | None) -> str:
     return session
 
 
-async def _accessible(view: View, principal: Principal, file_id: int, now: float, bits: int) -> Located:
+async def accessible(view: View, principal: Principal, file_id: int, now: float, bits: int) -> Located:
+    """The place of a node on which the caller has all these permissions; ForbiddenError."""
     try:
         found = await locate_id(view, principal, file_id, now)
     except NotFoundError as exc:
@@ -296,7 +262,7 @@ async def _covered(rows: Rows, principal: Principal, file_id: int, session: str,
 
     Some stock clients send the first document of a nested folder before they flag it, so its parent's flag is enough.
     """
-    found = await _accessible(View(rows, session), principal, file_id, rule.now, PERMISSION_UPDATE)
+    found = await accessible(View(rows, session), principal, file_id, rule.now, PERMISSION_UPDATE)
     node = found.existing()
     for lock in await covering_locks(rows, [*found.above, node]):
         if lock.session == session:
@@ -320,7 +286,7 @@ async def _empty_folder(view: View, principal: Principal, file_id: int, now: flo
 
 
 async def _refuse_widely_shared(rows: Rows, found: Located) -> None:
-    """What is shared with a group or by link cannot become encrypted: there is nobody to give the key to."""
+    """What is shared with a group, or by a link that has no keys, cannot become encrypted: it would end for them."""
     sql = "SELECT 1 FROM shares WHERE node_id = $1 AND share_type IN (1, 3)"
     if await rows.one(sql, found.existing().id) is not None:
         raise ForbiddenError(
@@ -340,12 +306,13 @@ async def _maker_of(rows: Rows, principal: Principal, file_id: int, session: str
         " WHERE s.is_new = 1 AND s.gone = 0",
         file_id,
     )
-    if row is None or (row[0] != session and row[1] != principal.user_id):
+    if row is None or (row[0] != session and row[1] != principal.member_id):
         return None
     return str(row[0])
 
 
-async def _refuse_locked(rows: Rows, found: Located, rule: LockRule) -> None:
+async def refuse_locked(rows: Rows, found: Located, rule: LockRule) -> None:
+    """LockedError while a lock covers the place."""
     for lock in await covering_locks(rows, [*found.above, found.existing()]):
         if not rule.is_over(lock):
             raise LockedError("the folder is being written", path=found.path)
@@ -362,17 +329,3 @@ def _members_digest(text: str) -> str:
         return ""
     members = sorted(repr((user.get("userId"), user.get("certificate"))) for user in users if isinstance(user, dict))
     return hashlib.sha256("\n".join(members).encode()).hexdigest() if members else ""
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _json_object(text: str, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as exc:
-        raise BadRequestError(f"the {what} is not JSON") from exc
-    if not isinstance(value, dict):
-        raise BadRequestError(f"the {what} is not a JSON object")
-    return value

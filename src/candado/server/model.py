@@ -13,6 +13,7 @@ from candado.ports.server import Database, ObjectStore, Rows
 from candado.types import FileId, UserId
 
 __all__ = [
+    "LINK_PREFIX",
     "PERMISSION_ALL",
     "PERMISSION_CREATE",
     "PERMISSION_DELETE",
@@ -36,6 +37,7 @@ __all__ = [
     "search_pattern",
 ]
 
+LINK_PREFIX: Final = "s:"
 PERMISSION_READ: Final = 1
 PERMISSION_UPDATE: Final = 2
 PERMISSION_CREATE: Final = 4
@@ -51,14 +53,23 @@ _CACHED_MAX: Final = 4096
 class Principal:
     """Who asks: an authenticated user, or the visitor of a link.
 
-    ``link`` is the id of the link's share. A visitor has an empty ``user_id``, so that whatever does not know of links
-    finds nothing that is his.
+    ``link`` is the id of the link's share, ``link_token`` its token. A visitor has an empty ``user_id``, so that
+    whatever does not know of links finds nothing that is his.
     """
 
     user_id: UserId
     is_admin: bool = False
     app_password_id: int | None = None
     link: int | None = None
+    link_token: str = ""
+
+    @property
+    def member_id(self) -> UserId:
+        """The name in locks, certificates and the members of a folder: the user, or ``s:TOKEN`` for a link's visitors.
+
+        No account can have such a name.
+        """
+        return self.user_id if self.link is None else UserId(f"{LINK_PREFIX}{self.link_token}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,7 @@ class PlaceCache:
         if len(self._places) >= _CACHED_MAX:
             self._places.clear()
         if ticket.session is not None:
-            self._places[ticket.principal.user_id, ticket.session, folder] = (now, ticket)
+            self._places[ticket.principal.member_id, ticket.session, folder] = (now, ticket)
 
     def forget(self) -> None:
         """Drop everything: folders were moved or removed."""

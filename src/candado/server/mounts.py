@@ -31,10 +31,10 @@ _ATTEMPTS: Final = 1000
 _OF_GROUP: Final = "SELECT id FROM shares WHERE share_with = $1 AND share_type = 1"
 _INSERT: Final = (
     "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target, created,"
-    " parent_share) VALUES ($1, 2, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"
+    " parent_share, expires) VALUES ($1, 2, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING"
 )
 _SHARE: Final = (
-    "SELECT s.id, s.node_id, s.owner_id, s.initiator_id, s.permissions, s.created, n.name"
+    "SELECT s.id, s.node_id, s.owner_id, s.initiator_id, s.permissions, s.created, s.expires, n.name"
     " FROM shares s JOIN nodes n ON n.id = s.node_id WHERE s.share_type = 1 AND "
 )
 _TOUCH: Final = (
@@ -104,11 +104,11 @@ async def admit_member(rows: Rows, group: str, user_id: str, etag: str) -> None:
 
 
 async def _mount(rows: Rows, share: tuple[SqlValue, ...], user_id: str) -> None:
-    share_id, node_id, owner_id, initiator_id, permissions, created, name = share
+    share_id, node_id, owner_id, initiator_id, permissions, created, expires, name = share
     if user_id in (owner_id, initiator_id):
         return
     target = await free_target(rows, user_id, cast("int", node_id), str(name))
-    await rows.run(_INSERT, node_id, owner_id, initiator_id, user_id, permissions, target, created, share_id)
+    await rows.run(_INSERT, node_id, owner_id, initiator_id, user_id, permissions, target, created, share_id, expires)
 
 
 async def dismiss_member(rows: Rows, group: str, user_id: str, etag: str) -> None:

@@ -14,6 +14,7 @@ from candado.formats.davsearch import FAVOURITE
 from candado.ports.server import Rows
 from candado.server.guard import check_quota, guarded_change
 from candado.server.model import (
+    LINK_PREFIX,
     PERMISSION_CREATE,
     PERMISSION_DELETE,
     PERMISSION_READ,
@@ -45,6 +46,7 @@ __all__ = [
     "copy_node",
     "move_node",
     "release_below",
+    "release_held",
     "release_unreachable",
     "remove_node",
 ]
@@ -66,6 +68,11 @@ _LOCKED_BELOW: Final = (
     "WITH RECURSIVE up(session, id) AS (SELECT session, node_id FROM locks WHERE home_id = $1"
     " UNION ALL SELECT up.session, n.parent_id FROM nodes n JOIN up ON n.id = up.id WHERE n.parent_id IS NOT NULL)"
     f" SELECT {LOCK_COLUMNS} FROM locks WHERE session IN (SELECT session FROM up WHERE id = $2)"
+)
+_LOCKS_OF: Final = (
+    f"SELECT {', '.join(f'l.{name}' for name in LOCK_COLUMNS.split(', '))}, s.id, s.token FROM locks l"
+    f" LEFT JOIN shares s ON s.share_type = 3 AND l.user_id = '{LINK_PREFIX}' || s.token"
+    " WHERE l.user_id = $1 OR s.initiator_id = $1"
 )
 _SUBTREE: Final = (
     "WITH RECURSIVE down(node, depth) AS (SELECT id, 0 FROM nodes WHERE id = $1"
@@ -97,17 +104,24 @@ async def release_below(rows: Rows, home_id: int, node: Node, *, session: str | 
 
 
 async def release_unreachable(rows: Rows, user_id: UserId, *, now: float) -> None:
-    """Roll back every session of a user on a folder that the user may not write any more.
+    """Roll back every session of a user, or of visitors of the user's links, on a folder they may not write any more.
 
     Called where a share ends or gets fewer rights: the holder can neither go on with such a session nor end it, and
     until it expires nobody else could write there.
     """
-    for row in await rows.all(f"SELECT {LOCK_COLUMNS} FROM locks WHERE user_id = $1", user_id):
-        lock = lock_of(row)
+    for *columns, link, token in await rows.all(_LOCKS_OF, user_id):
+        lock = lock_of(tuple(columns))
+        holder = Principal(UserId("") if link else user_id, link=cast("int | None", link), link_token=str(token or ""))
         try:
-            (await locate_id(View(rows), Principal(user_id), lock.node_id, now)).require(PERMISSION_UPDATE)
+            (await locate_id(View(rows), holder, lock.node_id, now)).require(PERMISSION_UPDATE)
         except (NotFoundError, ForbiddenError):
             await drop_session(rows, lock.session, now=now)
+
+
+async def release_held(rows: Rows, user_id: UserId, *, now: float) -> None:
+    """Roll back every session of a user who is going, and of visitors of the user's links: nobody could end it."""
+    for session, *_ in await rows.all(_LOCKS_OF, user_id):
+        await drop_session(rows, str(session), now=now)
 
 
 async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> None:
@@ -123,7 +137,7 @@ async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> Non
             return None, False
         parent = found.parent
         found.require(PERMISSION_DELETE)
-        await _refuse_through_link(rows, errand.principal, node)
+        await _refuse_through_link(rows, errand.principal, parent, node)
         session = await require_writable(
             rows,
             [*found.above, node],
@@ -185,7 +199,7 @@ async def _prepare(
     replaced = end.node
     parent = end.parent
     check_name(end.name)
-    await _refuse_through_link(rows, errand.principal, node, replaced)
+    await _refuse_through_link(rows, errand.principal, start.parent, node, replaced)
     if end.mount_root or any(above.id == node.id for above in end.above):
         raise ForbiddenError("the target cannot be replaced, or lies inside the source", path=end.path)
     if replaced is not None and (replaced.id == node.id or replaced.id in {n.id for n in start.above}):
@@ -275,9 +289,11 @@ async def _holds_encrypted(rows: Rows, node: Node) -> bool:
     return any(row[4] for row in await rows.all(_SUBTREE, node.id))
 
 
-async def _refuse_through_link(rows: Rows, principal: Principal, *nodes: Node | None) -> None:
-    """The visitor of a link cannot move or remove an encrypted folder together with what it lies in."""
-    if principal.link is not None and any([await _holds_encrypted(rows, node) for node in nodes if node is not None]):
+async def _refuse_through_link(rows: Rows, principal: Principal, parent: Node, *nodes: Node | None) -> None:
+    """The visitor of a link to a plain folder cannot move or remove encrypted ones together with what they lie in."""
+    if principal.link is None or parent.encrypted:
+        return
+    if any([await _holds_encrypted(rows, node) for node in nodes if node is not None]):
         raise ForbiddenError("there is an end-to-end encrypted folder in it, which a link does not reach")
 
 

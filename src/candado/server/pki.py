@@ -144,13 +144,14 @@ class Pki:
     # --- certificates ----------------------------------------------------------------------------------
 
     async def certificates(self, principal: Principal, users: Sequence[str]) -> dict[str, str]:
-        """PEM certificates of ``users`` and always of the caller.
+        """PEM certificates of ``users`` and always of the caller; only of ``users`` for a link that has no keys.
 
         Raises:
             NoKeysError: the caller has none. PeerWithoutKeysError: somebody else has none.
             BadRequestError: more than 500 users.
         """
-        wanted = list(dict.fromkeys([*users, principal.user_id]))
+        own = principal.member_id
+        wanted = list(dict.fromkeys([*users, own]))
         if len(wanted) > _USERS_MAX:
             raise BadRequestError(f"at most {_USERS_MAX} users at once")
 
@@ -163,8 +164,10 @@ class Pki:
             return found
 
         found = await self._database.read(work)
-        if principal.user_id not in found:
-            raise NoKeysError("Could not find the public key of this user")
+        if own not in found:
+            if principal.link is None or own in users or not users:
+                raise NoKeysError("Could not find the public key of this user")
+            wanted.remove(own)
         missing = [user for user in wanted if user not in found]
         if missing:
             raise PeerWithoutKeysError("Could not find the public key of a user", path=missing[0])
@@ -184,9 +187,9 @@ class Pki:
             csr = parse_csr(csr_pem)
         except (FormatError, BadSignatureError, UntrustedCertificateError) as exc:
             raise BadRequestError(f"the signing request is not acceptable: {exc.message}") from exc
-        if csr.common_name != principal.user_id:
+        if csr.common_name != principal.member_id:
             raise ForbiddenError("the common name of the signing request is not the user id")
-        if await self._has_certificate(principal.user_id):
+        if await self._has_certificate(principal.member_id):
             raise KeysExistError("there is a certificate already")
         now = self._clock.now()
         serial = int.from_bytes(self._random.token(8)) >> 1 | 1
@@ -194,7 +197,7 @@ class Pki:
             csr, serial=serial, not_before=now - _BACKDATE_SECONDS, not_after=now + _VALID_SECONDS
         )
         pem = assemble_certificate(tbs, await self._signer.sign(tbs))
-        await self._store_certificate(principal.user_id, parse_certificate(pem), pem)
+        await self._store_certificate(principal.member_id, parse_certificate(pem), pem)
         return pem
 
     async def store_certificate(self, principal: Principal, pem: str) -> None:
@@ -208,10 +211,11 @@ class Pki:
             raise BadRequestError("the certificate is too long")
         try:
             certificate = parse_certificate(pem)
-            check_certificate(certificate, user_id=principal.user_id, authority=self._authority, now=self._clock.now())
+            now = self._clock.now()
+            check_certificate(certificate, user_id=principal.member_id, authority=self._authority, now=now)
         except (FormatError, UntrustedCertificateError, BadSignatureError) as exc:
             raise BadRequestError(f"the certificate is not acceptable: {exc.message}") from exc
-        await self._store_certificate(principal.user_id, certificate, pem)
+        await self._store_certificate(principal.member_id, certificate, pem)
 
     async def delete_certificate(self, user_id: UserId) -> None:
         """Remove the certificate and record it as revoked; absent is success."""

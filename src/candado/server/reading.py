@@ -11,6 +11,7 @@ from typing import Final, cast
 from candado.errors import ForbiddenError
 from candado.ports.server import Rows
 from candado.server.guard import ensure_home, guarded_read, space_of
+from candado.server.locating import IDS_MAX, locate_many
 from candado.server.model import PERMISSION_READ, Backend, MetadataRow, NodeInfo, Part, Principal, Quota
 from candado.server.staging import LockRule
 from candado.server.tree import NODE_COLUMNS, Located, Node, View, locate_id, locate_path, node_info, node_of
@@ -117,6 +118,19 @@ class Reading:
 
         return await guarded_read(self._backend, principal, work)
 
+    async def paths(self, principal: Principal, ids: Sequence[int]) -> dict[int, str]:
+        """The paths of nodes by id in the caller's tree; what is not the caller's to see is left out."""
+        found: dict[int, str] = {}
+        for start in range(0, len(ids), IDS_MAX):
+            some = ids[start : start + IDS_MAX]
+
+            async def work(rows: Rows, rule: LockRule, some: Sequence[int] = some) -> dict[int, Located]:
+                return await locate_many(rows, principal, some, rule.now)
+
+            places = await guarded_read(self._backend, principal, work)
+            found.update({node_id: place.path for node_id, place in places.items()})
+        return found
+
     async def list_folder(
         self, principal: Principal, path: str, *, with_metadata: bool = False, with_properties: bool = False
     ) -> tuple[NodeInfo, list[NodeInfo]]:
@@ -182,7 +196,7 @@ class Reading:
             below: list[NodeInfo] = []
             if wanted.children and info.is_folder:
                 below = await _children(view, found)
-                if principal.link is not None:
+                if principal.link is not None and not info.encrypted:
                     below = [node for node in below if not node.encrypted]
                 await extras.load(rows, principal, _BELOW, [info.file_id], wanted)
                 if not found.path:

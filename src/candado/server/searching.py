@@ -15,7 +15,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from candado.errors import NotFoundError
 from candado.formats.davsearch import (
     FAVOURITE,
     FILE_ID,
@@ -30,18 +29,18 @@ from candado.formats.davsearch import (
 )
 from candado.ports.server import Rows, SqlValue
 from candado.server.guard import guarded_read
+from candado.server.locating import IDS_MAX, locate_many, marks, padded
 from candado.server.model import Backend, NodeInfo, Principal
 from candado.server.reading import Extras, Wanted, mounts_of
 from candado.server.staging import LockRule
-from candado.server.tree import NODE_COLUMNS, Node, View, locate_id, locate_path, node_info, node_of
+from candado.server.tree import NODE_COLUMNS, Node, View, locate_path, node_info, node_of
 
 __all__ = ["NODES_MAX", "RESULTS_MAX", "Found", "Searching"]
 
 NODES_MAX: Final = 100_000
 RESULTS_MAX: Final = 10_000
 _PAGE_ROWS: Final = 500
-_PAGE_FOLDERS: Final = 256
-_PAGE_IDS: Final = 256
+_PAGE_FOLDERS: Final = IDS_MAX
 _INLINE_NODES: Final = 128
 
 _FAVOURITES: Final = (
@@ -185,8 +184,8 @@ class Searching:
         if first.after:
             sql, keys = _OF_FOLDER, (int(first.info.file_id), first.after)
         else:
-            keys = tuple(_padded(sorted(taken)))
-            sql = f"{_OF_FOLDERS} {_marks(len(keys))}{_PAGE_ORDER}"
+            keys = tuple(padded(sorted(taken)))
+            sql = f"{_OF_FOLDERS} {marks(len(keys))}{_PAGE_ORDER}"
 
         async def work(rows: Rows, rule: LockRule) -> list[Node]:
             del rule
@@ -206,30 +205,20 @@ class Searching:
         """The nodes of these ids that the caller sees, in pages; none that hides behind an own node of its name."""
         left = sorted(ids)
         while left:
-            taken, left = left[:_PAGE_IDS], left[_PAGE_IDS:]
+            taken, left = left[:IDS_MAX], left[IDS_MAX:]
 
             async def work(rows: Rows, rule: LockRule, taken: Sequence[int] = taken) -> list[NodeInfo]:
-                view = View(rows)
-                nodes: list[NodeInfo] = []
-                for node_id in taken:
-                    try:
-                        found = await locate_id(view, principal, node_id, rule.now)
-                        if found.mounted:
-                            found = await locate_path(view, principal, found.path, rule.now)
-                    except NotFoundError:
-                        continue
-                    if found.node is not None and found.node.id == node_id:
-                        nodes.append(found.info())
-                return nodes
+                found = await locate_many(rows, principal, taken, rule.now, hidden=False)
+                return [found[node_id].info() for node_id in taken if node_id in found]
 
             yield await guarded_read(self._backend, principal, work)
 
     async def _with_extras(self, principal: Principal, nodes: list[NodeInfo]) -> list[NodeInfo]:
         """The nodes with their share types and the caller's properties; metadata is left to listings."""
         shown: list[NodeInfo] = []
-        for at in range(0, len(nodes), _PAGE_IDS):
-            page = nodes[at : at + _PAGE_IDS]
-            ids = _padded([int(node.file_id) for node in page])
+        for at in range(0, len(nodes), IDS_MAX):
+            page = nodes[at : at + IDS_MAX]
+            ids = padded([int(node.file_id) for node in page])
 
             async def work(rows: Rows, rule: LockRule, ids: Sequence[int] = ids) -> Extras:
                 del rule
@@ -245,16 +234,6 @@ class Searching:
 
 def _most(limit: int | None) -> int:
     return RESULTS_MAX if limit is None else min(limit, RESULTS_MAX)
-
-
-def _marks(count: int) -> str:
-    return f"({', '.join(f'${number}' for number in range(1, count + 1))})"
-
-
-def _padded(ids: Sequence[int]) -> list[int]:
-    """The ids, the last of them repeated up to one of few lengths, so that there are as few statements."""
-    length = next(most for most in (1, 16, _PAGE_IDS) if len(ids) <= most)
-    return [*ids, *[ids[-1]] * (length - len(ids))]
 
 
 def _child(folder: _Folder, node: Node) -> _Folder:

@@ -96,7 +96,7 @@ class Sessions:
                 fresh_session,
                 node.id,
                 found.home_id,
-                principal.user_id,
+                principal.member_id,
                 rule.now,
                 rule.epoch,
             )

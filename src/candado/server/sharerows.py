@@ -1,7 +1,8 @@
 """Shares as values, and the statements that read them.
 
 Layer: ``server``. Every statement reads a share ``s`` by a row ``m``: the share itself, or the row of one member of the
-group it is with (see ``mounts``), whose target is the name in that member's home.
+group it is with (see ``mounts``), whose target is the name in that member's home. All but ``BY_TOKEN`` take the time
+as their last value and leave out what is over.
 """
 
 from dataclasses import dataclass
@@ -30,21 +31,24 @@ SHARE_TYPE_GROUP: Final = 1
 SHARE_TYPE_LINK: Final = 3
 
 _SELECT: Final = """SELECT s.id, s.share_type, s.owner_id, s.initiator_id, s.share_with, s.permissions, m.target,
-    s.node_id, s.created, s.note, s.label, s.token, s.password_hash, s.expires, s.hide_download, n.is_folder, n.name,
-    o.display_name, i.display_name, COALESCE(w.display_name, g.display_name)
+    s.node_id, s.created, s.note, s.label, s.token, s.password_hash, s.expires, s.hide_download, n.is_folder,
+    n.encrypted, n.name, o.display_name, i.display_name, COALESCE(w.display_name, g.display_name)
     FROM shares m JOIN shares s ON s.id = COALESCE(m.parent_share, m.id) JOIN nodes n ON n.id = s.node_id
     LEFT JOIN users o ON o.id = s.owner_id LEFT JOIN users i ON i.id = s.initiator_id
     LEFT JOIN users w ON w.id = s.share_with AND s.share_type = 0
     LEFT JOIN groups g ON g.id = s.share_with AND s.share_type = 1 WHERE """
-_ITSELF: Final = "m.parent_share IS NULL"
-_TO_ME: Final = "m.share_with = {} AND m.share_type IN (0, 2) AND m.permissions > 0"
-BY_NODE: Final = _SELECT + "m.node_id = $1 AND " + _ITSELF + " ORDER BY s.id"
-BY_PARENT: Final = _SELECT + "n.parent_id = $1 AND " + _ITSELF + " ORDER BY s.id"
-BY_INITIATOR: Final = _SELECT + "(m.initiator_id = $1 OR m.owner_id = $1) AND " + _ITSELF + " ORDER BY s.id"
-BY_RECIPIENT: Final = _SELECT + _TO_ME.format("$1") + " ORDER BY s.id"
+_LIVE: Final = "(s.expires IS NULL OR s.expires > {})"
+_ITSELF: Final = f"m.parent_share IS NULL AND {_LIVE}"
+_TO_ME: Final = f"m.share_with = {{}} AND m.share_type IN (0, 2) AND m.permissions > 0 AND {_LIVE}"
+BY_NODE: Final = _SELECT + "m.node_id = $1 AND " + _ITSELF.format("$2") + " ORDER BY s.id"
+BY_PARENT: Final = _SELECT + "n.parent_id = $1 AND " + _ITSELF.format("$2") + " ORDER BY s.id"
+BY_INITIATOR: Final = (
+    _SELECT + "(m.initiator_id = $1 OR m.owner_id = $1) AND " + _ITSELF.format("$2") + " ORDER BY s.id"
+)
+BY_RECIPIENT: Final = _SELECT + _TO_ME.format("$1", "$2") + " ORDER BY s.id"
 BY_TOKEN: Final = _SELECT + "m.token = $1 AND m.share_type = 3"
-BY_MAKER: Final = _SELECT + "m.id = $1 AND (m.initiator_id = $2 OR m.owner_id = $2) AND " + _ITSELF
-RECEIVED: Final = _SELECT + "s.id = $1 AND " + _TO_ME.format("$2")
+BY_MAKER: Final = _SELECT + "m.id = $1 AND (m.initiator_id = $2 OR m.owner_id = $2) AND " + _ITSELF.format("$3")
+RECEIVED: Final = _SELECT + "s.id = $1 AND " + _TO_ME.format("$2", "$3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Share:
     node_id: FileId
     node_name: str
     is_folder: bool
+    is_encrypted: bool
     created_at: float
     note: str
     label: str
@@ -80,7 +85,7 @@ class Share:
 def share_of(row: tuple[SqlValue, ...], path: str = "") -> Share:
     """A row of the statements above."""
     share_id, kind, owner, initiator, recipient, bits, target, node_id, created, note, label, *rest = row
-    token, hashed, expires, hidden, folder, name, owner_name, initiator_name, recipient_name = rest
+    token, hashed, expires, hidden, folder, encrypted, name, owner_name, initiator_name, recipient_name = rest
     assert isinstance(share_id, int)
     assert isinstance(kind, int)
     assert isinstance(bits, int)
@@ -101,6 +106,7 @@ def share_of(row: tuple[SqlValue, ...], path: str = "") -> Share:
         node_id=FileId(node_id),
         node_name=str(name),
         is_folder=bool(folder),
+        is_encrypted=bool(encrypted),
         created_at=float(created),
         note=str(note),
         label=str(label),

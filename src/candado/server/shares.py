@@ -3,8 +3,9 @@
 Layer: ``server``. A share grants permission bits on one node. With a user or a group it appears at the top of the
 recipients' homes (see ``mounts``); whoever knows the address of a link needs no account (see ``links``).
 
-Of an encrypted tree only the root can be shared, and only with users: sharing changes what the server allows, but what
-a person can *read* is decided by the members of the folder's metadata, and those are people.
+Of an encrypted tree only the root can be shared, with users and by link: sharing changes what the server allows, but
+what somebody can *read* is decided by the members of the folder's metadata. A link can be one of them: it then has keys
+of its own, under the name ``s:TOKEN``. A group cannot.
 """
 
 from dataclasses import dataclass, replace
@@ -31,12 +32,14 @@ from candado.server.model import (
 )
 from candado.server.mounts import free_target, leave_mount, mount_for_group, recipients_of, touch_recipients
 from candado.server.moving import release_unreachable
+from candado.server.shareends import end_share
 from candado.server.sharerows import (
     BY_INITIATOR,
     BY_MAKER,
     BY_NODE,
     BY_PARENT,
     BY_RECIPIENT,
+    BY_TOKEN,
     RECEIVED,
     SHARE_TYPE_GROUP,
     SHARE_TYPE_LINK,
@@ -44,7 +47,7 @@ from candado.server.sharerows import (
     Share,
     share_of,
 )
-from candado.types import SecretText
+from candado.types import SecretText, UserId
 
 __all__ = ["LINK_TOKEN_CHARS", "ShareChange", "ShareRequest", "Shares"]
 
@@ -52,7 +55,6 @@ LINK_TOKEN_CHARS: Final = 20
 _NOTE_CHARS_MAX: Final = 1000
 _LINK_BITS: Final = 15
 _NO_FILE_BITS: Final = PERMISSION_CREATE | PERMISSION_DELETE
-_KINDS: Final = {SHARE_TYPE_GROUP: "with a group", SHARE_TYPE_LINK: "by link"}
 _INSERT: Final = (
     "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target, note, label,"
     " created, token, password_hash, expires, hide_download)"
@@ -66,7 +68,7 @@ _IN_ENCRYPTED: Final = (
     "WITH RECURSIVE up(id, parent_id, encrypted) AS ("
     " SELECT id, parent_id, encrypted FROM nodes WHERE id = $1"
     " UNION ALL SELECT n.id, n.parent_id, n.encrypted FROM nodes n JOIN up ON n.id = up.parent_id)"
-    " SELECT 1 FROM up WHERE encrypted = 1 LIMIT 1"
+    " SELECT COUNT(*) FROM up WHERE encrypted = 1"
 )
 
 
@@ -118,7 +120,7 @@ class Shares:
             NotFoundError: no such path, user or group. LimitExceededError: long texts.
             BadRequestError: permissions, a password or an end that cannot be.
             ForbiddenError: no right to share, more rights than the own ones, the home itself, below an encrypted
-                root, an encrypted folder by group or link, or the owner as recipient.
+                root, an encrypted folder with a group, or the owner as recipient.
             AlreadyExistsError: shared with this user or group already.
         """
         node = await self._files.stat(principal, request.path)
@@ -128,8 +130,8 @@ class Shares:
         is_link = request.share_type == SHARE_TYPE_LINK
         if request.share_type == SHARE_TYPE_USER and request.share_with in (principal.user_id, node.owner_id):
             raise ForbiddenError("a folder cannot be shared with its owner or with oneself")
-        if not is_link and (request.password or request.expires_at is not None):
-            raise BadRequestError("only a link can have a password or an end")
+        if not is_link and request.password:
+            raise BadRequestError("only a link can have a password")
         self._check_end(request.expires_at)
         hashed = await self._hash(request.password)
         token = random_text(self._random, LINK_TOKEN_CHARS) if is_link else None
@@ -164,7 +166,7 @@ class Shares:
             if request.share_type == SHARE_TYPE_GROUP:
                 await mount_for_group(rows, made[0], request.share_with)
             await touch_recipients(rows, made[0], node.file_id, etag)
-            row = await rows.one(BY_MAKER, made[0], principal.user_id)
+            row = await rows.one(BY_MAKER, made[0], principal.user_id, now)
             assert row is not None
             return share_of(row, f"/{node.path}")
 
@@ -206,29 +208,27 @@ class Shares:
         ]
 
     async def _read(self, sql: str, value: SqlValue) -> list[Share]:
+        now = self._clock.now()
+
         async def work(rows: Rows) -> list[Share]:
-            return [share_of(row) for row in await rows.all(sql, value)]
+            return [share_of(row) for row in await rows.all(sql, value, now)]
 
         return await self._database.read(work)
 
     async def _with_paths(self, principal: Principal, shares: list[Share]) -> list[Share]:
-        found: list[Share] = []
-        for share in shares:
-            try:
-                path = f"/{(await self._files.stat_id(principal, share.node_id)).path}"
-            except NotFoundError:
-                continue
-            found.append(replace(share, path=path))
-        return found
+        """The shares whose node the caller still sees, with its path."""
+        paths = await self._files.paths(principal, [share.node_id for share in shares])
+        return [replace(share, path=f"/{paths[share.node_id]}") for share in shares if share.node_id in paths]
 
     # --- one share ---------------------------------------------------------------------------------------
 
     async def get(self, principal: Principal, share_id: int) -> Share:
         """One share the caller is a party of; NotFoundError for all others, as if they did not exist."""
+        now = self._clock.now()
 
         async def work(rows: Rows) -> tuple[Share | None, Share | None]:
-            made = await rows.one(BY_MAKER, share_id, principal.user_id)
-            received = await rows.one(RECEIVED, share_id, principal.user_id)
+            made = await rows.one(BY_MAKER, share_id, principal.user_id, now)
+            received = await rows.one(RECEIVED, share_id, principal.user_id, now)
             return share_of(made) if made else None, share_of(received) if received else None
 
         made, received = await self._database.read(work)
@@ -244,8 +244,8 @@ class Shares:
         share = await self.get(principal, share_id)
         if principal.user_id not in (share.owner_id, share.initiator_id):
             raise ForbiddenError("only who made the share can change it")
-        if share.share_type != SHARE_TYPE_LINK and (change.password or change.expires_at is not None):
-            raise BadRequestError("only a link can have a password or an end")
+        if share.share_type != SHARE_TYPE_LINK and change.password:
+            raise BadRequestError("only a link can have a password")
         bits = share.permissions
         if change.permissions is not None:
             node = await self._files.stat_id(principal, share.node_id)
@@ -268,12 +268,30 @@ class Shares:
             )
             sql = "UPDATE shares SET permissions = $2 WHERE parent_share = $1 AND permissions > 0"
             await rows.run(sql, share_id, bits)
+            expires = change.expires_at if change.expires else share.expires_at
+            await rows.run("UPDATE shares SET expires = $2 WHERE parent_share = $1", share_id, expires)
             await touch_recipients(rows, share_id, share.node_id, etag)
-            for user_id in await recipients_of(rows, share_id):
+            for user_id in {share.initiator_id, *await recipients_of(rows, share_id)}:
                 await release_unreachable(rows, user_id, now=now)
 
         await self._database.write(work)
         return await self.get(principal, share_id)
+
+    async def keeper_of(self, principal: Principal, token: str) -> Principal:
+        """The name under which the maker or owner of a link into an encrypted folder keeps its keys; ForbiddenError."""
+        now = self._clock.now()
+
+        async def work(rows: Rows) -> Share | None:
+            row = await rows.one(BY_TOKEN, token)
+            return None if row is None else share_of(row)
+
+        share = await self._database.read(work)
+        is_over = share is not None and share.expires_at is not None and share.expires_at <= now
+        if share is None or is_over or principal.user_id not in (share.owner_id, share.initiator_id):
+            raise ForbiddenError("this is not a link of yours")
+        if not share.is_encrypted:
+            raise ForbiddenError("this link leads into a plain folder, which has no keys")
+        return Principal(UserId(""), link=share.share_id, link_token=token)
 
     async def delete(self, principal: Principal, share_id: int) -> None:
         """End a share: its maker or owner takes it back, a recipient leaves it; NotFoundError."""
@@ -281,15 +299,12 @@ class Shares:
         etag, now = self._random.token(8).hex(), self._clock.now()
 
         async def work(rows: Rows) -> None:
-            await touch_recipients(rows, share_id, share.node_id, etag)
-            losers = [principal.user_id]
             if principal.user_id in (share.owner_id, share.initiator_id):
-                losers = await recipients_of(rows, share_id)
-                await rows.run("DELETE FROM shares WHERE id = $1 OR parent_share = $1", share_id)
-            else:
-                await leave_mount(rows, principal.user_id, share.target)
-            for user_id in losers:
-                await release_unreachable(rows, user_id, now=now)
+                await end_share(rows, share_id, etag=etag, now=now)
+                return
+            await touch_recipients(rows, share_id, share.node_id, etag)
+            await leave_mount(rows, principal.user_id, share.target)
+            await release_unreachable(rows, principal.user_id, now=now)
 
         await self._database.write(work)
 
@@ -322,10 +337,16 @@ def _allowed_bits(node: NodeInfo, kind: int, permissions: int) -> int:
 
 
 async def _check_kind(rows: Rows, kind: int, node: NodeInfo) -> None:
-    """ForbiddenError for an encrypted folder by another way than with a person."""
-    if kind != SHARE_TYPE_USER and await rows.one(_IN_ENCRYPTED, node.file_id) is not None:
+    """ForbiddenError for what is encrypted and has no members: with a group, or below the root by link."""
+    if kind == SHARE_TYPE_USER:
+        return
+    row = await rows.one(_IN_ENCRYPTED, node.file_id)
+    assert row is not None
+    if kind == SHARE_TYPE_LINK and row[0] != int(node.encrypted):
+        raise ForbiddenError("only the topmost encrypted folder can be shared")
+    if kind == SHARE_TYPE_GROUP and row[0] != 0:
         raise ForbiddenError(
-            f"an end-to-end encrypted folder cannot be shared {_KINDS[kind]}",
+            "an end-to-end encrypted folder cannot be shared with a group",
             advice="Share it with people, one by one: each needs the key of the folder.",
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from candado.ports.server import Rows
+from candado.server.linkkeys import forget_link_keys
 
 __all__ = ["delete_doomed", "discard_content", "doom", "spread", "spread_one"]
 
@@ -101,6 +102,7 @@ async def delete_doomed(rows: Rows, batch: str, *, tag: str, now: float) -> list
     flagged = await rows.all(
         f"SELECT id FROM nodes WHERE is_folder = 1 AND encrypted = 1 AND id IN {_OF_DOOMED} ORDER BY id", batch
     )
+    await forget_link_keys(rows, f"node_id IN {_OF_DOOMED}", batch, now=now)
     for table in ("folder_metadata", "membership_steps", "node_properties", "shares"):
         await rows.run(f"DELETE FROM {table} WHERE node_id IN {_OF_DOOMED}", batch)
     await rows.run(f"DELETE FROM nodes WHERE id IN {_OF_DOOMED}", batch)

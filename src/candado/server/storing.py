@@ -13,6 +13,7 @@ from candado.ports.server import Rows
 from candado.server.guard import guarded_read, guarded_write, refuse_growth, space_of
 from candado.server.model import (
     PERMISSION_CREATE,
+    PERMISSION_READ,
     PERMISSION_UPDATE,
     Backend,
     NodeInfo,
@@ -81,7 +82,7 @@ async def begin_store(
     wish = _Wish(length, if_match, if_none_match)
     if session is not None and length is not None and length <= _LENGTH_UNCHECKED:
         folder, _, name = path.strip("/").rpartition("/")
-        cached = backend.places.find(principal.user_id, session, folder, backend.clock.monotonic())
+        cached = backend.places.find(principal.member_id, session, folder, backend.clock.monotonic())
         if cached is not None and split_path(name) == [name]:
             check_name(name)
             return replace(
@@ -112,7 +113,11 @@ async def _admit(backend: Backend, principal: Principal, path: str, wanted: str 
             check_name(found.name)
         found.require(PERMISSION_CREATE if node is None else PERMISSION_UPDATE)
         session = await require_writable(
-            rows, found.above, needs_token=bool(parent.encrypted), session=wanted, rule=rule
+            rows,
+            found.above,
+            needs_token=bool(parent.encrypted) and not _takes_drops(principal, found.bits),
+            session=wanted,
+            rule=rule,
         )
         if node is not None and node.is_folder:
             raise AlreadyExistsError("a folder is there", path=found.path)
@@ -143,6 +148,11 @@ async def _admit(backend: Backend, principal: Principal, path: str, wanted: str 
     if ticket.session is not None and ticket.name == name and not _WRITE_BITS & ~ticket.bits:
         backend.places.keep(folder, ticket, backend.clock.monotonic())
     return ticket
+
+
+def _takes_drops(principal: Principal, bits: int) -> bool:
+    """Whether this is the visitor of a link for uploads: he has no lock, and adds what nothing lists yet."""
+    return principal.link is not None and not bits & PERMISSION_READ
 
 
 def _freed_bytes(node: Node | None, session: str | None) -> int:
@@ -231,7 +241,8 @@ async def _check_again(view: View, ticket: PutTicket, parent: Node, before: Node
         found.require(PERMISSION_CREATE if before is None else PERMISSION_UPDATE)
     if ticket.session is None:
         chain = [*await view.ancestors(parent), parent]
-        await require_writable(view.rows, chain, needs_token=bool(parent.encrypted), session=None, rule=rule)
+        needs_token = bool(parent.encrypted) and not _takes_drops(ticket.principal, ticket.bits)
+        await require_writable(view.rows, chain, needs_token=needs_token, session=None, rule=rule)
 
 
 def _node_of(

@@ -1,4 +1,4 @@
-"""Cleaning that nobody waits for: expired sessions, stale uploads, content nothing names any more.
+"""Cleaning that nobody waits for: expired sessions and shares, stale uploads, content nothing names.
 
 Layer: ``server``. Rows go first, durably; blobs after them. A crash between leaves orphans, which ``check`` finds.
 """
@@ -9,6 +9,7 @@ from typing import Final, cast
 from candado.ports.server import Rows
 from candado.server.holding import deletions_wait
 from candado.server.model import Backend
+from candado.server.shareends import end_expired
 from candado.server.staging import drop_session
 
 __all__ = ["collect_orphans", "sweep", "unknown_blobs"]
@@ -29,7 +30,7 @@ _DELETE_LOST: Final = "DELETE FROM chunks WHERE " + _LOST
 
 
 async def sweep(backend: Backend) -> dict[str, int]:
-    """Clean what is due; counts of sessions, uploads, contents and blobs. Safe at any time, by any process.
+    """Clean what is due; counts of sessions, uploads, shares, contents and blobs. Safe at any time, by any process.
 
     Content is removed only ``garbage_grace_seconds`` after it lost its last name, because a download may still be
     reading it, and not while a backup runs, which may still want to.
@@ -41,6 +42,8 @@ async def sweep(backend: Backend) -> dict[str, int]:
     uploads = await backend.database.write(
         lambda rows: _end_uploads(rows, now - settings.upload_ttl_seconds, backend.objects.epoch, now)
     )
+    tag = backend.tag()
+    shares = await backend.database.write(lambda rows: end_expired(rows, etag=tag, now=now))
     contents = blobs = 0
     while True:
         taken, freed = await backend.database.write(
@@ -54,6 +57,7 @@ async def sweep(backend: Backend) -> dict[str, int]:
     return {
         "sessions": sessions,
         "uploads": uploads,
+        "shares": shares,
         "contents": contents,
         "blobs": blobs,
         "unfinished": unfinished,

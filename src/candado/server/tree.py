@@ -1,7 +1,6 @@
-"""From paths and ids to nodes: homes, received shares, and what an open session sees.
+"""From paths and ids to nodes: homes, received shares, and what links lead to.
 
-Layer: ``server``. Functions here run inside one unit of work. A ``View`` with a session shows the visible tree overlaid
-with what that session has staged; without one, the visible tree. A path costs one indexed lookup for each of its parts.
+Layer: ``server``. Functions here run inside one unit of work. A path costs one indexed lookup for each of its parts.
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
@@ -10,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, cast
 
 from candado.errors import ForbiddenError, NotFoundError
-from candado.ports.server import Rows, SqlValue
+from candado.ports.server import Rows
 from candado.server.model import PERMISSION_ALL, PERMISSION_SHARE, NodeInfo, Principal, permission_letters
 from candado.server.names import check_name, split_path
+from candado.server.nodes import NODE_COLUMNS, Node, View, node_of
 from candado.types import FileId, UserId
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "View",
     "check_name",
     "create_home",
+    "grants_of",
     "home_of",
+    "locate_chain",
     "locate_id",
     "locate_path",
     "node_info",
@@ -38,36 +40,6 @@ _ID_MAX: Final = 2**63 - 1
 _FOLDER_TYPE: Final = "httpd/unix-directory"
 _BINARY_TYPE: Final = "application/octet-stream"
 
-_FIELDS: Final = "parent_id, name, is_folder, encrypted, content, part_count, size, mtime, created, etag, checksum"
-NODE_COLUMNS: Final = f"id, {_FIELDS}, owner, 0"
-_STAGED_COLUMNS: Final = f"node_id, {_FIELDS}, NULL, 1 + is_new"
-_HIDDEN: Final = "NOT EXISTS (SELECT 1 FROM staged s WHERE s.session = $1 AND s.node_id = nodes.id)"
-
-_CHILD: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 AND name = $2"
-_CHILD_STAGED: Final = (
-    f"SELECT {_STAGED_COLUMNS} FROM staged WHERE session = $1 AND parent_id = $2 AND name = $3 AND gone = 0"
-    f" UNION ALL SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $2 AND name = $3 AND {_HIDDEN}"
-)
-_BY_ID: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE id = $1"
-_BY_ID_STAGED: Final = (
-    f"SELECT {_STAGED_COLUMNS} FROM staged WHERE session = $1 AND node_id = $2 AND gone = 0"
-    f" UNION ALL SELECT {NODE_COLUMNS} FROM nodes WHERE id = $2 AND {_HIDDEN}"
-)
-_ABOVE: Final = (
-    "WITH RECURSIVE up(node, above, height) AS (SELECT id, parent_id, 0 FROM nodes WHERE id = $1"
-    " UNION ALL SELECT n.id, n.parent_id, up.height + 1 FROM nodes n JOIN up ON n.id = up.above)"
-    f" SELECT {NODE_COLUMNS} FROM nodes JOIN up ON nodes.id = up.node ORDER BY up.height DESC"
-)
-_CHILDREN: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 ORDER BY name"
-_ANY_CHILD_STAGED: Final = (
-    "SELECT 1 FROM staged WHERE session = $1 AND parent_id = $2 AND gone = 0"
-    f" UNION ALL SELECT 1 FROM nodes WHERE parent_id = $2 AND {_HIDDEN} LIMIT 1"
-)
-_ANY_CHILD: Final = (
-    "SELECT 1 FROM nodes WHERE parent_id = $1"
-    " UNION ALL SELECT 1 FROM locks l JOIN staged s ON s.session = l.session WHERE s.parent_id = $1 AND s.gone = 0"
-    " LIMIT 1"
-)
 _HOME: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE owner = $1"
 _MOUNT: Final = (
     "SELECT node_id, permissions FROM shares WHERE share_with = $1 AND share_type IN (0, 2) AND target = $2"
@@ -86,86 +58,8 @@ _LINK: Final = (
 )
 
 
-class Node(NamedTuple):
-    """One row of ``nodes`` or ``staged``; ``staged`` is 0 for a visible row, 1 for a changed one, 2 for a new one."""
-
-    id: int
-    parent_id: int | None
-    name: str
-    is_folder: int
-    encrypted: int
-    content: str | None
-    part_count: int
-    size: int
-    mtime: float
-    created: float
-    etag: str
-    checksum: str | None
-    owner: str | None
-    staged: int
-
-
-def node_of(row: tuple[SqlValue, ...]) -> Node:
-    """A row of NODE_COLUMNS as a node."""
-    return Node._make(cast("tuple[Any, ...]", row))
-
-
 class HomeMissingError(NotFoundError):
     """The user has no home yet; whoever runs the unit of work makes it and tries again."""
-
-
-class View:
-    """The tree as one transaction sees it, with or without the staged changes of a session."""
-
-    __slots__ = ("rows", "session")
-
-    def __init__(self, rows: Rows, session: str | None = None) -> None:
-        self.rows = rows
-        self.session = session
-
-    async def child(self, parent_id: int, name: str) -> Node | None:
-        """The node of this name in a folder."""
-        if self.session is None:
-            row = await self.rows.one(_CHILD, parent_id, name)
-        else:
-            row = await self.rows.one(_CHILD_STAGED, self.session, parent_id, name)
-        return None if row is None else node_of(row)
-
-    async def by_id(self, node_id: int) -> Node | None:
-        """The node with this id."""
-        if self.session is None:
-            row = await self.rows.one(_BY_ID, node_id)
-        else:
-            row = await self.rows.one(_BY_ID_STAGED, self.session, node_id)
-        return None if row is None else node_of(row)
-
-    async def children(self, parent_id: int) -> list[Node]:
-        """The visible children of a folder by name."""
-        return [node_of(row) for row in await self.rows.all(_CHILDREN, parent_id)]
-
-    async def is_empty(self, parent_id: int) -> bool:
-        """Whether a folder has no children; without a session those that any session staged count too."""
-        if self.session is None:
-            return await self.rows.one(_ANY_CHILD, parent_id) is None
-        return await self.rows.one(_ANY_CHILD_STAGED, self.session, parent_id) is None
-
-    async def ancestors(self, node: Node) -> list[Node]:
-        """The folders above a node from the home down; ``[]`` for a home, NotFoundError for a node without one."""
-        above: list[Node] = []
-        parent_id = node.parent_id
-        if self.session is None and parent_id is not None:
-            above = [node_of(row) for row in await self.rows.all(_ABOVE, parent_id)]
-            if not above or above[0].parent_id is not None:
-                raise NotFoundError("no such file or folder")
-            return above
-        while parent_id is not None:
-            parent = await self.by_id(parent_id)
-            if parent is None:
-                raise NotFoundError("no such file or folder")
-            above.append(parent)
-            parent_id = parent.parent_id
-        above.reverse()
-        return above
 
 
 @dataclass(slots=True)
@@ -251,6 +145,7 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
     """
     parts = split_path(path)
     found = await _start(view, principal, now)
+    is_plain_link = principal.link is not None and not found.existing().encrypted
     for depth, part in enumerate(parts):
         folder = found.node
         if folder is None or not folder.is_folder:
@@ -259,9 +154,9 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
         found.node = await view.child(folder.id, part)
         found.name = part
         found.mount_root = found.link_root = False
-        if principal.link is not None:
+        if is_plain_link:
             _refuse_encrypted([found.node])
-        elif found.node is None and depth == 0:
+        elif principal.link is None and found.node is None and depth == 0:
             await _enter_mount(view, principal, found, now)
     found.path = "/".join(parts)
     return found
@@ -287,16 +182,16 @@ async def _enter_link(view: View, share_id: int, now: float) -> Located:
     if not found.bits & PERMISSION_SHARE:
         raise NotFoundError("there is no such link")
     node = found.existing()
-    _refuse_encrypted([*found.above, node])
+    _refuse_encrypted(found.above)
     return replace(
         found, name=node.name, path="", bits=found.bits & bits, mounted=True, mount_root=False, link_root=True
     )
 
 
 def _refuse_encrypted(nodes: Sequence[Node | None]) -> None:
-    """A link gives neither the key of an encrypted folder nor the lock that a write there needs."""
+    """A link reaches an encrypted folder only when it was made for this very folder, whose members then know of it."""
     if any(node is not None and node.encrypted for node in nodes):
-        raise ForbiddenError("an end-to-end encrypted folder cannot be opened through a link")
+        raise ForbiddenError("this link does not reach the end-to-end encrypted folder in it")
 
 
 async def _enter_mount(view: View, principal: Principal, found: Located, now: float) -> None:
@@ -325,21 +220,39 @@ async def locate_id(view: View, principal: Principal, node_id: int, now: float) 
     node = await view.by_id(node_id) if 0 < node_id <= _ID_MAX else None
     if node is None:
         raise NotFoundError("no such file or folder", path=str(node_id))
-    above = await view.ancestors(node)
-    owner = UserId((above[0] if above else node).owner or "")
-    names = [n.name for n in [*above, node]][1:]
+    chain = [*await view.ancestors(node), node]
     if principal.link is not None:
-        return await _locate_in_link(view, principal.link, [*above, node], now)
+        return await _locate_in_link(view, principal.link, chain, now)
+    grants = [] if chain[0].owner == principal.user_id else await grants_of(view.rows, principal, now)
+    found = locate_chain(principal, chain, grants)
+    if found is None:
+        raise NotFoundError("no such file or folder", path=str(node_id))
+    return found
+
+
+Grant = tuple[int, int, str]
+"""What a user receives: node id, permission bits, name in the home."""
+
+
+async def grants_of(rows: Rows, principal: Principal, now: float) -> list[Grant]:
+    """Everything a user receives."""
+    return cast("list[Grant]", await rows.all(_GRANTS, principal.user_id, now))
+
+
+def locate_chain(principal: Principal, chain: list[Node], received: Sequence[Grant]) -> Located | None:
+    """The end of a chain of nodes, from the home down, in the caller's tree; None when the caller may not see it."""
+    *above, node = chain
+    owner = UserId(chain[0].owner or "")
+    names = [n.name for n in chain][1:]
     if owner == principal.user_id:
         return Located(node, node.name, "/".join(names), above, PERMISSION_ALL, owner, mounted=False, mount_root=False)
-    chain = [n.id for n in [*above, node]]
-    received = cast("list[tuple[int, int, str]]", await view.rows.all(_GRANTS, principal.user_id, now))
-    grants = [grant for grant in received if grant[0] in chain]
+    depths = {n.id: depth for depth, n in enumerate(chain)}
+    grants = [grant for grant in received if grant[0] in depths]
     if not grants:
-        raise NotFoundError("no such file or folder", path=str(node_id))
+        return None
     bits = reduce(or_, [granted for _, granted, _ in grants])
-    mount, _, target = max(grants, key=lambda grant: chain.index(grant[0]))
-    path = "/".join([target, *names[chain.index(mount) :]])
+    mount, _, target = max(grants, key=lambda grant: depths[grant[0]])
+    path = "/".join([target, *names[depths[mount] :]])
     name = target if mount == node.id else node.name
     return Located(node, name, path, above, bits, owner, mounted=True, mount_root=mount == node.id)
 
@@ -350,7 +263,8 @@ async def _locate_in_link(view: View, share_id: int, chain: list[Node], now: flo
     depth, node = len(top.above), chain[-1]
     if len(chain) <= depth or chain[depth].id != top.existing().id:
         raise NotFoundError("no such file or folder", path=str(node.id))
-    _refuse_encrypted(chain)
+    if not top.existing().encrypted:
+        _refuse_encrypted(chain)
     path = "/".join(n.name for n in chain[depth + 1 :])
     return replace(top, node=node, name=node.name, path=path, above=chain[:-1], link_root=not path)
 

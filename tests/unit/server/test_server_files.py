@@ -14,6 +14,7 @@ from candado.errors import (
     QuotaExceededError,
 )
 from candado.ports.server import Rows
+from candado.server.filedrops import FileDrops
 from candado.server.model import Principal, Quota
 from candado.server.sweep import sweep
 from candado.types import UserId
@@ -278,16 +279,21 @@ async def test_all_encrypted_folders_go_at_once_and_nothing_else(world: World) -
 
 async def test_a_drop_is_merged_into_the_metadata_and_keeps_its_signature(world: World) -> None:
     root = await world.encrypted_root()
+    token = await world.lock(root, 2)
+    for name in ("one", "two"):
+        await world.put(f"Secret/{name}", b"", token=token)
+    await world.sessions.unlock(ALICE, root.file_id, token=token)
+    drop = FileDrops(world.backend).add
     for drops in ('{"one":{"a":"é"}}', '{"two":{}}'):
-        await world.metadata.add_drops(ALICE, root.file_id, drops)
+        await drop(ALICE, root.file_id, drops)
     got = await world.metadata.get(ALICE, root.file_id)
     assert (got.text, got.signature) == ('{"filedrop":{"one":{"a":"\\u00e9"},"two":{}}}', "c2ln")
     for bad in ("[]", "{", "NaN", "[" * 100_000):
-        with pytest.raises(BadRequestError):
-            await world.metadata.add_drops(ALICE, root.file_id, bad)
-    await world.lock(root, 2)
+        with pytest.raises((BadRequestError, LimitExceededError)):
+            await drop(ALICE, root.file_id, bad)
+    await world.lock(root, 3)
     with pytest.raises(PreconditionFailedError):
-        await world.metadata.add_drops(ALICE, root.file_id, "{}")
+        await drop(ALICE, root.file_id, "{}")
 
 
 async def test_properties_belong_to_one_user_and_a_time_needs_the_right_to_write(world: World) -> None:

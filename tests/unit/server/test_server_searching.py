@@ -173,7 +173,7 @@ async def test_a_folder_and_a_tree_of_many_pages_are_found_whole(world: World, m
     monkeypatch.setattr(searching, "_PAGE_ROWS", 5)
     monkeypatch.setattr(searching, "_PAGE_ORDER", " ORDER BY parent_id, name LIMIT 5")
     monkeypatch.setattr(searching, "_OF_FOLDER", searching._OF_FOLDER.replace("LIMIT 500", "LIMIT 5"))
-    monkeypatch.setattr(searching, "_PAGE_IDS", 16)
+    monkeypatch.setattr(searching, "IDS_MAX", 16)
     monkeypatch.setattr(searching, "_INLINE_NODES", 2)
     paths = [f"{name}/" for name in "abcef"]
     paths += [f"{name}/{number:02}" for name in "abe" for number in range(13)] + [f"f/{n}" for n in range(5)]
