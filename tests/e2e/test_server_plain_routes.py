@@ -28,6 +28,73 @@ async def test_the_connectivity_check_is_204_with_an_empty_body(nobody: Caller, 
     assert (answer.status, answer.body) == (204, b"")
 
 
+SPELLED = (
+    ("GET", "/status.php"),
+    ("GET", "/204"),
+    ("GET", "/"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("POST", "/login/v2/poll"),
+    ("GET", "/login/v2/flow/unknown"),
+    ("GET", "/settings/user"),
+    ("GET", "/settings/user/security"),
+    ("POST", "/settings/user/security/sign-in"),
+    ("POST", "/core/wipe/check"),
+    ("POST", "/core/wipe/success"),
+    ("GET", "/s/unknown"),
+    ("GET", "/avatar/alice/64"),
+    ("GET", "/ocs/v1.php/cloud/capabilities?format=json"),
+    ("GET", "/ocs/v2.php/cloud/capabilities?format=json"),
+    ("GET", "/ocs/v2.php/cloud/user?format=json"),
+    ("GET", "/ocs/v2.php/cloud/users/alice?format=json"),
+    ("GET", "/ocs/v2.php/core/apppassword?format=json"),
+    ("GET", "/ocs/v2.php/core/navigation/apps?format=json"),
+    ("GET", "/ocs/v2.php/apps/end_to_end_encryption/api/v2/public-key?format=json"),
+    ("GET", "/ocs/v2.php/apps/files_sharing/api/v1/shares?format=json"),
+    ("GET", "/ocs/v2.php/nothing?format=json"),
+    ("PROPFIND", "/remote.php/webdav/"),
+    ("GET", "/public.php/dav/files/unknown"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), SPELLED)
+async def test_index_php_in_front_means_the_same(nobody: Caller, alice: Caller, method: str, path: str) -> None:
+    for caller in (nobody, alice):
+        answers = [await caller.send(method, prefix + path, OCS_APIRequest="true") for prefix in ("", "/index.php")]
+        one, other = [(a.status, a.headers.get("Content-Type"), a.headers.get("Location"), a.body) for a in answers]
+        if path.startswith("/remote.php"):
+            other = (*other[:3], other[3].replace(b"/index.php/remote.php", b"/remote.php"))
+        assert one == other
+        assert one[0] < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/status.php", 200),
+        ("/index.php/204", 204),
+        ("/", 200),
+        ("/settings/user/security", 200),
+        ("/ocs/v2.php/cloud/capabilities?format=json", 200),
+        ("/ocs/v1.php/cloud/user?format=json", 200),
+        ("/ocs/v2.php/cloud/users/alice?format=json", 200),
+        ("/remote.php/dav/avatars/alice/128.png", 404),
+        ("/index.php/avatar/alice/128", 404),
+    ],
+)
+async def test_head_is_get_without_a_body(alice: Caller, path: str, status: int) -> None:
+    head, get = await alice.send("HEAD", path), await alice.send("GET", path)
+    assert (head.status, head.body, get.status) == (status, b"", status)
+    assert head.headers.get("Content-Type") == get.headers.get("Content-Type")
+    assert head.headers.get("ETag") == get.headers.get("ETag")
+
+
+@pytest.mark.parametrize("path", ["/status.php", "/204", "/", "/settings/user/security"])
+async def test_options_says_what_is_allowed(nobody: Caller, path: str) -> None:
+    answer = await nobody.send("OPTIONS", path)
+    assert (answer.status, set(answer.headers["Allow"].split(", "))) == (405, {"GET", "HEAD"})
+
+
 @pytest.mark.parametrize("method", ["HEAD", "PROPFIND", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/remote.php/dav", "/remote.php/dav/files/", "/remote.php/webdav/"])
 async def test_dav_without_credentials_asks_for_basic(nobody: Caller, method: str, path: str) -> None:

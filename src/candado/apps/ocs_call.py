@@ -67,10 +67,23 @@ SAFE_HEADERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Data of a successful call with extra headers."""
+    """Data of a successful call with extra headers, which are sent as they are spelled."""
 
     data: JsonValue
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Spelled(bytes):
+    """The name of a header that the HTTP server writes as it is, and not in lower case.
+
+    The stock iOS app looks for the signature of a document under exactly one spelling.
+    """
+
+    __slots__ = ()
+
+    def lower(self) -> bytes:
+        """Return the same name."""
+        return self
 
 
 class OcsStatusError(Exception):
@@ -351,4 +364,10 @@ def _envelope(
         body, kind = format_ocs_json(code, message, data, ok=ok), "application/json; charset=utf-8"
     else:
         body, kind = format_ocs_xml(code, message, data, ok=ok), "application/xml; charset=utf-8"
-    return Response(body, status, {**SAFE_HEADERS, **headers, "Content-Type": kind})
+    answer = Response(body, status, {**SAFE_HEADERS, "Content-Type": kind})
+    for name, value in headers.items():
+        if name in SAFE_HEADERS:
+            answer.headers[name] = value
+        else:
+            answer.raw_headers.append((_Spelled(name.encode("ascii")), value.encode("latin-1")))
+    return answer
