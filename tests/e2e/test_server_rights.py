@@ -254,7 +254,7 @@ def names(server: ServerProcess) -> dict[str, str]:
 @pytest.fixture
 async def scene(server: ServerProcess, names: dict[str, str]) -> Scene:
     # Many refusals in a row are what the limits are for; here each row is asked for itself.
-    async with open_backend(load_config(server.data)) as backend:
+    async with open_backend(load_config(server.data, {})) as backend:
         await backend.database.write(lambda rows: rows.run("DELETE FROM rate_limits"))
     return Scene(server, names)
 
@@ -295,7 +295,7 @@ async def build(server: ServerProcess) -> dict[str, str]:
             names["lost"] = data(await bob.ocs("POST", SHARES, body=form))["token"]
         assert (await alice.ocs("PUT", f"{SHARES}/{given}", body={"permissions": "1"})).status == 200
         assert (await alice.e2ee("POST", f"lock/{names['sealed']}", X_NC_E2EE_COUNTER="2")).status == 200
-    async with open_backend(load_config(server.data)) as backend:
+    async with open_backend(load_config(server.data, {})) as backend:
         # A day that has passed cannot be asked for.
         sql = "UPDATE shares SET expires = 1 WHERE token = $1"
         await backend.database.write(lambda rows: rows.run(sql, names["over"]))

@@ -38,14 +38,20 @@ cli.add_command(app_password)
 @click.option("--url", default="", help="Public base URL, such as https://cloud.example.org.")
 @click.option("--admin", help="Name of a first user who may administrate.")
 @click.option("--admin-password-file", type=SECRET_FILE, help="File with that user's password.")
+@click.option("--if-absent", is_flag=True, help="When it was made already, do nothing: for scripts and containers.")
 @command_options
-def _init(invocation: Invocation, url: str, admin: str | None, admin_password_file: Path | None) -> None:
+def _init(
+    invocation: Invocation, url: str, admin: str | None, admin_password_file: Path | None, if_absent: bool
+) -> None:
     r"""Make a data directory: configuration, database, blobs and the authority's key.
 
     \b
     candado-server init --data /srv/candado --url https://cloud.example.org
     """
     data = invocation.data
+    if if_absent and (data / CONFIG_NAME).exists():
+        invocation.show("init", {"data": str(data), "made": False}, f"{data} was made before")
+        return
     if (data / CONFIG_NAME).exists() or (data.is_dir() and any(data.iterdir())):
         raise AlreadyExistsError("the data directory is not empty", path=str(data), advice="Choose a new directory.")
     password = read_password(admin_password_file) if admin else None
@@ -82,15 +88,24 @@ def _init(invocation: Invocation, url: str, admin: str | None, admin_password_fi
         f"next: candado-server user add NAME --password-file F --data {data}",
         f"then: candado-server serve --data {data}",
     ]
-    invocation.show("init", {"data": str(data), "authority_fingerprint": fingerprint}, "\n".join(lines))
+    invocation.show("init", {"data": str(data), "made": True, "authority_fingerprint": fingerprint}, "\n".join(lines))
 
 
 @cli.command("serve")
 @click.option("--listen", help="HOST:PORT; port 0 is any free one. Default 127.0.0.1:8080.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve. Default 1.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr. Default text.")
+@click.option("--tls-cert", type=click.Path(), help="PEM file with the certificate chain: serve HTTPS without a proxy.")
+@click.option("--tls-key", type=click.Path(), help="PEM file with its key. SIGHUP reads both anew.")
 @command_options
-def _serve(invocation: Invocation, listen: str | None, workers: int | None, log_format: str | None) -> int:
+def _serve(
+    invocation: Invocation,
+    listen: str | None,
+    workers: int | None,
+    log_format: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+) -> int:
     r"""Serve until SIGTERM; prints one line when ready.
 
     \b
@@ -98,7 +113,9 @@ def _serve(invocation: Invocation, listen: str | None, workers: int | None, log_
     """
     from candado.apps.server_serve import serve
 
-    config = invocation.config(listen=listen, workers=workers, log_format=log_format)
+    config = invocation.config(
+        listen=listen, workers=workers, log_format=log_format, tls_cert=tls_cert, tls_key=tls_key
+    )
     start_log(config.log_format)
     return serve(config, lambda url: invocation.show("serve", {"listening": url}, f"listening on {url}"))
 

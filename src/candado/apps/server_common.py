@@ -38,7 +38,7 @@ class Invocation:
 
     def config(self, **more: object) -> ServerConfig:
         """The settings of the data directory, flags first; NotFoundError, UsageError, LocalPermissionError."""
-        config = load_config(self.data, **{**self.overrides, **more})
+        config = load_config(self.data, os.environ, **{**self.overrides, **more})
         if self.data.stat().st_mode & 0o077:
             raise LocalPermissionError(
                 "the data directory can be read by others", path=str(self.data), advice=f"chmod 700 {self.data}"

@@ -7,10 +7,11 @@ misspelt limit that is silently ignored protects nobody.
 import difflib
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from candado.apps.server_proxy import parse_proxies
 from candado.errors import NotFoundError, UsageError
@@ -53,9 +54,15 @@ class ServerConfig:
     """Public base URL as clients see it; empty: taken from each request's Host header."""
     listen: str = "127.0.0.1:8080"
     workers: int = 1
+    tls_cert: str = ""
+    """PEM file with the certificate chain; empty: plain HTTP, for a proxy on the same machine."""
+    tls_key: str = ""
+    """PEM file with its key; empty: it is in the file of the chain."""
     database: str = ""
     """``sqlite:///ABSOLUTE/PATH`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``; empty: ``candado.db`` in the data
     directory."""
+    database_password: str = ""
+    """Of PostgreSQL, when it is not in ``database``."""
     storage: str = ""
     """``file:///ABSOLUTE/PATH``; empty: ``blobs`` in the data directory."""
     connections: int = 4096
@@ -83,6 +90,15 @@ class ServerConfig:
     def uses_postgres(self) -> bool:
         """Whether the rows are in PostgreSQL."""
         return urlsplit(self.database).scheme in _POSTGRES
+
+    @property
+    def postgres_url(self) -> str:
+        """Address of PostgreSQL with the password."""
+        parts = urlsplit(self.database)
+        if not self.database_password or parts.password is not None:
+            return self.database
+        user, at, host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(self.database_password, safe='')}{at}{host}"))
 
     @property
     def database_path(self) -> Path:
@@ -148,8 +164,11 @@ def parse_bytes(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def load_config(data: Path, **overrides: object) -> ServerConfig:
-    """Return the settings in ``data``/config.toml; ``overrides`` that are not None win.
+def load_config(data: Path, environment: Mapping[str, str], **overrides: object) -> ServerConfig:
+    """Return the settings in ``data``/config.toml; those in the environment win, and ``overrides`` that are not None.
+
+    A setting ``key`` is ``CANDADO_SERVER_KEY`` in the environment, or a file's content when ``CANDADO_SERVER_KEY_FILE``
+    names one.
 
     Raises:
         NotFoundError: the directory was not initialised.
@@ -174,8 +193,38 @@ def load_config(data: Path, **overrides: object) -> ServerConfig:
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
             raise UsageError(f"unknown setting {key!r}", path=str(path), advice=hint)
         config = replace(config, **{key: _checked(key, value, known[key], path)})  # type: ignore[arg-type]
+    for key, default in known.items():
+        name = f"CANDADO_SERVER_{key.upper()}"
+        text = _environment_text(name, environment)
+        if text is not None:
+            value = _checked(key, _parsed(text, default), default, Path(name))
+            config = replace(config, **{key: value})  # type: ignore[arg-type]
+    if config.tls_key and not config.tls_cert:
+        raise UsageError("tls_key without tls_cert", path=str(path), advice="Set both, or neither.")
     chosen = {key: value for key, value in overrides.items() if value is not None}
     return replace(config, **chosen)  # type: ignore[arg-type]
+
+
+def _environment_text(name: str, environment: Mapping[str, str]) -> str | None:
+    """A setting in the environment, or in the file that it names; UsageError when that cannot be read."""
+    file = environment.get(f"{name}_FILE")
+    if file is None:
+        return environment.get(name)
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"the file that {name}_FILE names cannot be read", path=file) from exc
+
+
+def _parsed(text: str, default: object) -> object:
+    """Text as a value of the kind of ``default``, as far as it is one."""
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if isinstance(default, int) and re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    if isinstance(default, tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
 
 
 def _checked(key: str, value: object, default: object, path: Path) -> object:

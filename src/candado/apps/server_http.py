@@ -249,7 +249,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
             b"connection: close",
         ]
         self.transport.write(STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n" + body)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()  # over TLS there is no half of a connection
         self._ended = self.loop.time()
         if request is not None:
             request.disconnected = True

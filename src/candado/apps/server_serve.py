@@ -5,6 +5,8 @@ and are started again when one dies. A worker whose parent is gone stops by itse
 """
 
 import asyncio
+import contextlib
+import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -19,13 +21,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 from candado.adapters.allocator import keep_freed_memory
+from candado.adapters.server_tls import ServerCertificate
 from candado.apps.server_common import start_log
 from candado.apps.server_config import ServerConfig
 from candado.apps.server_metrics import MULTIPROCESS_VARIABLE
+from candado.apps.server_notify import notify, watchdog_seconds
 from candado.errors import CandadoError, LocalStorageError, UsageError
 
 __all__ = ["bind", "serve"]
@@ -70,15 +75,28 @@ def bind(listen: str) -> socket.socket:
 
 def serve(config: ServerConfig, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; ``announce`` gets the URL when every worker is ready. The exit status."""
+    if config.tls_cert:
+        # Also a look at the files before anything is started.
+        _certificate(config)
     sock = bind(config.listen)
     name, port = sock.getsockname()[:2]
-    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    scheme = "https" if config.tls_cert else "http"
+    url = f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
+
+    def ready() -> None:
+        announce(url)
+        notify("READY=1")
+
     with sock:
         if config.workers == 1:
-            return _run_worker(config, sock, lambda: announce(url), None)
+            return _run_worker(config, sock, ready, None)
         with tempfile.TemporaryDirectory(prefix="candado-metrics-") as folder:
             os.environ[MULTIPROCESS_VARIABLE] = folder
-            return _Supervisor(config, sock).run(lambda: announce(url))
+            return _Supervisor(config, sock).run(ready)
+
+
+def _certificate(config: ServerConfig) -> ServerCertificate:
+    return ServerCertificate(Path(config.tls_cert), Path(config.tls_key) if config.tls_key else None)
 
 
 def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], None], parent: Connection | None) -> int:
@@ -115,6 +133,7 @@ async def _serve_here(
     from candado.apps.server_wiring import open_services
 
     limits = HttpLimits(config.header_seconds, config.stall_seconds, _connections_max(config.connections))
+    certificate = _certificate(config) if config.tls_cert else None
     async with open_services(config) as services:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -129,10 +148,17 @@ async def _serve_here(
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_STOP_SECONDS,
+                ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
             )
         )
+        loop = asyncio.get_running_loop()
+        reload = functools.partial(_reload, certificate)
         if parent is not None:
-            threading.Thread(target=_stop_with_parent, args=(parent, server), daemon=True).start()
+            threading.Thread(target=_obey_parent, args=(parent, server, loop, reload), daemon=True).start()
+        else:
+            if certificate is not None:
+                loop.add_signal_handler(signal.SIGHUP, reload)
+            _keep_watchdog(loop)
         watching = asyncio.create_task(watch_connections(server.server_state.connections, limits))
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started and not serving.done():  # noqa: ASYNC110 -- the library has a flag, no event
@@ -157,17 +183,41 @@ def _connections_max(wished: int) -> int:
     return min(wished, possible)
 
 
-def _stop_with_parent(parent: Connection, server: object) -> None:
-    """Wait for the parent's end of the pipe to close, then let the server stop."""
+def _obey_parent(
+    parent: Connection, server: object, loop: asyncio.AbstractEventLoop, reload: Callable[[], None]
+) -> None:
+    """Take a word of the parent for a wish to reload, and let the server stop when its end of the pipe closes."""
     try:
-        parent.recv()
+        while True:
+            parent.recv()
+            loop.call_soon_threadsafe(reload)
     except EOFError:
         server.should_exit = True  # type: ignore[attr-defined]
+
+
+def _reload(certificate: ServerCertificate | None) -> None:
+    """Show a renewed certificate from now on; a bad one is told, and the old one stays."""
+    if certificate is not None:
+        try:
+            certificate.reload()
+        except CandadoError as error:
+            _LOG.error("the certificate was not renewed: %s", error.message)
+        else:
+            _LOG.info("the certificate was read anew")
+
+
+def _keep_watchdog(loop: asyncio.AbstractEventLoop) -> None:
+    """Tell systemd again and again that this loop turns."""
+    seconds = watchdog_seconds()
+    if seconds is not None:
+        notify("WATCHDOG=1")
+        loop.call_later(seconds, _keep_watchdog, loop)
 
 
 def _worker_main(config: ServerConfig, sock: socket.socket, pipe: Connection) -> NoReturn:
     """Entry of a worker process."""
     start_log(config.log_format)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent says what it means
     try:
         status = _run_worker(config, sock, lambda: pipe.send("ready"), pipe)
     except CandadoError as error:
@@ -187,11 +237,15 @@ class _Supervisor:
         # Signals are bytes in a pipe. A handler that raised could strike while a worker is being started, which then
         # nobody would know, stop or wait for.
         self._stopped, self._stopping = self._context.Pipe(duplex=False)
+        self._hung_up, self._hanging_up = self._context.Pipe(duplex=False)
+        self._watchdog_seconds = watchdog_seconds()
 
     def run(self, ready: Callable[[], None]) -> int:
         """Supervise until a signal; the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if self._config.tls_cert:
+            signal.signal(signal.SIGHUP, self._on_hangup)
         try:
             for _ in range(self._config.workers):
                 self._start()
@@ -209,6 +263,17 @@ class _Supervisor:
         del number, frame
         self._stopping.send_bytes(b"stop")
 
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._hanging_up.send_bytes(b"reload")
+
+    def _pass_hangups_on(self) -> None:
+        while self._hung_up.poll():
+            self._hung_up.recv_bytes()
+            for _, pipe in self._workers.values():
+                with contextlib.suppress(OSError):  # it died; the next look finds that
+                    pipe.send("reload")
+
     def _running(self, seconds: float = 0.0) -> bool:
         """Whether no signal came so far, nor within ``seconds``."""
         return not self._stopped.poll(seconds)
@@ -223,8 +288,12 @@ class _Supervisor:
         return ours
 
     def _replace_dead(self) -> None:
-        """Wait until a worker has died, then start another; return without when a signal came."""
-        multiprocessing.connection.wait([self._stopped, *(process.sentinel for process, _ in self._workers.values())])
+        """Wait until a worker has died, then start another; return without at a signal or the watchdog's time."""
+        if self._watchdog_seconds is not None:
+            notify("WATCHDOG=1")
+        sentinels = (process.sentinel for process, _ in self._workers.values())
+        multiprocessing.connection.wait([self._stopped, self._hung_up, *sentinels], self._watchdog_seconds)
+        self._pass_hangups_on()
         for pid, (process, pipe) in list(self._workers.items()):
             if process.is_alive():
                 continue

@@ -99,7 +99,7 @@ async def open_database(config: ServerConfig, random: Random, *, create: bool) -
         return await SqliteDatabase.open(config.database_path, migrations=MIGRATIONS, create=create)
     from candado.adapters.postgres import PostgresDatabase
 
-    return await PostgresDatabase.open(config.database, migrations=MIGRATIONS, random=random, create=create)
+    return await PostgresDatabase.open(config.postgres_url, migrations=MIGRATIONS, random=random, create=create)
 
 
 async def outstanding_steps(config: ServerConfig) -> tuple[int, tuple[Migration, ...]]:
@@ -111,7 +111,7 @@ async def outstanding_steps(config: ServerConfig) -> tuple[int, tuple[Migration,
     if config.uses_postgres:
         from candado.adapters.postgres import stored_version as version_in_postgres
 
-        version = await version_in_postgres(config.database)
+        version = await version_in_postgres(config.postgres_url)
     else:
         version = await asyncio.to_thread(stored_version, config.database_path)
     check_version(version, MIGRATIONS[-1][0])

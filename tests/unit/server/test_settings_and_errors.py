@@ -76,7 +76,7 @@ def test_a_database_elsewhere_is_refused(url: str) -> None:
 
 def test_what_init_writes_can_be_read_and_flags_win(tmp_path: Path) -> None:
     write_config(tmp_path / "config.toml", url='https://x/"q"\\', database="sqlite:///srv/a b.db", storage="")
-    config = load_config(tmp_path, workers=3, listen=None)
+    config = load_config(tmp_path, {}, workers=3, listen=None)
     assert (config.url, config.workers, config.listen) == ('https://x/"q"\\', 3, "127.0.0.1:8080")
     assert config.database_path == Path("/srv/a b.db")
     assert config.storage_path == tmp_path / "blobs"
@@ -88,7 +88,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         'lock_seconds = 5\ndefault_quota = "1G"\nlog_format = "json"\nmetrics = true\nmetrics_token = "t"\n'
         'require_e2ee_header = true\ntrusted_proxies = ["10.0.0.1"]\n'
     )
-    assert load_config(tmp_path) == ServerConfig(
+    assert load_config(tmp_path, {}) == ServerConfig(
         data=tmp_path,
         url="https://x",
         listen="[::1]:0",
@@ -109,7 +109,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "config.toml").write_text(line)
     with pytest.raises(UsageError):
-        load_config(tmp_path)
+        load_config(tmp_path, {})
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,46 @@ def test_a_wrong_setting_is_refused(tmp_path: Path, line: str) -> None:
 )
 def test_quota_numbers_never_divide_by_zero(quota: Quota, numbers: dict[str, float]) -> None:
     assert quota_numbers(quota) == numbers
+
+
+def test_settings_come_from_the_environment_and_from_files_it_names(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("workers = 2\nmetrics = false\nlock_seconds = 5\n")
+    (tmp_path / "secret").write_text("p@ss/word\n")
+    environment = {
+        "CANDADO_SERVER_WORKERS": "3",
+        "CANDADO_SERVER_METRICS": "true",
+        "CANDADO_SERVER_TRUSTED_PROXIES": "10.0.0.1, fd00::/8",
+        "CANDADO_SERVER_DEFAULT_QUOTA": "10G",
+        "CANDADO_SERVER_DATABASE": "postgresql://candado@db/candado",
+        "CANDADO_SERVER_DATABASE_PASSWORD_FILE": str(tmp_path / "secret"),
+        "CANDADO_SERVER_PASSWORD_FILE": "of another thing",
+    }
+    assert load_config(tmp_path, environment, workers=4) == ServerConfig(
+        data=tmp_path,
+        workers=4,
+        metrics=True,
+        lock_seconds=5,
+        trusted_proxies=("10.0.0.1", "fd00::/8"),
+        default_quota=10**10,
+        database="postgresql://candado@db/candado",
+        database_password="p@ss/word",
+    )
+    assert load_config(tmp_path, environment).postgres_url == "postgresql://candado:p%40ss%2Fword@db/candado"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"CANDADO_SERVER_WORKERS": "many"},
+        {"CANDADO_SERVER_WORKERS": "0"},
+        {"CANDADO_SERVER_METRICS": "perhaps"},
+        {"CANDADO_SERVER_LOG_FORMAT": "xml"},
+        {"CANDADO_SERVER_TRUSTED_PROXIES": "*"},
+        {"CANDADO_SERVER_URL_FILE": "/none/such"},
+        {"CANDADO_SERVER_TLS_KEY": "/key.pem"},
+    ],
+)
+def test_a_setting_in_the_environment_that_cannot_be_is_an_error(tmp_path: Path, environment: dict[str, str]) -> None:
+    (tmp_path / "config.toml").write_text("")
+    with pytest.raises(UsageError):
+        load_config(tmp_path, environment)
