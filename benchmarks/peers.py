@@ -229,7 +229,11 @@ class Rclone(Peer):
     def serve(self, root: Path) -> Iterator[Running]:
         port, files = free_port(), root / "files"
         files.mkdir()
-        environment = {**os.environ, "RCLONE_CONFIG": str(root / "rclone.conf"), "RCLONE_CACHE_DIR": str(root / "cache")}
+        environment = {
+            **os.environ,
+            "RCLONE_CONFIG": str(root / "rclone.conf"),
+            "RCLONE_CACHE_DIR": str(root / "cache"),
+        }
         command = [str(BIN / "rclone"), "serve", "webdav", str(files), "--addr", f"127.0.0.1:{port}"]
         with process(command, root / "log", env=environment) as child:
             await_port(port)

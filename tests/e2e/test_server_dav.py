@@ -277,3 +277,11 @@ async def test_downloads_can_never_run_in_a_browser(alice: Caller, home: str) ->
     assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert headers["Content-Disposition"] == "attachment"
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_file_from_the_far_future_can_be_listed_and_read(alice: Caller) -> None:
+    assert (await alice.dav("PUT", "far.txt", body=b"x", X_OC_MTime=str(1 << 40))).status == 201
+    listed = await alice.dav("PROPFIND", "far.txt", Depth="0")
+    assert "<d:getlastmodified>Fri, 31 Dec 9999 23:59:59 GMT</d:getlastmodified>" in listed.text
+    assert (await alice.dav("GET", "far.txt")).headers["Last-Modified"] == "Fri, 31 Dec 9999 23:59:59 GMT"
+    assert (await alice.dav("DELETE", "far.txt")).status == 204

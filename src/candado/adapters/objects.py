@@ -208,18 +208,11 @@ class DirectoryObjects:
             raise
 
     async def persist(self, blob_ids: Sequence[str]) -> None:
-        """Sync the blobs and their directories; see ``ObjectStore``."""
-        slices = [blob_ids[i : i + _SYNC_SLICE] for i in range(0, len(blob_ids), _SYNC_SLICE)]
+        """Sync the blobs and their directories, which are few (see above); see ``ObjectStore``."""
+        slices = [blob_ids[i : i + _SYNC_SLICE] for i in range(_SYNC_SLICE, len(blob_ids), _SYNC_SLICE)]
         await asyncio.gather(*[self._in_sync_thread(self._sync_files, part) for part in slices])
-        folders = sorted({f"{blob_id[0:2]}/{blob_id[2:4]}" for blob_id in blob_ids})
-        await asyncio.gather(*[self._in_sync_thread(self._sync_folder, folder) for folder in folders])
-        fresh = [folder for folder in folders if folder not in self._rooted]
-        if fresh:
-            # The names of the directories themselves, once in the life of the process.
-            parents = sorted({folder[0:2] for folder in fresh})
-            await asyncio.gather(*[self._in_sync_thread(self._sync_folder, parent) for parent in parents])
-            await self._in_sync_thread(self._sync_folder, ".")
-            self._rooted.update(fresh)
+        # A way to a thread and back costs a small body more than all the rest, so what is left is done on one.
+        await self._in_sync_thread(self._sync_rest, blob_ids)
 
     async def read(self, blob_id: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Bytes start..stop in pieces of at most 1 MiB; see ``ObjectStore``."""
@@ -340,6 +333,16 @@ class DirectoryObjects:
             raise NotFoundError("no such blob", path=blob_id) from exc
         except OSError as exc:
             raise storage_error(exc) from exc
+
+    def _sync_rest(self, blob_ids: Sequence[str]) -> None:
+        self._sync_files(blob_ids[:_SYNC_SLICE])
+        for folder in sorted({f"{blob_id[0:2]}/{blob_id[2:4]}" for blob_id in blob_ids}):
+            self._sync_folder(folder)
+            if folder not in self._rooted:
+                # The names of the directories themselves, once in the life of the process.
+                self._sync_folder(folder[0:2])
+                self._sync_folder(".")
+                self._rooted.add(folder)
 
     def _sync_files(self, blob_ids: Sequence[str]) -> None:
         for blob_id in blob_ids:

@@ -4,7 +4,7 @@ Layer: ``apps``.
 """
 
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from candado.apps.server_wiring import Services
 from candado.errors import BadRequestError, ForbiddenError
 from candado.formats.dav import quote_href
 from candado.formats.davrequests import parse_range
+from candado.formats.httpdate import http_date
 from candado.server.model import NodeInfo
 
 __all__ = [
@@ -50,7 +51,7 @@ class Place:
     def href(self, node_path: str, *, is_folder: bool) -> str:
         """The percent-encoded path of a node; folders end with a slash."""
         below = quote_href(node_path)
-        return f"{self.prefix}/{below}{'/' if is_folder and below else ''}"
+        return f"{self.prefix}/{below}/" if is_folder and below else f"{self.prefix}/{below}"
 
 
 def prefers_minimal(exchange: Exchange) -> bool:
@@ -123,8 +124,8 @@ def file_headers(node: NodeInfo) -> list[Header]:
         *_FILE_HEADERS,
         (b"etag", etag),
         (b"oc-etag", etag),
-        (b"last-modified", formatdate(node.mtime, usegmt=True).encode("ascii")),
-        (b"content-type", (node.content_type or "application/octet-stream").encode("latin-1", "replace")),
+        (b"last-modified", http_date(node.mtime).encode("ascii")),
+        (b"content-type", node.content_type.encode("latin-1", "replace")),
     ]
     if node.checksum is not None:
         headers.append((b"oc-checksum", node.checksum.encode("ascii")))

@@ -9,10 +9,10 @@ from typing import Final
 
 from candado.apps.dav_exchange import Exchange, Header
 from candado.apps.dav_headers import XML, Place, prefers_minimal
-from candado.apps.dav_props import ALL_NAMES, DAV, OC, PropertyContext, response_of
+from candado.apps.dav_props import ALL_NAMES, DAV, OC, PropertyContext
+from candado.apps.dav_render import ListingText
 from candado.apps.server_wiring import Services
 from candado.errors import NotFoundError
-from candado.formats.dav import format_multistatus
 from candado.formats.davrequests import PropRequest
 from candado.server.access import knows_e2ee
 from candado.server.model import NodeInfo, Quota
@@ -57,22 +57,11 @@ class Listings:
         dead = {name for node in nodes for name in node.properties} if wanted.names is None else set()
         listed = (*names, *sorted(dead - asked))
         minimal = prefers_minimal(exchange)
-        responses = (
-            response_of(
-                place.href(node.path, is_folder=node.is_folder),
-                node,
-                listed,
-                context,
-                name_only=wanted.name_only,
-                terse=minimal or wanted.names is None,
-            )
-            for node in nodes
-        )
-        mark = place.href(place.path, is_folder=True) if truncated else None
+        text = ListingText(place, listed, context, name_only=wanted.name_only, terse=minimal or wanted.names is None)
         if len(nodes) > _INLINE_NODES:
-            body = await asyncio.to_thread(format_multistatus, responses, truncated_href=mark)
+            body = await asyncio.to_thread(text.document, nodes, truncated=truncated)
         else:
-            body = format_multistatus(responses, truncated_href=mark)
+            body = text.document(nodes, truncated=truncated)
         applied: list[Header] = [(b"preference-applied", b"return=minimal")] if minimal else []
         await exchange.reply(207, [XML, (b"dav", b"1, 3"), *applied], body)
 

@@ -6,10 +6,11 @@ the answer, since stock clients read only the 200 part.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from typing import Final
 
 from candado.formats.dav import DavResponse, DavValue, RawXml
+from candado.formats.httpdate import http_date
+from candado.formats.xmltext import escape_text
 from candado.server.model import NodeInfo, Quota
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "METADATA_NAMES",
     "NC",
     "OC",
+    "OF_NODE",
     "PropertyContext",
     "is_live",
     "response_of",
@@ -93,10 +95,10 @@ def _metadata_signature(node: NodeInfo, _: PropertyContext) -> str | None:
 _LIVE: Final[Mapping[str, _Maker]] = {
     f"{DAV}resourcetype": _resource_type,
     f"{DAV}displayname": lambda node, _: node.name,
-    f"{DAV}getlastmodified": lambda node, _: formatdate(node.mtime, usegmt=True),
-    f"{DAV}creationdate": lambda node, _: formatdate(node.created, usegmt=True),
+    f"{DAV}getlastmodified": lambda node, _: http_date(node.mtime),
+    f"{DAV}creationdate": lambda node, _: http_date(node.created),
     f"{DAV}getcontentlength": lambda node, _: None if node.is_folder else str(node.size_bytes),
-    f"{DAV}getcontenttype": lambda node, _: None if node.is_folder else node.content_type or "application/octet-stream",
+    f"{DAV}getcontenttype": lambda node, _: None if node.is_folder else node.content_type,
     f"{DAV}getetag": lambda node, _: f'"{node.etag}"',
     f"{DAV}quota-used-bytes": lambda node, _: str(node.size_bytes) if node.is_folder else None,
     f"{DAV}quota-available-bytes": _quota_free,
@@ -125,6 +127,35 @@ _LIVE: Final[Mapping[str, _Maker]] = {
     f"{NC}share-attributes": lambda node, _: "[]" if node.mount_root else None,
     f"{NC}hidden": lambda _, __: "false",
 }
+
+_ValueOf = Callable[[NodeInfo], str]
+
+
+def _same(maker: _ValueOf) -> Callable[[PropertyContext], _ValueOf]:
+    return lambda _: maker
+
+
+def _ids(context: PropertyContext) -> _ValueOf:
+    ending = escape_text(context.instance_id)
+    return lambda node: f"{node.file_id:08d}{ending}"
+
+
+OF_NODE: Final[Mapping[str, Callable[[PropertyContext], _ValueOf]]] = {
+    f"{DAV}displayname": _same(lambda node: escape_text(node.name)),
+    f"{DAV}getlastmodified": _same(lambda node: http_date(node.mtime)),
+    f"{DAV}creationdate": _same(lambda node: http_date(node.created)),
+    f"{DAV}getcontentlength": _same(lambda node: str(node.size_bytes)),
+    f"{DAV}getcontenttype": _same(lambda node: node.content_type),
+    f"{DAV}getetag": _same(lambda node: f'"{node.etag}"'),
+    f"{DAV}quota-used-bytes": _same(lambda node: str(node.size_bytes)),
+    f"{OC}id": _ids,
+    f"{OC}fileid": _same(lambda node: str(node.file_id)),
+    f"{OC}size": _same(lambda node: str(node.size_bytes)),
+    f"{OC}checksums": _same(lambda node: f"<oc:checksum>{node.checksum}</oc:checksum>"),
+    f"{NC}creation_time": _same(lambda node: str(int(node.created))),
+    f"{NC}upload_time": _same(lambda node: str(int(node.created))),
+}
+"""What differs between nodes of a kind, as XML, when a node of that kind has it (see ``dav_render``)."""
 
 _WRITABLE: Final = frozenset({f"{OC}favorite"})
 

@@ -4,7 +4,6 @@ Layer: ``apps``.
 """
 
 import re
-from email.utils import formatdate
 from typing import Final
 
 from candado.apps.dav_bodies import announced_checksum, receive_blob
@@ -14,6 +13,7 @@ from candado.apps.server_wiring import Services
 from candado.errors import AlreadyExistsError, BadRequestError, ForbiddenError
 from candado.formats.dav import DavResponse, DavValue, format_multistatus, quote_href
 from candado.formats.davrequests import parse_propfind
+from candado.formats.httpdate import http_date
 from candado.server.storing import TargetFolderMissingError
 
 __all__ = ["DavUploads"]
@@ -74,7 +74,7 @@ class DavUploads:
                 facts: dict[str, DavValue] = {
                     f"{_DAV}resourcetype": "",
                     f"{_DAV}getcontentlength": str(chunk.size_bytes),
-                    f"{_DAV}getlastmodified": formatdate(chunk.mtime, usegmt=True),
+                    f"{_DAV}getlastmodified": http_date(chunk.mtime),
                 }
                 listed.append((base + quote_href(chunk.name), facts))
         body = format_multistatus(

@@ -13,12 +13,13 @@ from candado.errors import LimitExceededError, MalformedError
 __all__ = ["below_root", "quote_href", "unquote_href"]
 
 HREF_CHARS_MAX: Final = 32 * 1024
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~/-]*\Z")
 _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def quote_href(path: str) -> str:
     """Return a clear path percent-encoded: UTF-8, slashes and the unreserved characters stay."""
-    return quote(path, safe="/")
+    return path if _UNRESERVED.match(path) else quote(path, safe="/")
 
 
 def unquote_href(href: str) -> str:

@@ -17,7 +17,15 @@ from candado.errors import MalformedError
 from candado.formats.hrefs import below_root, unquote_href
 from candado.formats.xmltext import escape_text, is_plain, parse_xml
 
-__all__ = ["DavNode", "DavResponse", "DavValue", "RawXml", "format_multistatus", "parse_multistatus"]
+__all__ = [
+    "DavNode",
+    "DavResponse",
+    "DavValue",
+    "MultistatusText",
+    "RawXml",
+    "format_multistatus",
+    "parse_multistatus",
+]
 
 LISTING_BYTES_MAX: Final = 128 * 1024 * 1024
 LISTING_ELEMENTS_MAX: Final = 1_000_000
@@ -157,12 +165,22 @@ def format_multistatus(responses: Iterable[DavResponse], *, truncated_href: str 
     Namespaces beyond DAV, oc and nc are declared on the root as ns0, ns1 and so on. With ``truncated_href``,
     percent-encoded, the listing says of this place that not all results are there (RFC 5323, 5.17 and 2.3.1).
     """
-    tags = _Tags()
-    empties: dict[tuple[str, ...], str] = {}
-    parts: list[str] = []
-    push = parts.append
-    for response in responses:
-        push(f"<d:response><d:href>{escape_text(response.href)}</d:href>")
+    text = MultistatusText()
+    return text.document([text.response(response) for response in responses], truncated_href=truncated_href)
+
+
+class MultistatusText:
+    """Writes the responses of one listing, then the listing around them."""
+
+    def __init__(self) -> None:
+        self._tags = _Tags()
+        self._empties: dict[tuple[str, ...], str] = {}
+
+    def response(self, response: DavResponse) -> str:
+        """One response as XML."""
+        tags = self._tags
+        parts = [f"<d:response><d:href>{escape_text(response.href)}</d:href>"]
+        push = parts.append
         if response.found or not response.missing:
             push("<d:propstat><d:prop>")
             plain = is_plain("".join([value for _, value in response.found if type(value) is str]))
@@ -176,14 +194,18 @@ def format_multistatus(responses: Iterable[DavResponse], *, truncated_href: str 
             push("</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>")
         if response.missing:
             missing = tuple(response.missing)
-            empty = empties.get(missing) or empties.setdefault(missing, _empty_elements(missing, tags))
+            empty = self._empties.get(missing) or self._empties.setdefault(missing, _empty_elements(missing, tags))
             push(f"<d:propstat><d:prop>{empty}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>")
         push("</d:response>")
-    if truncated_href is not None:
-        push(f"<d:response><d:href>{escape_text(truncated_href)}</d:href>{_TRUNCATED}</d:response>")
-    push("</d:multistatus>\n")
-    declared = "".join(f' xmlns:{prefix}="{_attribute(uri)}"' for uri, prefix in tags.foreign.items())
-    return "".join((_ROOT_OPEN, declared, ">", *parts)).encode("utf-8")
+        return "".join(parts)
+
+    def document(self, responses: Sequence[str], *, truncated_href: str | None = None) -> bytes:
+        """The listing of these responses; see ``format_multistatus``."""
+        last = "</d:multistatus>\n"
+        if truncated_href is not None:
+            last = f"<d:response><d:href>{escape_text(truncated_href)}</d:href>{_TRUNCATED}</d:response>{last}"
+        declared = "".join(f' xmlns:{prefix}="{_attribute(uri)}"' for uri, prefix in self._tags.foreign.items())
+        return "".join((_ROOT_OPEN, declared, ">", *responses, last)).encode("utf-8")
 
 
 class _Tags(dict[str, str]):

@@ -4,9 +4,12 @@ Layer: ``server``. Paths are decoded, relative to the caller's home, parts joine
 slash; ``""`` is the home itself. Times are seconds since the epoch, sizes bytes. Entity tags are without quotes.
 """
 
+import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from candado.ports.ambient import Clock, Random
 from candado.ports.server import Database, ObjectStore, Rows
@@ -14,6 +17,7 @@ from candado.types import FileId, UserId
 
 __all__ = [
     "LINK_PREFIX",
+    "NO_PROPERTIES",
     "PERMISSION_ALL",
     "PERMISSION_CREATE",
     "PERMISSION_DELETE",
@@ -44,6 +48,9 @@ PERMISSION_CREATE: Final = 4
 PERMISSION_DELETE: Final = 8
 PERMISSION_SHARE: Final = 16
 PERMISSION_ALL: Final = 31
+NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
+_FOLDER_TYPE: Final = "httpd/unix-directory"
+_BINARY_TYPE: Final = "application/octet-stream"
 _ID_BLOCK: Final = 256
 _CACHED_SECONDS: Final = 2.0
 _CACHED_MAX: Final = 4096
@@ -196,8 +203,7 @@ class MetadataRow:
     counter: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeInfo:
+class NodeInfo(NamedTuple):
     """A file or folder as one user sees it.
 
     ``permissions`` are the letters of ``oc:permissions`` (S R M G D N V W C K); ``permission_bits`` those of the
@@ -220,11 +226,25 @@ class NodeInfo:
     permission_bits: int
     owner_id: UserId
     mount_root: bool = False
-    content_type: str = ""
     checksum: str | None = None
     share_types: tuple[int, ...] = ()
     metadata: MetadataRow | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = NO_PROPERTIES
+
+    @property
+    def content_type(self) -> str:
+        """The media type, by the name; nothing is said of what lies in an encrypted folder."""
+        if self.is_folder:
+            return _FOLDER_TYPE
+        if self.parent_encrypted or "." not in self.name:
+            return _BINARY_TYPE
+        return _type_of(".".join(self.name.rsplit(".", 2)[-2:]))
+
+
+@lru_cache(maxsize=1024)
+def _type_of(ending: str) -> str:
+    """The media type by the last two parts of a name: the last may say only how it is compressed."""
+    return mimetypes.guess_type(f"file.{ending}")[0] or _BINARY_TYPE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,21 @@ with what that session has staged; without one, the visible tree.
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from candado.errors import NotFoundError
 from candado.ports.server import Rows, SqlValue
+from candado.types import UserId
 
-__all__ = ["NODE_COLUMNS", "Node", "View", "node_of"]
+__all__ = ["NODE_COLUMNS", "Node", "View", "chain_of", "node_of"]
 
 _FIELDS: Final = "parent_id, name, is_folder, encrypted, content, part_count, size, mtime, created, etag, checksum"
 NODE_COLUMNS: Final = f"id, {_FIELDS}, owner, 0"
+_CHAIN_COLUMNS: Final = ("id", *_FIELDS.split(", "), "owner")
+_CHAIN_WIDTH: Final = len(_CHAIN_COLUMNS)
+_STEPS_AT_ONCE: Final = 8
 _STAGED_COLUMNS: Final = f"node_id, {_FIELDS}, NULL, 1 + is_new"
 _HIDDEN: Final = "NOT EXISTS (SELECT 1 FROM staged s WHERE s.session = $1 AND s.node_id = nodes.id)"
 
@@ -32,7 +38,6 @@ _ABOVE: Final = (
     " UNION ALL SELECT n.id, n.parent_id, up.height + 1 FROM nodes n JOIN up ON n.id = up.above)"
     f" SELECT {NODE_COLUMNS} FROM nodes JOIN up ON nodes.id = up.node ORDER BY up.height DESC"
 )
-_CHILDREN: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 ORDER BY name"
 _ANY_CHILD_STAGED: Final = (
     "SELECT 1 FROM staged WHERE session = $1 AND parent_id = $2 AND gone = 0"
     f" UNION ALL SELECT 1 FROM nodes WHERE parent_id = $2 AND {_HIDDEN} LIMIT 1"
@@ -93,10 +98,6 @@ class View:
             row = await self.rows.one(_BY_ID_STAGED, self.session, node_id)
         return None if row is None else node_of(row)
 
-    async def children(self, parent_id: int) -> list[Node]:
-        """The visible children of a folder by name."""
-        return [node_of(row) for row in await self.rows.all(_CHILDREN, parent_id)]
-
     async def is_empty(self, parent_id: int) -> bool:
         """Whether a folder has no children; without a session those that any session staged count too."""
         if self.session is None:
@@ -120,3 +121,28 @@ class View:
             parent_id = parent.parent_id
         above.reverse()
         return above
+
+
+async def chain_of(rows: Rows, user_id: UserId, parts: Sequence[str]) -> list[Node | None]:
+    """A user's home and the nodes of the first steps of a path in it, in one statement; nothing without a home.
+
+    None stands for what is not there. A database on another machine answers once instead of once for every step.
+    """
+    steps = parts[:_STEPS_AT_ONCE]
+    row = await rows.one(_chain_statement(len(steps)), user_id, *steps)
+    if row is None:
+        return []
+    return [
+        None if row[at] is None else node_of((*row[at : at + _CHAIN_WIDTH], 0))
+        for at in range(0, len(row), _CHAIN_WIDTH)
+    ]
+
+
+@lru_cache(maxsize=_STEPS_AT_ONCE + 1)
+def _chain_statement(steps: int) -> str:
+    columns = [f"n{step}.{column}" for step in range(steps + 1) for column in _CHAIN_COLUMNS]
+    joins = [
+        f" LEFT JOIN nodes n{step} ON n{step}.parent_id = n{step - 1}.id AND n{step}.name = ${step + 1}"
+        for step in range(1, steps + 1)
+    ]
+    return f"SELECT {', '.join(columns)} FROM nodes n0{''.join(joins)} WHERE n0.owner = $1"

@@ -5,16 +5,26 @@ Layer: ``server``. Reads show the visible state only.
 # ruff: noqa: S608 -- the statements are put together from constants of this package and numbered marks
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
 from candado.errors import ForbiddenError
 from candado.ports.server import Rows
 from candado.server.guard import ensure_home, guarded_read, space_of
 from candado.server.locating import IDS_MAX, locate_many
-from candado.server.model import PERMISSION_READ, Backend, MetadataRow, NodeInfo, Part, Principal, Quota
+from candado.server.model import (
+    NO_PROPERTIES,
+    PERMISSION_READ,
+    Backend,
+    MetadataRow,
+    NodeInfo,
+    Part,
+    Principal,
+    Quota,
+    permission_letters,
+)
 from candado.server.staging import LockRule
-from candado.server.tree import NODE_COLUMNS, Located, Node, View, locate_id, locate_path, node_info, node_of
+from candado.server.tree import NODE_COLUMNS, Located, Node, View, locate_id, locate_path, node_of
 from candado.types import FileId, UserId
 
 __all__ = ["Extras", "Reading", "Wanted", "mounts_of", "parts_of"]
@@ -25,6 +35,10 @@ _SHARED: Final = "SELECT DISTINCT node_id, share_type FROM shares WHERE share_ty
 _METADATA: Final = "SELECT node_id, text, signature, counter FROM folder_metadata WHERE node_id"
 _PROPERTIES: Final = "SELECT node_id, name, value FROM node_properties WHERE user_id = $1 AND node_id"
 _NAMED: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE parent_id = $1 AND is_folder = 0 AND name IN"
+_CHILDREN: Final = (
+    "SELECT id, name, is_folder, encrypted, size, mtime, created, etag, checksum FROM nodes WHERE parent_id = $1"
+    " ORDER BY name"
+)
 _MOUNTS: Final = (
     "SELECT DISTINCT target FROM shares WHERE share_with = $1 AND share_type IN (0, 2) AND permissions > 0"
     " AND (expires IS NULL OR expires > $2) ORDER BY target"
@@ -48,6 +62,9 @@ class Extras:
     metadata: dict[int, MetadataRow] = field(default_factory=dict)
     properties: dict[int, dict[str, str]] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return bool(self.share_types or self.metadata or self.properties)
+
     async def load(self, rows: Rows, principal: Principal, where: str, keys: Sequence[int], wanted: Wanted) -> None:
         """Read for the nodes that ``where`` selects, whose ``{}`` stands for the next of the ``keys``."""
         plain, behind = _numbered(where, 1, len(keys)), _numbered(where, 2, len(keys))
@@ -66,8 +83,7 @@ class Extras:
         key = node.file_id
         if key not in self.share_types and key not in self.metadata and key not in self.properties:
             return node
-        return replace(
-            node,
+        return node._replace(
             share_types=self.share_types.get(key, ()),
             metadata=self.metadata.get(key),
             properties=self.properties.get(key, {}),
@@ -204,24 +220,39 @@ class Reading:
                     for mount in mounts:
                         await extras.load(rows, principal, _ITSELF, [mount.file_id], wanted)
                     below = sorted(below + mounts, key=lambda node: node.name)
-            return extras.onto(info), [extras.onto(node) for node in below]
+            return extras.onto(info), [extras.onto(node) for node in below] if extras else below
 
         return await guarded_read(self._backend, principal, work)
 
 
 async def _children(view: View, found: Located) -> list[NodeInfo]:
+    """What the caller may know of the children of a folder, by name."""
     folder = found.existing()
     prefix = f"{found.path}/" if found.path else ""
+    bits, owner_id, hidden, mounted = found.bits, found.owner_id, bool(folder.encrypted), found.mounted
+    letters = [permission_letters(bits, is_folder=kind, shared=mounted, mount_root=False) for kind in (False, True)]
+    same = [(hidden, shown, bits, owner_id, False) for shown in letters]
+    rest = ((), None, NO_PROPERTIES)
+    # As ``node_info`` says it, without a call for each and by place: a folder may have many.
+    rows = cast("list[tuple[Any, ...]]", await view.rows.all(_CHILDREN, folder.id))
     return [
-        node_info(
-            node,
-            path=prefix + node.name,
-            bits=found.bits,
-            owner_id=found.owner_id,
-            parent_encrypted=bool(folder.encrypted),
-            mounted=found.mounted,
+        NodeInfo._make(
+            (
+                id_,
+                name,
+                prefix + name,
+                kind == 1,
+                size,
+                tag,
+                mtime,
+                created,
+                encrypted == 1,
+                *same[kind],
+                checksum,
+                *rest,
+            )
         )
-        for node in await view.children(folder.id)
+        for id_, name, kind, encrypted, size, mtime, created, tag, checksum in rows
     ]
 
 

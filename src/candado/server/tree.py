@@ -1,10 +1,9 @@
 """From paths and ids to nodes: homes, received shares, and what links lead to.
 
-Layer: ``server``. Functions here run inside one unit of work. A path costs one indexed lookup for each of its parts.
+Layer: ``server``. Functions here run inside one unit of work.
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
-import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -15,7 +14,7 @@ from candado.errors import ForbiddenError, NotFoundError
 from candado.ports.server import Rows
 from candado.server.model import PERMISSION_ALL, PERMISSION_SHARE, NodeInfo, Principal, permission_letters
 from candado.server.names import check_name, split_path
-from candado.server.nodes import NODE_COLUMNS, Node, View, node_of
+from candado.server.nodes import NODE_COLUMNS, Node, View, chain_of, node_of
 from candado.types import FileId, UserId
 
 __all__ = [
@@ -37,8 +36,6 @@ __all__ = [
 ]
 
 _ID_MAX: Final = 2**63 - 1
-_FOLDER_TYPE: Final = "httpd/unix-directory"
-_BINARY_TYPE: Final = "application/octet-stream"
 
 _HOME: Final = f"SELECT {NODE_COLUMNS} FROM nodes WHERE owner = $1"
 _MOUNT: Final = (
@@ -144,14 +141,22 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
         NotFoundError: a folder on the way is missing. BadRequestError, LimitExceededError: the path itself.
     """
     parts = split_path(path)
-    found = await _start(view, principal, now)
+    known: list[Node | None] = []
+    if view.session is None and principal.link is None:
+        known = await chain_of(view.rows, principal.user_id, parts)
+        if not known:
+            raise HomeMissingError("this user has no home")
+    found = await _start(view, principal, now, known)
     is_plain_link = principal.link is not None and not found.existing().encrypted
     for depth, part in enumerate(parts):
         folder = found.node
         if folder is None or not folder.is_folder:
             raise NotFoundError("no such folder", path="/".join(parts[:depth]))
         found.above.append(folder)
-        found.node = await view.child(folder.id, part)
+        if depth + 1 < len(known) and not found.mounted:
+            found.node = known[depth + 1]
+        else:
+            found.node = await view.child(folder.id, part)
         found.name = part
         found.mount_root = found.link_root = False
         if is_plain_link:
@@ -162,11 +167,11 @@ async def locate_path(view: View, principal: Principal, path: str, now: float) -
     return found
 
 
-async def _start(view: View, principal: Principal, now: float) -> Located:
+async def _start(view: View, principal: Principal, now: float, known: Sequence[Node | None]) -> Located:
     """Where the caller's paths begin: the own home, or what a link leads to."""
     if principal.link is not None:
         return await _enter_link(view, principal.link, now)
-    home = await home_of(view.rows, principal.user_id)
+    home = known[0] if known else await home_of(view.rows, principal.user_id)
     if home is None:
         raise HomeMissingError("this user has no home")
     return Located(home, "", "", [], PERMISSION_ALL, principal.user_id, mounted=False, mount_root=False)
@@ -283,16 +288,9 @@ def node_info(
 ) -> NodeInfo:
     """What a user with ``bits`` may know of a node."""
     folder = bool(node.is_folder)
-    shown = node.name if name is None else name
-    if folder:
-        content_type = _FOLDER_TYPE
-    elif parent_encrypted:
-        content_type = _BINARY_TYPE
-    else:
-        content_type = mimetypes.guess_type(shown)[0] or _BINARY_TYPE
     return NodeInfo(
         file_id=FileId(node.id),
-        name=shown,
+        name=node.name if name is None else name,
         path=path,
         is_folder=folder,
         size_bytes=node.size,
@@ -305,7 +303,6 @@ def node_info(
         permission_bits=bits,
         owner_id=owner_id,
         mount_root=mount_root,
-        content_type=content_type,
         checksum=node.checksum,
         share_types=tuple(share_types),
     )

@@ -277,7 +277,7 @@ async def test_a_folder_that_waits_under_two_names_is_read_for_each(world: World
     await plant(world, "a/", "a/f")
     folder = await world.files.stat(ALICE, "a")
     waiting = deque(
-        [searching._Folder(folder, mounted=True), searching._Folder(replace(folder, path="b"), mounted=True)]
+        [searching._Folder(folder, mounted=True), searching._Folder(folder._replace(path="b"), mounted=True)]
     )
     seen = []
     while waiting:
