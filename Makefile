@@ -37,9 +37,18 @@ demo: install              ## the whole story on real files: make demo FOLDER=~/
 test: dev                  ## every test, with branch coverage
 	@tools/run-tests
 
-test-long: dev             ## the property tests and machines, ten times longer; the server's use cases on PostgreSQL
+# This one wants libraries of other releases than we do.
+$(VENV)/.fuzz: private BIN := $(VENV)/fuzz/bin
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)/fuzz
+	@$(LOCKED) requirements-fuzz.lock
+	@$(PIP) check || $(BIN)/python -m pip check
+	@touch $@
+
+test-long: $(VENV)/.fuzz   ## the property tests and machines, ten times longer; PostgreSQL; schemathesis on the whole API
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --timeout 3000 tests/properties tests/unit/server/test_server_session_machine.py tests/unit/server/test_server_plain_machine.py
 	@CANDADO_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 tests/unit/server
+	@CANDADO_FUZZ="$(VENV)/fuzz/bin/st" $(BIN)/pytest -n 2 --timeout 600 tests/fuzz
 
 # One of these packages puts a library of its own in the place of urllib3, so they have an environment to themselves.
 $(VENV)/.interop: private BIN := $(VENV)/interop/bin
@@ -80,6 +89,7 @@ lock:                      ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock --group pyproject.toml:dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.lock --group pyproject.toml:bench -o requirements-bench.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:interop -o requirements-interop.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:fuzz -o requirements-fuzz.lock
 
 clean:                     ## remove what was built
 	rm -rf $(VENV) site .coverage* .mypy_cache .ruff_cache .pytest_cache

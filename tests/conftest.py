@@ -18,7 +18,12 @@ ALLOWED_SKIPS = (
 )
 
 # The clients of other people are installed by `make interop`, which names their folder.
-collect_ignore = [] if os.environ.get("CANDADO_INTEROP") else ["interop"]
+# `make test-long` names the program that calls everything in the OpenAPI document.
+collect_ignore = [
+    folder
+    for folder, variable in (("interop", "CANDADO_INTEROP"), ("fuzz", "CANDADO_FUZZ"))
+    if not os.environ.get(variable)
+]
 
 settings.register_profile(
     "default",

@@ -7,7 +7,7 @@ Starlette. Spellings with ``/index.php`` in front mean the same.
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,7 +26,7 @@ from candado.apps.ocs_groups import group_routes
 from candado.apps.ocs_own import own_routes
 from candado.apps.ocs_shares import share_routes
 from candado.apps.ocs_users import user_routes
-from candado.apps.plain_routes import json_answer, plain_routes
+from candado.apps.plain_routes import json_refusal, plain_routes
 from candado.apps.server_login import login_routes
 from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
@@ -35,6 +35,10 @@ __all__ = ["Application", "http_routes"]
 
 _LOG = logging.getLogger("candado.server")
 _SLASHES = re.compile("/{2,}")
+_ROUTING: Final = {
+    404: ("NOT_FOUND", "there is nothing at this address"),
+    405: ("BAD_REQUEST", "this address does not know the method"),
+}
 _Scope = MutableMapping[str, Any]
 
 
@@ -106,7 +110,8 @@ class Application:
 async def _http_error(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, HTTPException)
-    answer = json_answer({"error": error.detail}, error.status_code)
+    code, message = _ROUTING.get(error.status_code, ("BAD_REQUEST", error.detail))
+    answer = json_refusal(error.status_code, code, message)
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
@@ -120,4 +125,4 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 async def _bug(request: Request, error: Exception) -> Response:
     _LOG.error("%s failed", request.method, exc_info=error)
-    return json_answer({"error": "internal error"}, 500)
+    return json_refusal(500, "INTERNAL", "Internal error; the log of the server has the details.")

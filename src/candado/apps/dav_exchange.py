@@ -101,7 +101,9 @@ class Exchange:
         return self.number(b"content-length") or 0
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; ClientGoneError when the client leaves before its end."""
+        """The body as it arrives; BadRequestError when compressed, ClientGoneError when the client leaves early."""
+        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise BadRequestError("a compressed body is not taken; send it as it is")
         more = True
         while more:
             message = await self._receive()

@@ -174,6 +174,8 @@ async def read_parameters(request: Request, *, bytes_max: int) -> dict[str, str]
         found = _parse_pairs(request.url.query)
     except ValueError as exc:
         raise BadRequestError("the query cannot be decoded") from exc
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise BadRequestError("a compressed body is not taken; send it as it is")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > bytes_max:
         raise LimitExceededError("the request body is too large")

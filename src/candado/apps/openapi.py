@@ -83,8 +83,7 @@ def openapi_document(url: str) -> Json:
 
 
 def _fault() -> Json:
-    error = _object({"code": _TEXT, "message": _TEXT})
-    return _object({"error": {"anyOf": [error, _TEXT]}})
+    return _object({"error": _object({"code": _TEXT, "message": _TEXT})})
 
 
 def _object(members: Mapping[str, Any]) -> Json:
@@ -122,7 +121,7 @@ def _plain_operation(call: Call, path: str) -> Json:
     responses: dict[str, Json] = {}
     for status in sorted(call.statuses):
         if status < 300:
-            responses[str(status)] = _answer(status, {} if status == 204 else {kind: schema})
+            responses[str(status)] = _answer(status, {} if status in (201, 204) else {kind: schema})
         else:
             responses[str(status)] = _answer(status, {call.refusal: _refusal(call.refusal)} if call.refusal else {})
     operation = _operation(call, path, responses)

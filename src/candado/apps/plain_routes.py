@@ -24,7 +24,7 @@ from candado.server.capabilities import status
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["json_answer", "plain_routes"]
+__all__ = ["json_answer", "json_refusal", "plain_routes"]
 
 _LOG = logging.getLogger("candado.server")
 _READY_SECONDS: Final = 5.0
@@ -36,6 +36,11 @@ def json_answer(document: object, code: int = 200) -> Response:
     """A JSON answer that nobody stores."""
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return Response(orjson.dumps(document), code, headers, "application/json")
+
+
+def json_refusal(status: int, code: str, message: str) -> Response:
+    """A refusal outside of OCS and WebDAV."""
+    return json_answer({"error": {"code": code, "message": message}}, status)
 
 
 def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
@@ -133,6 +138,7 @@ async def _metrics(services: Services, metrics: Metrics, request: Request) -> Re
     wanted = f"Bearer {config.metrics_token}".encode()
     has_token = bool(config.metrics_token) and hmac.compare_digest(given, wanted)
     if not (config.metrics or has_token or (_is_from_here(request) and not config.metrics_token)):
-        return json_answer({"error": "metrics are for this machine; see docs/ops/server.md"}, 403 if given else 404)
+        status, code = (403, "FORBIDDEN") if given else (404, "NOT_FOUND")
+        return json_refusal(status, code, "metrics are for this machine; see docs/ops/server.md")
     body, kind = await metrics.render(services)
     return Response(body, 200, {"Content-Type": kind})

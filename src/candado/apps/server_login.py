@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from candado.apps.html_pages import check_same_site, html_page, problem
 from candado.apps.ocs_call import base_url, read_parameters
-from candado.apps.plain_routes import json_answer
+from candado.apps.plain_routes import json_answer, json_refusal
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
 from candado.errors import AuthRequiredError, CandadoError
@@ -36,17 +36,14 @@ def login_routes(services: Services) -> list[BaseRoute]:
     async def poll(request: Request) -> Response:
         return await _poll(services, request)
 
-    async def show(request: Request) -> Response:
-        return await _show(services, request)
-
-    async def confirm(request: Request) -> Response:
-        return await _confirm(services, request)
+    async def page(request: Request) -> Response:
+        # One route, so that a wrong method is told all right ones.
+        return await (_confirm if request.method == "POST" else _show)(services, request)
 
     return [
         Route("/login/v2", start, methods=["POST"]),
         Route("/login/v2/poll", poll, methods=["POST"]),
-        Route("/login/v2/flow/{token}", show, methods=["GET"]),
-        Route("/login/v2/flow/{token}", confirm, methods=["POST"]),
+        Route("/login/v2/flow/{token}", page, methods=["GET", "POST"]),
     ]
 
 
@@ -122,7 +119,7 @@ def _form(device: str, user: str, trouble: str) -> str:
 
 def _refused(error: CandadoError) -> Response:
     fault = fault_of(error)
-    answer = json_answer({"error": {"code": fault.code, "message": fault.message}}, fault.status)
+    answer = json_refusal(fault.status, fault.code, fault.message)
     for name, value in fault.headers:
         answer.headers[name.decode("ascii")] = value.decode("ascii")
     return answer
