@@ -1,4 +1,4 @@
-"""Who may call what: every route of users, groups, shares and links, asked by those who should not.
+"""Who may call what: every route of the server, asked by those who should not.
 
 Alice owns everything. *Other* is a user without any share, *reader* has one folder for reading only, *visitor* sends token
 and password of a link as credentials, *nobody* sends none.
@@ -9,19 +9,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from starlette.routing import Match, Route
 from tests.e2e.server_process import PASSWORD, Answer, Caller, ServerProcess, make_data, serving
 
-from candado.apps.link_pages import link_routes
-from candado.apps.ocs_groups import group_routes
-from candado.apps.ocs_own import own_routes
-from candado.apps.ocs_shares import share_routes
-from candado.apps.ocs_users import user_routes
+from candado.apps.openapi import openapi_document
 from candado.apps.server_config import load_config
-from candado.apps.server_wiring import Services, open_backend
+from candado.apps.server_wiring import open_backend
 
 SECRET = "a password for the link"
 ROLES = ("nobody", "other", "reader", "visitor")
@@ -60,14 +55,17 @@ def ocs(method: str, path: str, statuses: tuple[int, int, int, int], body: Any =
     return Row(method, f"/ocs/v2.php{path}", statuses, body, {"OCS_APIRequest": "true"})
 
 
-def writes(base: str, prefix: str, statuses: tuple[int, int, int, int]) -> list[Row]:
+def writes(
+    base: str, prefix: str, statuses: tuple[int, int, int, int], headers: dict[str, str] | None = None
+) -> list[Row]:
     """Every way to write below an address."""
-    there = {"Destination": f"{prefix}/moved"}
+    more = headers or {}
+    there = {"Destination": f"{prefix}/moved", **more}
     return [
-        Row("PUT", f"{base}/new", statuses, "x"),
-        Row("PUT", f"{base}/file", statuses, "x"),
-        Row("MKCOL", f"{base}/made", statuses),
-        Row("DELETE", f"{base}/file", statuses),
+        Row("PUT", f"{base}/new", statuses, "x", more),
+        Row("PUT", f"{base}/file", statuses, "x", more),
+        Row("MKCOL", f"{base}/made", statuses, headers=more),
+        Row("DELETE", f"{base}/file", statuses, headers=more),
         Row("MOVE", f"{base}/file", statuses, headers=there),
         Row("COPY", f"{base}/file", statuses, headers=there),
     ]
@@ -101,7 +99,130 @@ def sealed(
     ]
 
 
+OWN = (401, 404, 404, 401)
+BROKEN = (401, 400, 400, 401)
+DEVICES = "/settings/user/security"
+FROM_HERE = {"Origin": "{url}"}
+OPEN = (200, 200, 200, 200)
+TOKEN = {"e2e_token": "{token}"}
+SIGNED = {**TOKEN, "X_NC_E2EE_SIGNATURE": "c2lnbmF0dXJl"}
+COUNTED = {"X_NC_E2EE_COUNTER": "9"}
+REPORT = (
+    '<o:filter-files xmlns:o="http://owncloud.org/ns" xmlns:d="DAV:"><d:prop><o:id/></d:prop>'
+    "<o:filter-rules><o:favorite>1</o:favorite></o:filter-rules></o:filter-files>"
+)
+
+
+def e2ee(version: int, method: str, path: str, statuses: tuple[int, int, int, int], body: Any = None) -> Row:
+    headers = {**SIGNED, **COUNTED} if "{vault}" in path else {}
+    row = ocs(method, f"/apps/end_to_end_encryption/api/v{version}/{path}", statuses, body)
+    return Row(method, row.path, statuses, body, {**row.headers, **headers})
+
+
+def keys(version: int) -> list[Row]:
+    """Everybody has keys of the own only, and none yet."""
+    return [
+        e2ee(version, "GET", "private-key", OWN),
+        e2ee(version, "POST", "private-key", BROKEN, {"privateKey": "x"}),
+        e2ee(version, "DELETE", "private-key", SIGNED_IN),
+        e2ee(version, "GET", "public-key", OWN),
+        e2ee(version, "GET", "public-key?users=%5B%22alice%22%5D", OWN),
+        e2ee(version, "POST", "public-key", BROKEN, {"csr": "x"}),
+        e2ee(version, "PUT", "public-key", BROKEN, {"publicKey": "x"}),
+        e2ee(version, "DELETE", "public-key", SIGNED_IN),
+        e2ee(version, "GET", "server-key", (200, 200, 200, 401)),
+        e2ee(version, "PUT", "encrypted/{vault}", (401, 404, 403, 401)),
+        e2ee(version, "DELETE", "encrypted/{vault}", (401, 404, 403, 401)),
+        e2ee(version, "DELETE", "encrypted-files", OWN),
+    ]
+
+
 TABLE = [
+    # the server, and everybody for himself
+    ocs("GET", "/cloud/capabilities", (200, 200, 200, 401)),
+    ocs("GET", "/cloud/user", SIGNED_IN),
+    ocs("GET", "/core/getapppassword", SIGNED_IN),
+    ocs("DELETE", "/core/apppassword", ADMIN),
+    ocs("GET", "/core/apppassword", SIGNED_IN),
+    ocs("DELETE", "/core/apppassword/{device}", OWN),
+    ocs("POST", "/core/apppassword/{device}/wipe", OWN),
+    ocs("GET", "/core/navigation/apps", SIGNED_IN),
+    ocs("POST", "/apps/candado/api/v1/bodies", OWN, {"folder": "/private", "names": '["file"]'}),
+    ocs("POST", "/apps/candado/api/v1/bodies", (401, 404, 200, 401), {"folder": "/shared", "names": '["file"]'}),
+    Row("GET", "/", OPEN),
+    Row("GET", "/settings/user", (303, 303, 303, 303)),
+    Row("GET", DEVICES, OPEN),
+    Row("GET", f"{DEVICES}/wipe?id={{device}}", OPEN),
+    *(
+        Row(
+            "POST",
+            f"{DEVICES}/{name}",
+            (403, 403, 403, 403),
+            {"token": "x", "id": "{device}", "user": "alice"},
+            FROM_HERE,
+        )
+        for name in ("sign-in", "sign-out", "new", "revoke", "revoke-all", "wipe")
+    ),
+    Row("POST", "/core/wipe/success", (404, 404, 404, 404), {"token": "x" * 72}, FROM_HERE),
+    Row("GET", "/status.php", OPEN),
+    Row("GET", "/204", (204, 204, 204, 204)),
+    Row("GET", "/healthz", OPEN),
+    Row("GET", "/readyz", OPEN),
+    Row("GET", "/openapi.json", OPEN),
+    Row("GET", "/metrics", (404, 403, 403, 403), headers={"X_Forwarded_For": "192.0.2.1"}),
+    Row("POST", "/core/wipe/check", (404, 404, 404, 404)),
+    Row("POST", "/login/v2", OPEN),
+    Row("POST", "/login/v2/poll", (404, 404, 404, 404), {"token": "guessed"}),
+    Row("GET", "/login/v2/flow/guessed", (404, 404, 404, 404)),
+    Row("POST", "/login/v2/flow/guessed", (404, 404, 404, 404), {"user": "alice", "password": PASSWORD}),
+    # keys, and an encrypted folder that the reader has for reading and alice has locked; all know her token
+    *keys(1),
+    *keys(2),
+    e2ee(2, "GET", "meta-data/{vault}", (401, 403, 200, 401)),
+    e2ee(2, "POST", "lock/{vault}", (401, 403, 403, 401)),
+    e2ee(2, "POST", "lock/{vault}", (401, 403, 403, 401), {"e2e-token": "{token}"}),
+    e2ee(2, "DELETE", "lock/{vault}", (401, 403, 403, 401)),
+    e2ee(2, "DELETE", "lock/{vault}?abort=true", (401, 403, 403, 401)),
+    e2ee(2, "POST", "meta-data/{vault}", (401, 403, 403, 401), {"metaData": '{"version":"2.0"}'}),
+    e2ee(2, "PUT", "meta-data/{vault}", (401, 403, 403, 401), {"metaData": '{"version":"2.0"}'}),
+    e2ee(2, "DELETE", "meta-data/{vault}", (401, 403, 403, 401)),
+    e2ee(2, "PUT", "meta-data/{vault}/filedrop", (400, 403, 403, 401), {"filedrop": '{"a":{}}'}),
+    *(
+        e2ee(1, method, f"{path}/{{vault}}", (401, 403, 403, 401))
+        for path in ("lock", "meta-data")
+        for method in ("GET", "POST", "PUT", "DELETE")
+    ),
+    *writes("/remote.php/dav/files/bob/vault", "/remote.php/dav/files/bob/vault", (401, 404, 403, 401), TOKEN),
+    # ids that nobody has are answered like those of other people
+    e2ee(2, "GET", "meta-data/999999", (401, 403, 403, 401)),
+    e2ee(2, "POST", "lock/999999", (401, 403, 403, 401)),
+    e2ee(2, "PUT", "encrypted/999999", OWN),
+    e2ee(2, "DELETE", "encrypted/999999", OWN),
+    # uploads in chunks
+    *(
+        Row(method, f"/remote.php/dav/uploads/alice/transfer{below}", HIDDEN, headers=headers)
+        for method, below, headers in (
+            ("PROPFIND", "", PROPFIND),
+            ("DELETE", "", {}),
+            ("PUT", "/00001", {}),
+            ("MOVE", "/.file", {"Destination": "/remote.php/dav/files/alice/stolen"}),
+        )
+    ),
+    Row(
+        "MOVE",
+        "/remote.php/dav/uploads/bob/transfer/.file",
+        (401, 404, 404, 401),
+        headers={"Destination": "/remote.php/dav/files/bob/shared/file"},
+    ),
+    # the older address, where everybody is at home
+    Row("GET", "/remote.php/webdav/shared/file", (401, 404, 200, 401)),
+    Row("PROPFIND", "/remote.php/webdav/shared/", (401, 404, 207, 401), headers=PROPFIND),
+    Row("PROPPATCH", "/remote.php/webdav/shared/file", (401, 404, 403, 401), TOUCH),
+    Row("REPORT", "/remote.php/webdav/shared/", (401, 404, 207, 401), REPORT),
+    Row("REPORT", "/remote.php/dav/files/alice/shared/", HIDDEN, REPORT),
+    Row("PUT", "/remote.php/webdav/shared/new", (401, 409, 403, 401), "x"),
+    *writes("/remote.php/webdav/shared", "/remote.php/webdav/shared", (401, 404, 403, 401))[3:],
+    Row("MKCOL", "/remote.php/webdav/shared/made", (401, 409, 403, 401)),
     # users
     ocs("GET", "/cloud/users", ADMIN),
     ocs("POST", "/cloud/users", ADMIN, {"userid": "mallory", "password": PASSWORD, "groups[]": "admin"}),
@@ -272,9 +393,26 @@ async def build(server: ServerProcess) -> dict[str, str]:
         assert (await alice.e2ee("PUT", f"encrypted/{names['secret']}")).status == 200
         names["sealed"], names["body"] = await _sealed_folder(alice), BODY
 
+        names["vault"] = str((await alice.dav("MKCOL", "vault")).headers["OC-FileId"])
+        assert (await alice.e2ee("PUT", f"encrypted/{names['vault']}")).status == 200
+        names["token"] = data(await alice.e2ee("POST", f"lock/{names['vault']}", X_NC_E2EE_COUNTER="1"))["e2e-token"]
+        signed = {name: value.format(**names) for name, value in SIGNED.items()}
+        first = {"metaData": '{"version":"2.0"}'}
+        assert (await alice.e2ee("POST", f"meta-data/{names['vault']}", body=first, **signed)).status == 200
+        assert (await alice.dav("PUT", "vault/file", body=b"content", e2e_token=names["token"])).status == 201
+        assert (await alice.e2ee("DELETE", f"lock/{names['vault']}", e2e_token=names["token"])).status == 200
+        assert (await alice.send("MKCOL", "/remote.php/dav/uploads/alice/transfer")).status == 201
+
+        data(await alice.ocs("GET", "/core/getapppassword"))
+        names["device"] = str(data(await alice.ocs("GET", "/core/apppassword"))[0]["id"])
+        names["url"] = server.url
+
         async def share(**form: str) -> Any:
             return data(await alice.ocs("POST", SHARES, body=form))
 
+        await share(path="/vault", shareWith="bob", permissions="1")
+        again = await alice.e2ee("POST", f"lock/{names['vault']}", X_NC_E2EE_COUNTER="2")
+        names["token"] = data(again)["e2e-token"]
         names["user_share"] = (await share(path="/shared", shareWith="bob", permissions="1"))["id"]
         names["group_share"] = (await share(path="/private", shareType="1", shareWith="staff"))["id"]
         for name, path, more in (
@@ -327,9 +465,7 @@ async def test_everybody_gets_what_is_due(scene: Scene, row: Row) -> None:
     for role in ROLES:
         async with caller_of(scene, role) as caller:
             headers = {name: _filled(value, scene) for name, value in row.headers.items()}
-            body = row.body
-            if isinstance(body, dict):
-                body = {name: _filled(value, scene) for name, value in body.items()}
+            body = {n: _filled(v, scene) for n, v in row.body.items()} if isinstance(row.body, dict) else row.body
             answer = await caller.send(row.method, _filled(row.path, scene), body=body, **headers)
             found.append(answer.status)
             if answer.status == 401 and not row.path.startswith("/s/"):
@@ -338,18 +474,18 @@ async def test_everybody_gets_what_is_due(scene: Scene, row: Row) -> None:
 
 
 def _filled(text: str, scene: Scene) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: scene.names[match[1]], text)
+    return re.sub(r"\{([a-z_]+)\}", lambda match: scene.names[match[1]], text)
 
 
 async def test_and_nothing_of_it_changed_anything(scene: Scene) -> None:
     async with Caller(scene.server.url, "alice") as alice:
-        for folder in ("shared", "private", "around"):
+        for folder in ("shared", "private", "around", "vault"):
             listed = (await alice.dav("PROPFIND", folder, Depth="1")).text
             names = re.findall(rf"<d:href>/remote.php/dav/files/alice/{folder}/([^<]*)</d:href>", listed)
             assert names == {"around": ["", "file", "secret/"]}.get(folder, ["", "file"])
             assert (await alice.dav("GET", f"{folder}/file")).body == b"content"
         shares = data(await alice.ocs("GET", SHARES))
-        assert len(shares) == 11
+        assert len(shares) == 12
         assert {s["permissions"] for s in shares if s["share_type"] == 0} == {1}
         assert [bool(s["password"]) for s in shares if s["share_type"] == 3] == [
             *(False, True, False, False),
@@ -360,6 +496,13 @@ async def test_and_nothing_of_it_changed_anything(scene: Scene) -> None:
         assert (await alice.dav("GET", f"sealed/{BODY}")).body == b"sealed"
         listed = (await alice.dav("PROPFIND", "sealed", Depth="1")).text
         assert listed.count("<d:response>") == 2
+        assert [str(one["id"]) for one in data(await alice.ocs("GET", "/core/apppassword"))] == [scene.names["device"]]
+        vault = scene.names["vault"]
+        assert data(await alice.e2ee("GET", f"meta-data/{vault}")) == {"meta-data": '{"version":"2.0"}'}
+        assert (await alice.send("PROPFIND", "/remote.php/dav/uploads/alice/transfer", Depth="1")).text.count(
+            "<d:href>"
+        ) == 1
+        assert (await alice.e2ee("DELETE", f"lock/{vault}", e2e_token=scene.names["token"])).status == 200
     async with Caller(scene.server.url, "root") as root:
         assert data(await root.ocs("GET", "/cloud/users"))["users"] == ["alice", "bob", "carol", "root"]
         assert data(await root.ocs("GET", "/cloud/groups"))["groups"] == ["admin", "staff"]
@@ -369,22 +512,19 @@ async def test_and_nothing_of_it_changed_anything(scene: Scene) -> None:
         assert (own["enabled"], own["quota"]["quota"]) == (True, -3)
 
 
-def test_the_table_has_every_route_of_these_modules() -> None:
-    services = cast("Services", object())
-    routes = [
-        route
-        for made in (user_routes, group_routes, share_routes, link_routes, own_routes)
-        for route in made(services)
-        if isinstance(route, Route)
+def described() -> list[tuple[str, str]]:
+    """Method and path of every operation; a test holds the document to the routes (``tests/meta/test_openapi.py``)."""
+    return [
+        (method, path)
+        for path, operations in openapi_document("")["paths"].items()
+        for shown, operation in operations.items()
+        for method in (shown.upper(), *operation.get("x-webdav-methods", ()))
     ]
-    missing = [
-        (method, route.path)
-        for route in routes
-        for method in sorted((route.methods or set()) - {"HEAD"})
-        if not any(
-            row.method == method
-            and route.matches({"type": "http", "method": method, "path": row.path.partition("?")[0]})[0] == Match.FULL
-            for row in TABLE
-        )
-    ]
-    assert missing == []
+
+
+@pytest.mark.parametrize(("method", "path"), described(), ids=str)
+def test_every_route_is_asked_by_all_roles(method: str, path: str) -> None:
+    below = r"[^?]*" if path.startswith(("/remote.php", "/public.php")) else r"[^/?]+"
+    pattern = re.compile(re.sub(r"\\{[^}]*\\}", lambda _: below, re.escape(path)) + r"(\?.*)?")
+    rows = [row for row in TABLE if row.method == method and pattern.fullmatch(row.path)]
+    assert rows, f"add a row for {method} {path} to TABLE in {__file__}"
