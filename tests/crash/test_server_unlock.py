@@ -60,6 +60,10 @@ class PoweredDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         return await self._database.read(work)
 
+    @property
+    def pending(self) -> int:
+        return self._database.pending
+
     async def skip_numbers(self, count: int) -> None:
         await self._database.skip_numbers(count)
 

@@ -88,7 +88,8 @@ def _translated_error(exc: BaseException) -> CandadoError:
         return LocalStorageError(
             f"the database cannot be reached: {type(exc).__name__}", advice="See that PostgreSQL runs, then try again."
         )
-    return MisuseError(f"the database refused a statement: {exc}")
+    # Its details quote values of rows, which may be names.
+    return MisuseError(f"the database refused a statement: {exc.args[0] if exc.args else type(exc).__name__}")
 
 
 class _PostgresRows:
@@ -166,6 +167,12 @@ class PostgresDatabase:
         self._pool = pool
         self._random = random
         self._closed = False
+        self._pending = 0
+
+    @property
+    def pending(self) -> int:
+        """Units of work that were asked for and have not ended."""
+        return self._pending
 
     @classmethod
     async def open(
@@ -242,12 +249,20 @@ class PostgresDatabase:
     async def _run(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool, read: bool) -> T:
         if self._closed:
             raise MisuseError("the database is closed")
-        async with self._translated(), self._pool.acquire() as connection:
+        async with self._translated(), self._counted(), self._pool.acquire() as connection:
             level = "repeatable_read" if read else "serializable"
             async with connection.transaction(isolation=level, readonly=read):
                 if not durable and not read:
                     await connection.execute("SET LOCAL synchronous_commit = off")
                 return await _Unit(work, _PostgresRows(cast("Any", connection)))
+
+    @contextlib.asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        self._pending += 1
+        try:
+            yield
+        finally:
+            self._pending -= 1
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:

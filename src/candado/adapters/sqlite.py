@@ -156,6 +156,7 @@ class _Worker:
         self._bells: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ringing: set[asyncio.AbstractEventLoop] = set()
         self._closed = False
+        self.pending = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -169,7 +170,11 @@ class _Worker:
             # Waking the thread costs more than a job: what else this turn of the loop submits goes along.
             self._ringing.add(loop)
             loop.call_soon(self._ring, loop)
-        return cast("T", await future)
+        self.pending += 1
+        try:
+            return cast("T", await future)
+        finally:
+            self.pending -= 1
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ringing.discard(loop)
@@ -328,6 +333,11 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         """Run ``work`` on one snapshot; see ``Database``."""
         return await self._reader.submit(work, durable=False)
+
+    @property
+    def pending(self) -> int:
+        """Units of work that were asked for and have not ended."""
+        return self._writer.pending + self._reader.pending
 
     async def skip_numbers(self, count: int) -> None:
         """Leave out row numbers; see ``Database``."""

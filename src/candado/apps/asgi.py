@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
@@ -29,6 +29,7 @@ from candado.apps.ocs_users import user_routes
 from candado.apps.plain_routes import json_refusal, plain_routes
 from candado.apps.server_login import login_routes
 from candado.apps.server_metrics import Metrics
+from candado.apps.server_watch import Watched, note
 from candado.apps.server_wiring import Services
 
 __all__ = ["Application", "http_routes"]
@@ -64,47 +65,43 @@ class Application:
 
     def __init__(self, services: Services) -> None:
         metrics = Metrics()
-        self._metrics = metrics
-        self._dav = DavApp(services, metrics)
-        self._public_dav = PublicDavApp(services, metrics)
-        self._rest = Starlette(
-            routes=http_routes(services, metrics),
-            exception_handlers={HTTPException: _http_error, ClientDisconnect: _gone, Exception: _bug},
-        )
+        self._watched = Watched(self._answer, services, metrics)
+        self._dav = DavApp(services)
+        self._public_dav = PublicDavApp(services)
+        routes = http_routes(services, metrics)
+        self._templates: dict[Any, str] = {route.endpoint: route.path for route in routes if isinstance(route, Route)}
+        handlers: dict[Any, Any] = {HTTPException: _http_error, ClientDisconnect: _gone, Exception: _bug}
+        self._rest = Starlette(routes=routes, exception_handlers=handlers)
 
     async def __call__(self, scope: _Scope, receive: Receive, send: Send) -> None:
         """Answer one request; there is no lifespan to follow and no websocket."""
+        await self._watched(scope, receive, send)
+
+    async def _answer(self, scope: _Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
             if "//" in path:
                 path = _SLASHES.sub("/", path)
                 scope = {**scope, "path": path}
             if path.startswith(("/remote.php", "/index.php/remote.php")):
+                note(part="dav")
                 await self._dav(scope, receive, send)
                 return
             if path.startswith(("/public.php", "/index.php/public.php")):
+                note(part="public")
                 await self._public_dav(scope, receive, send)
                 return
             if path.startswith("/index.php/"):
                 scope = {**scope, "path": path.removeprefix("/index.php"), "raw_path": None}
-            await self._counted(scope, receive, send)
+            note(part="ocs" if scope["path"].startswith("/ocs/") else "plain")
+            rest: Callable[[_Scope, Receive, Send], Awaitable[None]] = self._rest
+            try:
+                await rest(scope, receive, send)
+            finally:
+                # The router writes down which of its routes it took.
+                note(route=self._templates.get(scope.get("endpoint"), "none"))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
-
-    async def _counted(self, scope: _Scope, receive: Receive, send: Send) -> None:
-        status = 0
-
-        async def watched(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        rest: Callable[[_Scope, Receive, Send], Awaitable[None]] = self._rest
-        try:
-            await rest(scope, receive, watched)
-        finally:
-            self._metrics.count("ocs" if scope["path"].startswith("/ocs/") else "plain", scope["method"], status)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

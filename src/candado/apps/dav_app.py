@@ -15,7 +15,7 @@ from candado.apps.dav_routes import DavFiles
 from candado.apps.dav_search import DavSearch
 from candado.apps.dav_uploads import DavUploads
 from candado.apps.server_errors import dav_error_body, fault_of
-from candado.apps.server_metrics import Metrics
+from candado.apps.server_watch import note
 from candado.apps.server_wiring import Services
 from candado.errors import CandadoError, NotFoundError
 from candado.formats.dav import DavResponse, format_multistatus, quote_href
@@ -30,9 +30,8 @@ _SLASHES: Final = re.compile(rb"/{2,}")
 class DavApp:
     """Answers everything below ``/remote.php``."""
 
-    def __init__(self, services: Services, metrics: Metrics) -> None:
+    def __init__(self, services: Services) -> None:
         self._authenticator = services.authenticator
-        self._metrics = metrics
         self._files = DavFiles(services)
         self._uploads = DavUploads(services)
         self._search = DavSearch(services, Listings(services))
@@ -53,8 +52,6 @@ class DavApp:
             if exchange.status:
                 raise
             await exchange.reply(500, [XML], dav_error_body("Sabre\\DAV\\Exception", "Internal error"))
-        finally:
-            self._metrics.count("dav", exchange.method, exchange.status)
 
     async def dispatch(self, exchange: Exchange) -> None:
         """One request of a user."""
@@ -63,15 +60,21 @@ class DavApp:
         exchange.principal = principal or await self._authenticator.check(header, exchange.address)
         raw, spelled, parts = split_raw(exchange)
         user = exchange.principal.user_id
+        note(user=user)
         if parts[1:2] == ["webdav"]:
+            note(route="webdav")
             await self._files.run(exchange, place_of(raw, spelled, parts, 2))
         elif parts[1:4] == ["dav", "files", user]:
+            note(route="dav/files")
             await self._files.run(exchange, place_of(raw, spelled, parts, 4))
         elif parts[1:4] == ["dav", "uploads", user]:
+            note(route="dav/uploads")
             await self._uploads.run(exchange, "/".join(parts[4:]))
         elif parts[1:] == ["dav"] and exchange.method == "SEARCH":
+            note(route="dav/search")
             await self._search.run(exchange, Place(f"{_prefix(raw, spelled, 2)}/files/{quote_href(user)}", ""))
         elif parts[1:] in (["dav"], ["dav", "files"]):
+            note(route="dav")
             await _answer_root(exchange)
         else:
             raise NotFoundError("there is nothing of yours at this address")

@@ -10,7 +10,7 @@ from typing import Final
 from candado.apps.dav_app import DavApp, place_of, split_raw
 from candado.apps.dav_exchange import Exchange
 from candado.apps.dav_headers import Place
-from candado.apps.server_metrics import Metrics
+from candado.apps.server_watch import note
 from candado.apps.server_wiring import Services
 from candado.errors import AuthRequiredError, ForbiddenError, NotFoundError
 from candado.server.access import Credentials, parse_authorization
@@ -27,8 +27,8 @@ _DROP_METHODS: Final = frozenset({"OPTIONS", "PUT"})
 class PublicDavApp(DavApp):
     """Answers everything below ``/public.php``."""
 
-    def __init__(self, services: Services, metrics: Metrics) -> None:
-        super().__init__(services, metrics)
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._links = services.links
 
     async def dispatch(self, exchange: Exchange) -> None:
@@ -36,6 +36,7 @@ class PublicDavApp(DavApp):
         raw, spelled, parts = split_raw(exchange)
         header = exchange.headers.get(b"authorization")
         credentials = None if header is None else parse_authorization(header)
+        note(route="public/webdav" if parts[1:2] == ["webdav"] else "public/dav/files")
         if parts[1:2] == ["webdav"]:
             share = await self._by_login(credentials)
             place = place_of(raw, spelled, parts, 2)

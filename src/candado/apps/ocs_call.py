@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from candado.apps.server_errors import fault_of
+from candado.apps.server_watch import note
 from candado.apps.server_wiring import Services
 from candado.errors import (
     AuthRequiredError,
@@ -310,7 +311,9 @@ async def _authenticate(services: Services, request: Request, *, anonymous: bool
     address = request.client.host if request.client else ""
     raw = None if header is None else header.encode("latin-1")
     check = services.authenticator.confirm_password if confirmed else services.authenticator.check
-    return await check(raw, address)
+    principal = await check(raw, address)
+    note(user=principal.user_id)
+    return principal
 
 
 def _check_origin(request: Request) -> None:
@@ -337,7 +340,7 @@ def _failure(request: Request, version: int, wanted: str, error: CandadoError, s
     fault = fault_of(error)
     status = statuses.get(error.code, fault.status)
     if status == 500:
-        _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        _LOG.error("%s failed: %s", request.method, error.code, exc_info=error)
     headers = {name.decode("ascii"): value.decode("ascii") for name, value in fault.headers}
     code = 997 if status == 401 else status
     http_status = 200 if version == 1 and status not in (401, 429, 503) else status

@@ -12,7 +12,7 @@ import click
 from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
-from candado.apps.server_common import Invocation, command_options, read_password, start_log
+from candado.apps.server_common import Invocation, command_options, read_password
 from candado.apps.server_config import CONFIG_NAME, ServerConfig, check_database, local_path, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
@@ -111,6 +111,7 @@ def _serve(
     \b
     candado-server serve --data /srv/candado --listen 127.0.0.1:8080
     """
+    from candado.apps.server_log import start_log
     from candado.apps.server_serve import serve
 
     config = invocation.config(

@@ -5,7 +5,6 @@ Layer: ``apps``.
 
 import functools
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,13 +16,13 @@ import click
 
 from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.loop import run_to_end
-from candado.apps.cli.output import printable, rfc3339
+from candado.apps.cli.output import printable
 from candado.apps.cli.secrets import find_secret
 from candado.apps.server_config import ServerConfig, load_config
 from candado.errors import LocalPermissionError, SecretNeededError, UsageError
 from candado.types import SecretText
 
-__all__ = ["Invocation", "command_options", "password_option", "read_password", "start_log"]
+__all__ = ["Invocation", "command_options", "password_option", "read_password"]
 
 T = TypeVar("T")
 
@@ -87,30 +86,6 @@ def command_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(invocation, *args, **kwargs)
 
     return run
-
-
-class _JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON; a traceback is a member."""
-        shown = {
-            "time": rfc3339(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            shown["trace"] = self.formatException(record.exc_info)
-        return json.dumps(shown)
-
-
-def start_log(log_format: str) -> None:
-    """Send the log to stderr, as ``text`` or ``json``; rotation is the host's job."""
-    output = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    output.setFormatter(_JsonFormatter() if log_format == "json" else plain)
-    logging.basicConfig(level=logging.INFO, handlers=[output], force=True)
 
 
 def password_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -77,6 +77,8 @@ class ServerConfig:
     """Bytes for new accounts; -3 is unlimited."""
     log_format: str = "text"
     """``text`` or ``json``."""
+    log_requests: bool = False
+    """One line in the log for each request."""
     metrics: bool = False
     """Serve ``/metrics`` to everybody; without it only to this machine."""
     metrics_token: str = ""

@@ -27,9 +27,9 @@ from typing import Final, NoReturn
 
 from candado.adapters.allocator import keep_freed_memory
 from candado.adapters.server_tls import ServerCertificate
-from candado.apps.server_common import start_log
 from candado.apps.server_config import ServerConfig
-from candado.apps.server_metrics import MULTIPROCESS_VARIABLE
+from candado.apps.server_log import start_log
+from candado.apps.server_metrics import MULTIPROCESS_VARIABLE, forget_worker
 from candado.apps.server_notify import notify, watchdog_seconds
 from candado.errors import CandadoError, LocalStorageError, UsageError
 
@@ -300,6 +300,7 @@ class _Supervisor:
             _LOG.error("worker %d ended with status %s; starting another", pid, process.exitcode)
             pipe.close()
             del self._workers[pid]
+            forget_worker(pid)
             if self._running(_RESTART_SECONDS):
                 self._start_another()
 

@@ -57,6 +57,11 @@ class Database(Protocol):
         """Run ``work`` on one consistent snapshot; it must not write."""
         ...
 
+    @property
+    def pending(self) -> int:
+        """Units of work that this process asked for and that have not ended."""
+        ...
+
     async def skip_numbers(self, count: int) -> None:
         """Give out no row number below the greatest there is plus ``count`` in any table that numbers its rows itself.
 

@@ -64,6 +64,10 @@ class CountingDatabase:
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         return await self._database.read(lambda rows: work(self._counted(rows)))
 
+    @property
+    def pending(self) -> int:
+        return self._database.pending
+
     async def skip_numbers(self, count: int) -> None:
         await self._database.skip_numbers(count)
 
