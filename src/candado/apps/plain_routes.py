@@ -139,6 +139,6 @@ async def _metrics(services: Services, metrics: Metrics, request: Request) -> Re
     has_token = bool(config.metrics_token) and hmac.compare_digest(given, wanted)
     if not (config.metrics or has_token or (_is_from_here(request) and not config.metrics_token)):
         status, code = (403, "FORBIDDEN") if given else (404, "NOT_FOUND")
-        return json_refusal(status, code, "metrics are for this machine; see docs/ops/server.md")
+        return json_refusal(status, code, "metrics are for this machine; see docs/ops/monitoring.md")
     body, kind = await metrics.render(services)
     return Response(body, 200, {"Content-Type": kind})

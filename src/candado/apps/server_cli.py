@@ -209,7 +209,7 @@ def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
 
     Devices that have seen newer states refuse the older ones with status 14 until a person on each device runs
     `candado trust forget --folder FOLDER`. To them this looks like an attack, so tell your users by another way than
-    this server, before you start it; see "After a restore" in docs/ops/server.md.
+    this server, before you start it; see "After a restore" in docs/ops/backup.md.
     """
     from candado.apps.server_backup import restore_backup, verify_restored
 

@@ -1,0 +1,62 @@
+"""Every command that the pages for administrators show works as it is written, in the order of the page."""
+
+import asyncio
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from tests.e2e.server_process import PASSWORD, run_server
+from tests.postgres import cluster
+
+from candado.apps.server_cli import cli
+
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "ops"
+SHOWN = {
+    page.stem: [line.strip() for line in page.read_text().splitlines() if line.startswith("    candado-server ")]
+    for page in sorted(PAGES.glob("*.md"))
+}
+
+
+def test_the_pages_show_commands() -> None:
+    assert {page: len(lines) for page, lines in SHOWN.items() if page != "server"} == {
+        "backup": 4,
+        "install": 3,
+        "monitoring": 0,
+        "proxy": 1,
+        "upgrade": 3,
+    }
+
+
+@pytest.mark.parametrize("line", [line for lines in SHOWN.values() for line in lines if " serve " in line])
+def test_the_server_takes_the_options_that_are_shown(line: str) -> None:
+    words = shlex.split(line)[2:]
+    command = cli.commands["serve"]
+    assert isinstance(command.make_context("serve", words), click.Context)
+    with pytest.raises(click.UsageError):
+        command.make_context("serve", [*words, "--no-such-option"])
+
+
+@pytest.mark.parametrize(
+    "page", [page for page, lines in SHOWN.items() if any(" serve " not in line for line in lines)]
+)
+def test_the_commands_of_a_page_work_one_after_the_other(page: str, tmp_path: Path) -> None:
+    places = {
+        "/srv/": f"{tmp_path}/",
+        "/mnt/backup/": f"{tmp_path}/backup-",
+        "postgresql://candado:SECRET@db.example.org/candado": asyncio.run(cluster().fresh()),
+        "secret.txt": str(tmp_path / "password"),
+        "admin.txt": str(tmp_path / "password"),
+    }
+    (tmp_path / "password").write_text(PASSWORD)
+    if not any(" init " in line for line in SHOWN[page]):
+        run_server("init", "--data", str(tmp_path / "candado"))
+    for number, line in enumerate(SHOWN[page]):
+        text = line
+        for shown, here in places.items():
+            text = text.replace(shown, here)
+        words = shlex.split(text)[1:]
+        if words[0] == "init" and (tmp_path / "candado").exists():
+            words[words.index("--data") + 1] += str(number)  # another way to begin
+        if words[0] != "serve":
+            run_server(*words)
