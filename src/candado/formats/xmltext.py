@@ -39,9 +39,12 @@ def parse_xml(body: bytes, *, root: str, bytes_max: int, elements_max: int) -> E
     """
     if len(body) > bytes_max or body.count(b"<") > 2 * elements_max:
         raise LimitExceededError(f"an XML document has more than {bytes_max} bytes or {elements_max} elements")
+    if b"\0" in body:
+        # A parser that sees UTF-16 reads it, whatever it was told, and with it what was not found below.
+        raise MalformedError("an XML document is not in UTF-8")
     if b"<!DOCTYPE" in body:
         raise MalformedError("an XML document has a document type")
-    parser = XMLParser(encoding="utf-8")  # noqa: S314 -- as above; the encoding holds whatever is declared
+    parser = XMLParser(encoding="utf-8")  # noqa: S314 -- as above; other encodings may be declared and do not count
     try:
         parser.feed(body)
         found = parser.close()

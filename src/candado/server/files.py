@@ -7,9 +7,9 @@ names it.
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
-from candado.errors import AlreadyExistsError, BadRequestError, FormatError, RemoteError
+from candado.errors import AlreadyExistsError, BadRequestError, FormatError, LimitExceededError, RemoteError
 from candado.ports.server import Rows
 from candado.server.guard import guarded_change, guarded_write
 from candado.server.model import (
@@ -26,10 +26,12 @@ from candado.server.spread import spread_one
 from candado.server.staging import LockRule, require_writable, session_of, stage_new, touch_session
 from candado.server.storing import NewContent, begin_store, insert_node, store_content
 from candado.server.tree import Node, View, check_name, locate_path
-from candado.types import LockToken
+from candado.types import LockToken, UserId
 
 __all__ = ["Files"]
 
+_PROPERTIES_MAX: Final = 256
+_PROPERTY_CHARS_MAX: Final = 256 * 1024
 _LENGTH_SHORT: Final = 16 * 1024 * 1024
 """A body up to this size arrives well within the time of a lock that was just found to hold."""
 
@@ -176,27 +178,14 @@ class Files(Reading):
 
         Raises:
             NotFoundError: nothing there. ForbiddenError: no right to change the time.
+            LimitExceededError: more than 256 properties of the caller, or 256 Ki characters in them.
         """
         tag = self._backend.tag()
 
         async def work(rows: Rows, rule: LockRule) -> None:
             found = await locate_path(View(rows), principal, path, rule.now)
             node = found.existing()
-            for name, value in changes.items():
-                await rows.run(
-                    "DELETE FROM node_properties WHERE node_id = $1 AND user_id = $2 AND name = $3",
-                    node.id,
-                    principal.user_id,
-                    name,
-                )
-                if value is not None:
-                    await rows.run(
-                        "INSERT INTO node_properties (node_id, user_id, name, value) VALUES ($1, $2, $3, $4)",
-                        node.id,
-                        principal.user_id,
-                        name,
-                        value,
-                    )
+            await _change_properties(rows, node.id, principal.user_id, changes)
             if mtime is not None:
                 if not math.isfinite(mtime):
                     raise BadRequestError("a time of change is a finite number", path=found.path)
@@ -205,6 +194,27 @@ class Files(Reading):
                 await rows.run("UPDATE nodes SET mtime = $2 WHERE id = $1", node.id, mtime)
 
         await guarded_write(self._backend, principal, work)
+
+
+async def _change_properties(rows: Rows, node_id: int, user_id: UserId, changes: Mapping[str, str | None]) -> None:
+    names = [(node_id, user_id, name) for name in changes]
+    await rows.many("DELETE FROM node_properties WHERE node_id = $1 AND user_id = $2 AND name = $3", names)
+    kept = [(node_id, user_id, name, value) for name, value in changes.items() if value is not None]
+    if not kept:
+        return
+    await rows.many("INSERT INTO node_properties (node_id, user_id, name, value) VALUES ($1, $2, $3, $4)", kept)
+    row = await rows.one(
+        "SELECT COUNT(*), COALESCE(SUM(LENGTH(name) + LENGTH(value)), 0) FROM node_properties"
+        " WHERE node_id = $1 AND user_id = $2",
+        node_id,
+        user_id,
+    )
+    assert row is not None
+    count, size = int(cast("int", row[0])), int(cast("int", row[1]))
+    if count > _PROPERTIES_MAX or size > _PROPERTY_CHARS_MAX:
+        raise LimitExceededError(
+            f"a file or folder has at most {_PROPERTIES_MAX} properties with {_PROPERTY_CHARS_MAX} characters in all"
+        )
 
 
 def _new_folder(node_id: int, parent_id: int, name: str, *, tag: str, now: float) -> Node:

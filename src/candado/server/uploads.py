@@ -168,7 +168,8 @@ class Uploads:
 
         Raises:
             NotFoundError: no such upload. TargetFolderMissingError. BadRequestError: ``total_length`` is not the sum
-            of the chunks. Otherwise as ``Files.begin_put``; the upload stays open then.
+            of the chunks, or two of them have one number (``1`` and ``01``). Otherwise as ``Files.begin_put``; the
+            upload stays open then.
         """
         upload_id, parts = await self._collect(principal, transfer)
         total = sum(part.size_bytes for part in parts)
@@ -219,6 +220,8 @@ class Uploads:
             upload_id = await _find(rows, principal.user_id, transfer)
             await rows.run("UPDATE uploads SET refreshed = $2 WHERE id = $1", upload_id, now)
             found = await _chunks(rows, upload_id, self._backend.objects.epoch)
+            if len({_natural_order(name) for name, _, _, _ in found}) != len(found):
+                raise BadRequestError("two chunks have the same number, so their order is unknown", path=transfer)
             return upload_id, tuple(Part(blob_id, size) for _, size, _, blob_id in found)
 
         upload_id, parts = await self._backend.database.write(work, durable=False)

@@ -134,6 +134,10 @@ def test_a_propfind_says_what_it_wants(body: bytes, expect: PropRequest) -> None
         b'<propfind xmlns="DAV:"/>',
         b'<propfind xmlns="DAV:"><prop/><allprop/></propfind>',
         b'<!DOCTYPE a><propfind xmlns="DAV:"/>',
+        *(
+            '<!DOCTYPE a [<!ENTITY b "c">]><propfind xmlns="DAV:"><prop>&b;</prop></propfind>'.encode(encoding)
+            for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+        ),
     ],
 )
 def test_a_propfind_that_says_nothing_or_two_things_is_refused(body: bytes) -> None:
