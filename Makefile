@@ -60,7 +60,7 @@ $(VENV)/.interop: requirements-interop.lock $(VENV)/.dev
 
 # Graphical programs of other people on a loaded machine: what failed is tried once more, and that is said.
 INTEROP = CANDADO_INTEROP="$(STOCK_CLIENTS)" $(BIN)/pytest -n 2 --timeout 600 tests/interop
-interop: $(VENV)/.interop  ## stock desktop clients, litmus, rclone and others against a real server (root on Debian)
+interop: $(VENV)/.interop  ## stock desktop clients, litmus, rclone, a browser and others against a real server (root on Debian)
 	@tools/stock-clients "$(STOCK_CLIENTS)"
 	@$(INTEROP) || { echo "once more, those that failed:"; $(INTEROP) --last-failed --last-failed-no-failures none; }
 

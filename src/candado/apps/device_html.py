@@ -19,7 +19,6 @@ DONE: Final = {
     "all": "All devices and all other browsers were signed out.",
     "wipe": "The device was signed out. It removes what it keeps of the account when it next reaches this server.",
 }
-_HEAD: Final = "".join(f'<th scope="col">{name}</th>' for name in ("Device", "Since", "Last used", "Action"))
 _NO_WORDS: Final = "<p>No page of this server ever asks for the twelve words of your encryption.</p>"
 
 
@@ -55,8 +54,7 @@ def devices_html(browser: Browser, devices: Sequence[Device], *, done: str = "",
             f"<code>{escape(secret)}</code></p>"
         )
     if devices:
-        rows = "".join(_row(browser, device) for device in devices)
-        parts.append(f"<table><thead><tr>{_HEAD}</tr></thead><tbody>{rows}</tbody></table>")
+        parts.append(f'<ul class="rows">{"".join(_row(browser, device) for device in devices)}</ul>')
         everything = _button(browser, "revoke-all", "Sign out all devices and other browsers")
         parts.append(f"<h2>All of them</h2>{everything}")
     else:
@@ -85,15 +83,14 @@ def wipe_html(browser: Browser, device: Device) -> str:
 
 def _row(browser: Browser, device: Device) -> str:
     label = escape(device.label)
-    used = "never" if device.last_used_at is None else shown_time(device.last_used_at)
+    used = "never used" if device.last_used_at is None else f"last used {shown_time(device.last_used_at)}"
     actions = _button(browser, "revoke", "Sign out", device)
     if device.wipe_asked_at is None:
         address = f"{BASE}/wipe?id={device.device_id}"
         actions += f'<a href="{address}" aria-label="Wipe {label}">Wipe</a>'
     else:
-        used += ", signed out; wipes itself when it next reaches this server"
-    since = shown_time(device.created_at)
-    return f'<tr><th scope="row">{label}</th><td>{since}</td><td>{used}</td><td>{actions}</td></tr>'
+        used += "; signed out, wipes itself when it next reaches this server"
+    return f"<li><b>{label}</b><p>Since {shown_time(device.created_at)}, {used}.</p>{actions}</li>"
 
 
 def _button(browser: Browser, action: str, text: str, device: Device | None = None) -> str:

@@ -22,15 +22,18 @@ __all__ = ["check_same_site", "content_disposition", "html_page", "problem", "sh
 
 _STYLE: Final = (
     ":root{color-scheme:light dark}"
-    "body{font:16px/1.5 sans-serif;max-width:46em;margin:3em auto;padding:0 1em;color:#1a1a1a;background:#fff}"
+    "body{font:16px/1.5 sans-serif;max-width:46em;margin:3em auto;padding:0 1em;color:#1a1a1a;background:#fff;"
+    "overflow-wrap:anywhere}"
     "label{display:block;margin:1em 0 .2em}input{width:100%;box-sizing:border-box;padding:.5em;font:inherit}"
     "button{margin-top:1.5em;padding:.6em 1.5em;font:inherit}.bad{border-left:.3em solid #b00020;padding-left:.7em}"
     ".good{border-left:.3em solid #1b6e3c;padding-left:.7em}form{max-width:26em}.note{white-space:pre-wrap}"
-    "table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:.3em .6em .3em 0;overflow-wrap:anywhere}"
-    "tr{border-bottom:1px solid #ccc}.size{text-align:right;white-space:nowrap}h1{overflow-wrap:anywhere}"
-    "td button{margin:0;padding:.3em .8em}code{overflow-wrap:anywhere}"
+    "table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:.3em .6em .3em 0}"
+    "tr{border-bottom:1px solid #ccc}.size{text-align:right;white-space:nowrap}"
+    "td a{display:inline-block;padding:.3em 0}.rows{list-style:none;padding:0}.rows li{border-bottom:1px solid #ccc;"
+    "padding:.6em 0}.rows p{margin:.2em 0 .6em}.rows form{display:inline-block;margin-right:1em}"
+    ".rows button{margin:0;padding:.3em .8em}.rows a{display:inline-block;padding:.3em 0}"
     ":focus-visible{outline:.2em solid #0b57d0;outline-offset:.1em}"
-    "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#141414}tr{border-color:#555}"
+    "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#141414}tr,.rows li{border-color:#555}"
     ".bad{border-color:#ff8a80}.good{border-color:#81c995}:focus-visible{outline-color:#8ab4f8}}"
 )
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
