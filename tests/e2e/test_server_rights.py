@@ -496,7 +496,8 @@ async def test_and_nothing_of_it_changed_anything(scene: Scene) -> None:
         assert (await alice.dav("GET", f"sealed/{BODY}")).body == b"sealed"
         listed = (await alice.dav("PROPFIND", "sealed", Depth="1")).text
         assert listed.count("<d:response>") == 2
-        assert [str(one["id"]) for one in data(await alice.ocs("GET", "/core/apppassword"))] == [scene.names["device"]]
+        devices = data(await alice.ocs("GET", "/core/apppassword"))
+        assert [(str(one["id"]), one["wipe"]) for one in devices] == [(scene.names["device"], False)]
         vault = scene.names["vault"]
         assert data(await alice.e2ee("GET", f"meta-data/{vault}")) == {"meta-data": '{"version":"2.0"}'}
         assert (await alice.send("PROPFIND", "/remote.php/dav/uploads/alice/transfer", Depth="1")).text.count(
