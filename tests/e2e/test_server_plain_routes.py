@@ -31,6 +31,7 @@ async def test_the_connectivity_check_is_204_with_an_empty_body(nobody: Caller, 
 SPELLED = (
     ("GET", "/status.php"),
     ("GET", "/204"),
+    ("GET", "/logo.svg"),
     ("GET", "/"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
@@ -137,6 +138,12 @@ async def test_capabilities_have_every_member_that_stock_parsers_demand(alice: C
     assert {"resharing", "public", "user", "federation"} <= set(caps["files_sharing"])
     assert {"name", "slogan", "color"} <= set(caps["theming"])
     assert caps["dav"] == {"chunking": "1.0"}
+
+
+async def test_the_logo_that_is_announced_is_there(server: ServerProcess, nobody: Caller) -> None:
+    found = json.loads((await nobody.ocs("GET", "/cloud/capabilities")).body)["ocs"]["data"]["capabilities"]
+    logo = await nobody.send("GET", found["theming"]["logo"].removeprefix(server.url))
+    assert (logo.status, logo.headers["Content-Type"], logo.body[:5]) == (200, "image/svg+xml", b"<svg ")
 
 
 async def test_the_same_capabilities_are_not_sent_twice(alice: Caller) -> None:

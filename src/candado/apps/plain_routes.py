@@ -29,6 +29,12 @@ __all__ = ["json_answer", "json_refusal", "plain_routes"]
 _LOG = logging.getLogger("candado.server")
 _READY_SECONDS: Final = 5.0
 _READY_CACHED_SECONDS: Final = 0.5
+_LOGO: Final = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48" width="48" height="48"><title>candado</title>'
+    b'<path d="M14 22v-6a10 10 0 0 1 20 0v6" fill="none" stroke="#1f5f8b" stroke-width="4"/>'
+    b'<rect x="9" y="21" width="30" height="22" rx="4" fill="#1f5f8b"/><circle cx="24" cy="32" r="4" fill="#fff"/>'
+    b"</svg>"
+)
 _FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 
@@ -49,6 +55,12 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
     async def show_status(request: Request) -> Response:
         del request
         return json_answer(status())
+
+    async def logo(request: Request) -> Response:
+        del request
+        headers = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
+        policy = {"Content-Security-Policy": "default-src 'none'; sandbox"}
+        return Response(_LOGO, 200, {**headers, **policy}, "image/svg+xml")
 
     async def no_content(request: Request) -> Response:
         del request
@@ -78,6 +90,7 @@ def plain_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
 
     return [
         Route("/status.php", show_status, methods=["GET"]),
+        Route("/logo.svg", logo, methods=["GET"]),
         Route("/204", no_content, methods=["GET"]),
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from candado.apps.device_html import BASE
 from candado.apps.html_pages import check_same_site, html_page, problem
 from candado.apps.ocs_call import base_url, read_parameters
 from candado.apps.plain_routes import json_answer, json_refusal
@@ -101,7 +102,8 @@ async def _confirm(services: Services, request: Request) -> Response:
         await services.logins.confirm(token, principal.user_id)
     except CandadoError as error:
         return html_page("Not signed in", problem(error.message, error.advice), fault_of(error).status)
-    return html_page("The device is in", f"<p>{escape(name)} can now use the account. You can close this page.</p>")
+    done = f"<p>{escape(name)} can now use the account. You can close this page.</p>"
+    return html_page("The device is in", f'{done}<p><a href="{BASE}">Your devices</a></p>')
 
 
 def _form(device: str, user: str, trouble: str) -> str:
