@@ -202,3 +202,20 @@ async def test_plain_files_are_found_marked_and_moved(phone: Phone) -> None:
     await phone.ask("DELETE", f"{ROOT}copy.jpg", 404)
     await phone.ask("MKCOL", f"{ROOT}A", 201)
     await phone.ask("MKCOL", f"{ROOT}A", 405)
+
+
+async def test_a_lost_phone_is_told_to_wipe_itself(server: ServerProcess, phone: Phone) -> None:
+    secret = data(await phone.ask("GET", "/ocs/v2.php/core/getapppassword?format=json", 200, **OCS))["apppassword"]
+    async with Phone(server.url, "alice", AGENT, secret) as lost:
+        await lost.ask("HEAD", ROOT, 200)
+        devices = data(await lost.ask("GET", "/ocs/v2.php/core/apppassword?format=json", 200, **OCS))
+        (number,) = [device["id"] for device in devices if device["current"]]
+        data(await phone.ask("POST", f"/ocs/v2.php/core/apppassword/{number}/wipe?format=json", 200, **OCS))
+        # What the app meets first, and then asks without credentials.
+        await lost.ask("PROPFIND", ROOT, 401, body=FOLDER_PROPERTIES, Depth="1")
+    async with Phone(server.url, None, AGENT) as lost:
+        token = {"token": secret}
+        told = await lost.ask("POST", "/index.php/core/wipe/check?format=json", 200, body=token, Content_Type=FORM)
+        assert json.loads(told.body) == {"wipe": True}
+        await lost.ask("POST", "/index.php/core/wipe/success?format=json", 200, body=token, Content_Type=FORM)
+        await lost.ask("POST", "/index.php/core/wipe/check?format=json", 404, body=token, Content_Type=FORM)
