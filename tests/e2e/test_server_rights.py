@@ -169,6 +169,7 @@ TABLE = [
     Row("GET", "/healthz", OPEN),
     Row("GET", "/readyz", OPEN),
     Row("GET", "/openapi.json", OPEN),
+    Row("GET", "/logo.svg", OPEN),
     Row("GET", "/metrics", (404, 403, 403, 403), headers={"X_Forwarded_For": "192.0.2.1"}),
     Row("POST", "/core/wipe/check", (404, 404, 404, 404)),
     Row("POST", "/login/v2", OPEN),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from candado.errors import (
     AlreadyExistsError,
@@ -28,7 +29,7 @@ from candado.ports.client import (
     UserInfo,
 )
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
-from tests.sim.server import CREATE, DELETE, READ, SHARE, UPDATE, Lock, Share, SimServer
+from tests.sim.server import CREATE, DELETE, READ, SHARE, UPDATE, Account, Lock, Share, SimServer
 from tests.sim.tree import Node, Tree
 
 
@@ -73,9 +74,9 @@ class SimRemote:
             found[user] = account.certificate
         return found
 
-    async def register_certificate(self, csr_pem: str) -> str:
+    async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         self._note("register_certificate", "", csr_pem)
-        account = self.server.account(self.user)
+        account = self.server.link_keys[link] if link else self.server.account(self.user)
         if account.certificate is not None:
             raise KeysExistError
         account.certificate = self.server.issue(csr_pem)
@@ -95,9 +96,9 @@ class SimRemote:
             raise NoKeysError
         return wrapped
 
-    async def store_private_key(self, wrapped: str) -> None:
+    async def store_private_key(self, wrapped: str, *, link: str = "") -> None:
         self._note("store_private_key", "", wrapped)
-        account = self.server.account(self.user)
+        account = self.server.link_keys[link] if link else self.server.account(self.user)
         if account.private_key is not None:
             raise KeysExistError
         account.private_key = wrapped
@@ -395,7 +396,18 @@ class SimRemote:
 
     # --- shares ---------------------------------------------------------------------------------------
 
-    async def create_share(self, path: str, user: UserId, *, permissions: int) -> RemoteShare:
+    async def create_link(
+        self, path: str, *, permissions: int, password: SecretText | None, last_day: str, label: str
+    ) -> RemoteShare:
+        self._note("create_link", f"{path} {permissions}")
+        at, _ = self.server.resolve(self.user, path)
+        token = f"{self.server.number():020}"
+        share = Share(str(self.server.number()), at, self.user, f"s:{token}", permissions, "", last_day)
+        self.server.shares[share.share_id] = share
+        self.server.link_keys[token] = Account("", 0)
+        return replace(self._remote_share(share), label=label, has_password=password is not None)
+
+    async def create_share(self, path: str, user: UserId, *, permissions: int, last_day: str = "") -> RemoteShare:
         self._note("create_share", f"{path} {user} {permissions}")
         at, _ = self.server.resolve(self.user, path)
         if self.server.owner(at) != self.user:
@@ -406,7 +418,7 @@ class SimRemote:
         if known:
             raise AlreadyExistsError(path=path)
         mount = self.server.mount_name(user, self.server.tree.nodes[at].name)
-        share = Share(str(self.server.number()), at, self.user, user, permissions, mount)
+        share = Share(str(self.server.number()), at, self.user, user, permissions, mount, last_day)
         self.server.shares[share.share_id] = share
         return self._remote_share(share)
 
@@ -418,6 +430,8 @@ class SimRemote:
             UserId(share.share_with),
             share.permissions,
             FileId(share.file_id),
+            token=share.share_with.removeprefix("s:") if share.share_with.startswith("s:") else "",
+            last_day=share.last_day,
         )
 
     async def list_shares(self, path: str | None) -> list[RemoteShare]:

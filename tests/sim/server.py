@@ -74,6 +74,7 @@ class Share:
     share_with: str
     permissions: int
     mount: str
+    last_day: str = ""
 
 
 @dataclass(slots=True)
@@ -109,6 +110,7 @@ class SimServer:
         self.tree = Tree()
         self.locks: dict[str, Lock] = {}
         self.shares: dict[str, Share] = {}
+        self.link_keys: dict[str, Account] = {}
         self.log: list[Request] = []
         self.received: list[bytes] = []
         self._numbers = itertools.count(1)

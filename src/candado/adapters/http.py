@@ -51,6 +51,7 @@ class HttpRemote(HttpCalls):
         clock: for pauses.
         random: for jitter and names of uploads.
         settings: bounds.
+        standing: headers of every request.
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class HttpRemote(HttpCalls):
         clock: Clock,
         random: Random,
         settings: HttpSettings | None = None,
+        standing: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(base_url, login, user_id, password, clock=clock, random=random, settings=settings)
+        super().__init__(
+            base_url, login, user_id, password, clock=clock, random=random, settings=settings, standing=standing
+        )
         self._clock = clock
         self._random = random
         self._home = f"/remote.php/dav/files/{quote(user_id or '', safe='')}"

@@ -32,7 +32,7 @@ from candado.errors import (
     PeerWithoutKeysError,
     RemoteError,
 )
-from candado.formats.canonjson import JsonValue
+from candado.formats.canonjson import JsonObject, JsonValue
 from candado.formats.ocs import parse_ocs
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Capabilities, RawMetadata, RemoteShare, UserInfo
@@ -46,6 +46,7 @@ _TOKEN_CHARS_MAX: Final = 512
 
 BODIES: Final = "/ocs/v2.php/apps/candado/api/v1/bodies"
 _E2EE: Final = "/ocs/v2.php/apps/end_to_end_encryption/api/v2"
+_FILE_BITS: Final = 15
 _SHARES: Final = "/ocs/v2.php/apps/files_sharing/api/v1/shares"
 
 
@@ -62,6 +63,7 @@ class HttpCalls:
         clock: Clock,
         random: Random,
         settings: HttpSettings | None = None,
+        standing: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings or HttpSettings()
         self.requests = 0
@@ -73,6 +75,7 @@ class HttpCalls:
             clock=clock,
             random=random,
             on_request=self._count_request,
+            standing=standing,
         )
         self._login = login
         self._user_id = user_id
@@ -140,12 +143,12 @@ class HttpCalls:
             raise PeerWithoutKeysError("the server left out a certificate that was asked for", path=where)
         return found
 
-    async def register_certificate(self, csr_pem: str) -> str:
+    async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         """Send a CSR, return the certificate; KeysExistError."""
         data = await self._ocs(
             "POST",
             f"{_E2EE}/public-key",
-            json_body={"csr": csr_pem},
+            json_body={"csr": csr_pem, **_of_link(link)},
             meanings={409: lambda path: KeysExistError(path=path)},
         )
         return read_member(data, "public-key")
@@ -163,12 +166,12 @@ class HttpCalls:
         )
         return read_member(data, "private-key")
 
-    async def store_private_key(self, wrapped: str) -> None:
+    async def store_private_key(self, wrapped: str, *, link: str = "") -> None:
         """Store the wrapped private key; KeysExistError."""
         await self._ocs(
             "POST",
             f"{_E2EE}/private-key",
-            json_body={"privateKey": wrapped},
+            json_body={"privateKey": wrapped, **_of_link(link)},
             meanings={409: lambda path: KeysExistError(path=path)},
         )
 
@@ -248,16 +251,27 @@ class HttpCalls:
 
     # --- shares -----------------------------------------------------------------------------------------
 
-    async def create_share(self, path: str, user: UserId, *, permissions: int) -> RemoteShare:
+    async def create_share(self, path: str, user: UserId, *, permissions: int, last_day: str = "") -> RemoteShare:
         """Share a folder with a user; NotFoundError when there is no such user or path."""
-        data = await self._ocs(
-            "POST",
-            _SHARES,
-            where=path,
-            json_body={"path": path, "shareType": 0, "shareWith": user, "permissions": permissions},
-        )
+        wish: JsonObject = {"path": path, "shareType": 0, "shareWith": user, "permissions": permissions}
+        if last_day:
+            wish["expireDate"] = last_day
+        data = await self._ocs("POST", _SHARES, where=path, json_body=wish)
         share = read_share(data)
         if share is None or share.share_with != user:
+            raise MalformedError("the server made another share than was asked for", path=path)
+        return share
+
+    async def create_link(
+        self, path: str, *, permissions: int, password: SecretText | None, last_day: str, label: str
+    ) -> RemoteShare:
+        """Make a link; NotFoundError when there is no such path, BadRequestError for its password or end."""
+        wish: JsonObject = {"path": path, "shareType": 3, "permissions": permissions}
+        if password is not None:
+            wish["password"] = password.reveal()
+        wish |= {name: text for name, text in (("expireDate", last_day), ("label", label)) if text}
+        share = read_share(await self._ocs("POST", _SHARES, where=path, json_body=wish))
+        if share is None or not share.token or share.permissions & ~permissions & _FILE_BITS:
             raise MalformedError("the server made another share than was asked for", path=path)
         return share
 
@@ -351,6 +365,10 @@ class HttpCalls:
             harmless=harmless,
             idle_seconds=idle_seconds,
         )
+
+
+def _of_link(token: str) -> JsonObject:
+    return {"shareToken": token} if token else {}
 
 
 def lock_lost(path: str | None) -> LockLostError:

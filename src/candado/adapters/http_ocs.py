@@ -7,13 +7,23 @@ from typing import Final
 
 from candado.errors import MalformedError
 from candado.formats.canonjson import JsonObject, JsonValue
-from candado.ports.client import Capabilities, RawMetadata, RemoteShare, UserInfo
+from candado.formats.linkaddress import LINK_PREFIX
+from candado.ports.client import Capabilities, LinkFolder, RawMetadata, RemoteShare, UserInfo
 from candado.types import UserId, check_file_id, check_user_id
 
-__all__ = ["read_capabilities", "read_member", "read_public_keys", "read_share", "read_steps", "read_user"]
+__all__ = [
+    "read_capabilities",
+    "read_link_folder",
+    "read_member",
+    "read_public_keys",
+    "read_share",
+    "read_steps",
+    "read_user",
+]
 
 _PEM_CHARS_MAX: Final = 32 * 1024
 _USER_SHARE: Final = 0
+_LINK_SHARE: Final = 3
 _STEPS_MAX: Final = 64
 
 
@@ -108,15 +118,32 @@ def read_steps(data: JsonValue) -> list[RawMetadata]:
 
 
 def read_share(data: JsonValue) -> RemoteShare | None:
-    """One share; None when it is not with a user."""
+    """One share; None when it is neither with a user nor by link."""
     share = _object(data)
-    if _number(share.get("share_type"), -1) != _USER_SHARE:
+    kind = _number(share.get("share_type"), -1)
+    if kind not in (_USER_SHARE, _LINK_SHARE):
         return None
+    token = _text(share.get("token")) if kind == _LINK_SHARE else ""
+    end = share.get("expiration")
     return RemoteShare(
         share_id=str(_id_number(share.get("id"))),
         path=_text(share.get("path")),
         owner_id=check_user_id(_text(share.get("uid_owner"))),
-        share_with=check_user_id(_text(share.get("share_with"))),
+        share_with=check_user_id(f"{LINK_PREFIX}{token}" if token else _text(share.get("share_with"))),
         permissions=_number(share.get("permissions"), 0),
         file_id=check_file_id(_id_number(share.get("file_source", share.get("item_source")))),
+        token=token,
+        label=_text(share.get("label"), ""),
+        has_password=bool(token and share.get("password")),
+        last_day=_text(end, "")[:10],
+    )
+
+
+def read_link_folder(data: JsonValue) -> LinkFolder:
+    """The folder behind a link."""
+    answer = _object(data)
+    return LinkFolder(
+        check_file_id(_id_number(answer.get("file-id"))),
+        _number(answer.get("permissions"), 0),
+        RawMetadata(_text(answer.get("meta-data")), _text(answer.get("signature"))),
     )

@@ -90,11 +90,12 @@ class HttpWire:
     Args:
         base_url: as ``check_server_url`` returns it.
         login: for Basic authentication; None sends no credentials.
-        password: app password or login password.
+        password: app password or login password; an empty one is not sent either.
         settings: bounds.
         clock: for pauses.
         random: for jitter.
         on_request: called for every request that is sent.
+        standing: headers of every request.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class HttpWire:
         clock: Clock,
         random: Random,
         on_request: Callable[[], None] | None = None,
+        standing: Mapping[str, str] | None = None,
     ) -> None:
         self.base_url = check_server_url(base_url)
         self.settings = settings
@@ -125,8 +127,9 @@ class HttpWire:
             "OCS-APIRequest": "true",
             "Accept-Encoding": "identity",
             "Accept": "*/*",
+            **(standing or {}),
         }
-        if login is not None and password is not None:
+        if login is not None and password is not None and password.reveal():
             self._headers["Authorization"] = basic(login, password)
 
     async def ask(

@@ -253,7 +253,7 @@ _ENDPOINTS: Final = (
     _Endpoint("POST", "public-key", _post_public_key),
     _Endpoint("PUT", "public-key", _put_public_key),
     _Endpoint("DELETE", "public-key", _delete_public_key, confirmed=True),
-    _Endpoint("GET", "server-key", _get_server_key, anonymous=True),
+    _Endpoint("GET", "server-key", _get_server_key, anonymous=True, visitors=True),
     _Endpoint("PUT", "encrypted/{id}", _put_flag, visitors=True),
     _Endpoint("DELETE", "encrypted/{id}", _delete_flag),
     _Endpoint("DELETE", "encrypted-files", _delete_all, confirmed=True),

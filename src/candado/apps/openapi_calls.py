@@ -253,6 +253,7 @@ PAGES: Final = (
           200, 503),
     _page("GET", "/metrics", "Counts for operators, for this machine or with a token", "server",
           "text/plain; version=0.0.4; charset=utf-8", 200, 403, 404, refusal=_JSON),
+    _page("GET", "/logo.svg", "The picture that the capabilities name", "server", "image/svg+xml", 200),
     _page("GET", "/openapi.json", "This document", "server", {"type": "object", "required": ["openapi"]}, 200),
     _page("POST", "/core/wipe/check", "Whether the device with this password is to be wiped", "server",
           _object(wipe={"const": True}), 200, 400, 404, 413, 429, 503, fields="token", refusal=_JSON),

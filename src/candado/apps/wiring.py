@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from candado.adapters.state import SqliteState
     from candado.apps.cli.common import Run
     from candado.client.account import Account
-    from candado.ports.client import Keychain
+    from candado.formats.linkaddress import LinkAddress
+    from candado.ports.client import Keychain, LinkRemote
 
 __all__ = [
     "PLAIN_FILE_WARNING",
@@ -31,6 +32,7 @@ __all__ = [
     "http_settings",
     "keychain_of",
     "open_account",
+    "open_link",
     "open_state",
     "open_tree",
     "transfers_of",
@@ -104,7 +106,15 @@ def http_settings(config: DeviceConfig, run: "Run") -> "HttpSettings":
 
 def transfers_of(run: "Run") -> int:
     """Bodies under way at once: flag before configuration."""
-    return run.transfers or load_config(Places.of(os.environ)).transfers
+    return run.transfers or _config_if_any().transfers
+
+
+def _config_if_any() -> DeviceConfig:
+    """The configuration, or what it says by default where nobody signed in: a visitor of a link need not."""
+    try:
+        return load_config(Places.of(os.environ))
+    except NotLoggedInError:
+        return DeviceConfig("", "", "", "", "")
 
 
 def open_state(places: Places, secret: SecretBytes) -> "SqliteState":
@@ -174,6 +184,45 @@ async def open_account(run: "Run") -> "AsyncIterator[Account]":
             await remote.close()
     finally:
         store.close()
+
+
+@contextlib.asynccontextmanager
+async def open_link(
+    run: "Run", address: "LinkAddress", password: SecretText | None
+) -> "AsyncIterator[tuple[Account, LinkRemote]]":
+    """The visitor of a link, with or without a sign-in on this device; what it remembers ends with it."""
+    from candado.adapters.http_link import HttpLinkRemote
+    from candado.adapters.keychain import FileKeychain
+    from candado.adapters.state import SqliteState
+    from candado.client.account import Account
+
+    config, clock, random = _config_if_any(), SystemClock(), SystemRandom()
+    with tempfile.TemporaryDirectory(prefix="candado-link-") as folder:
+        place = Path(folder)
+        store = SqliteState(place / "state.sqlite", SecretBytes(random.token(32)))
+        remote = HttpLinkRemote(address, password, clock=clock, random=random, settings=http_settings(config, run))
+        try:
+            yield (
+                Account(
+                    remote=remote,
+                    store=store,
+                    keychain=FileKeychain(place / "device-secret"),
+                    clock=clock,
+                    random=random,
+                    user_id=check_user_id(address.member_id),
+                    server_url=address.base_url,
+                ),
+                remote,
+            )
+        except AuthRequiredError as error:
+            raise AuthRequiredError(
+                "This link has a password, and it was not given or is wrong.",
+                path=address.base_url,
+                advice="Give it with --password-file FILE.",
+            ) from error
+        finally:
+            await remote.close()
+            store.close()
 
 
 def work_folder(places: Places) -> "contextlib.AbstractContextManager[str]":

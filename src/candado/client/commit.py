@@ -26,7 +26,7 @@ from candado.errors import (
     StoreLieError,
     TamperError,
 )
-from candado.folder.filedrop import merge_drops
+from candado.folder.filedrop import DropMerge, merge_drops
 from candado.folder.members import MembershipChange
 from candado.folder.model import OpenFolder
 from candado.folder.sealing import SealedWrite, kept_drops, seal_nested, seal_root
@@ -35,7 +35,7 @@ from candado.formats.metadata import FolderContent, parse_sealed
 from candado.ports.client import RemoteNode
 from candado.types import LockToken, Nonce
 
-__all__ = ["Outcome", "PendingWrite", "Shown", "read_back", "rows_of", "seal_all", "send_all"]
+__all__ = ["Outcome", "PendingWrite", "Shown", "has_arrivals", "read_back", "rows_of", "seal_all", "send_all"]
 
 _DROPS = "drop/taken"
 
@@ -137,18 +137,30 @@ def _take_drops(
     account: Account, draft: Draft, content: FolderContent, before: OpenFolder
 ) -> tuple[FolderContent, JsonObject, frozenset[str]]:
     """Take over readable file drops whose body is on the server; the others stay in the document as they are."""
-    if not before.drops:
+    if draft.view is None or not before.drops:
         return content, kept_drops(before), frozenset()
-    listed = set() if draft.view is None else {problem.path.rpartition("/")[2] for problem in draft.view.problems}
-    arrived = tuple(drop for drop in before.drops if drop.sealed_name in listed)
-    merge = merge_drops(
-        replace(before, content=content, drops=arrived),
-        account.require_identity(),
-        imported=account.store.load_all(_DROPS).keys(),
-    )
+    merge = _merge(account, draft.view, replace(before, content=content))
     for identifier, error in merge.refused.items():
         account.record_refusal(error, path=f"{draft.path}/{identifier}", file_id=draft.file_id)
     return merge.content, merge.kept, merge.digests
+
+
+def _merge(account: Account, view: FolderView, folder: OpenFolder) -> DropMerge:
+    """The drops of ``folder`` taken over whose bodies the listing in ``view`` shows; the others are not looked at."""
+    listed = {problem.path.rpartition("/")[2] for problem in view.problems}
+    arrived = tuple(drop for drop in folder.drops if drop.sealed_name in listed)
+    return merge_drops(
+        replace(folder, drops=arrived), account.require_identity(), imported=account.store.load_all(_DROPS).keys()
+    )
+
+
+def has_arrivals(account: Account, view: FolderView) -> bool:
+    """Whether a write would take something over from the folder's file drop, or clear away what was taken before."""
+    folder = view.folder
+    if folder is None or folder.kind != "root" or not folder.drops:
+        return False
+    merge = _merge(account, view, folder)
+    return len(merge.kept) < len(kept_drops(folder))
 
 
 def _seal_nested(account: Account, draft: Draft, root: OpenFolder) -> SealedWrite:

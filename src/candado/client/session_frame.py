@@ -143,6 +143,10 @@ class SessionFrame:
         self._change = change(top.before, MetadataKey(self.account.random.token(MetadataKey.SIZE)))
         await self._drafts.open_all()
 
+    def take_arrivals(self) -> None:
+        """Write the root although nothing else changes, so that what arrived in its file drop is taken over."""
+        self._drafts.top.changed = True
+
     def delete_root(self, *, remove: bool) -> None:
         """Sign the deletion of the root: empty, marked as deleted; with ``remove`` the folder itself goes too.
 

@@ -22,6 +22,7 @@ from candado.errors import (
     UsageError,
 )
 from candado.folder.members import add_member, remove_member
+from candado.formats.linkaddress import LINK_PREFIX
 from candado.ports.client import RemoteShare
 from candado.types import UserId
 
@@ -63,7 +64,9 @@ class UnshareReport:
 class Share:
     """One person of one root: who can open it (``member``), whom the server lets in (``shared``), how well known.
 
-    The server lists shares to the owner alone: in a folder of somebody else ``shared`` and ``read_only`` are None.
+    The server lists shares to the owner alone: in a folder of somebody else ``shared`` and ``read_only`` are None. A
+    link is listed by its member id ``s:TOKEN``; one for uploads is no member. ``last_day`` is the last day of the
+    share, YYYY-MM-DD.
     """
 
     path: str
@@ -74,6 +77,13 @@ class Share:
     read_only: bool | None
     verified: bool
     first_seen: float | None
+    last_day: str = ""
+    is_drop: bool = False
+
+    @property
+    def is_link(self) -> bool:
+        """Whether this is everybody who has a link, instead of a person."""
+        return self.user_id.startswith(LINK_PREFIX)
 
 
 async def share(
@@ -82,12 +92,14 @@ async def share(
     user_id: UserId,
     *,
     read_only: bool = False,
+    last_day: str = "",
     require_verified: bool = False,
     progress: Progress | None = None,
 ) -> ShareReport:
     """Let a person read (and, unless ``read_only``, write) a root and everything below it.
 
-    Read-only is enforced by the server alone.
+    Read-only and the end (``last_day``, YYYY-MM-DD in UTC, "" for none) are enforced by the server; this device takes
+    the person out of the members with its first write after the end.
 
     Raises:
         PeerWithoutKeysError: the person has not set up end-to-end encryption; nothing was changed.
@@ -113,7 +125,7 @@ async def share(
             await session.rekey(lambda state, key: add_member(state, certificate, key))
         folders = len(session.written)
     try:
-        await _set_share(account, root.path, user_id, wanted, shares)
+        await _set_share(account, root.path, user_id, wanted, shares, last_day)
     except CandadoError:
         if not was_member:
             async with WriteSession(reader, root.path) as undo:
@@ -124,14 +136,14 @@ async def share(
 
 
 async def _set_share(
-    account: Account, path: str, user_id: UserId, permissions: int, existing: list[RemoteShare]
+    account: Account, path: str, user_id: UserId, permissions: int, existing: list[RemoteShare], last_day: str
 ) -> None:
-    fitting = [item for item in existing if item.permissions == permissions]
+    fitting = [item for item in existing if (item.permissions, item.last_day) == (permissions, last_day)]
     for item in existing:
         if item not in fitting:
             await account.remote.delete_share(item.share_id)
     if not fitting:
-        await account.remote.create_share(path, user_id, permissions=permissions)
+        await account.remote.create_share(path, user_id, permissions=permissions, last_day=last_day)
 
 
 async def unshare(account: Account, path: str, user_id: UserId, *, progress: Progress | None = None) -> UnshareReport:
@@ -141,6 +153,8 @@ async def unshare(account: Account, path: str, user_id: UserId, *, progress: Pro
         NotFoundError: the folder is not shared with this person.
         UsageError: the owner or the account itself was named.
     """
+    if user_id.startswith(LINK_PREFIX):
+        raise UsageError("this is a link, not a person", advice="Use `candado link revoke`.")
     if user_id == account.user_id:
         raise UsageError("nobody can be taken out by oneself", advice="Ask the owner of the folder to do it.")
     reader = FolderReader(account)
@@ -196,6 +210,8 @@ async def list_shares(account: Account, path: str | None = None) -> list[Share]:
                     item is not None and item.permissions == _READ if is_ours else None,
                     pin is not None and pin.verified,
                     None if pin is None else pin.first_seen,
+                    "" if item is None else item.last_day,
+                    item is not None and not item.permissions & _READ,
                 )
             )
     return found

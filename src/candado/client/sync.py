@@ -29,6 +29,7 @@ from candado.client.sync_observe import (
 )
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
+from candado.client.takeover import take_arrivals
 from candado.client.view import FolderView, RemoteEntry, clear_path, join
 from candado.errors import (
     AuthRequiredError,
@@ -154,6 +155,9 @@ class _Run:
         self._report.take_left_out(here.left_out)
         if there is None:
             return False
+        writes = not self._options.dry_run and self._options.mode is not Mode.PULL
+        if writes and await take_arrivals(self._reader, there):
+            return True
         self._issues.opened(there.views)
         deleted = there.top if there.top is not None and there.top.deleted else None
         if deleted is not None and self._options.mode is Mode.PUSH:

@@ -126,7 +126,7 @@ async def upload(
     source: Source,
     target: Target,
     *,
-    token: LockToken,
+    token: LockToken | None,
     path: str,
     progress: Progress | None = None,
 ) -> SealedUpload:
@@ -139,7 +139,7 @@ async def upload(
         account: whose server.
         source: opened anew for every attempt.
         target: where; after the return its path is where the body is.
-        token: of the lock under which it is written.
+        token: of the lock under which it is written; None for who drops a file by a link.
         path: clear path, for progress and messages only.
         progress: told how far it is.
 
@@ -194,7 +194,9 @@ async def copy_body(
         return await _persist(account, attempt, lost=target.abandon)
 
 
-async def _upload_small(account: "Account", file: "LocalFile", remote_path: str, token: LockToken) -> SealedUpload:
+async def _upload_small(
+    account: "Account", file: "LocalFile", remote_path: str, token: LockToken | None
+) -> SealedUpload:
     size = file.stat.size_bytes
     # One byte more than the size shows a file that has grown since it was opened.
     buffer = bytearray(size + 1)
@@ -218,7 +220,7 @@ async def _upload_big(
     account: "Account",
     file: "LocalFile",
     remote_path: str,
-    token: LockToken,
+    token: LockToken | None,
     meter: Callable[[int], None],
 ) -> SealedUpload:
     key, nonce = _fresh(account)
@@ -231,7 +233,7 @@ async def _upload_big(
 
 
 async def _put(
-    account: "Account", remote_path: str, body: "FileBody | CopyBody", token: LockToken, mtime_seconds: float
+    account: "Account", remote_path: str, body: "FileBody | CopyBody", token: LockToken | None, mtime_seconds: float
 ) -> "PutResult":
     try:
         return await account.remote.put(remote_path, body, token=token, mtime_seconds=mtime_seconds)

@@ -47,6 +47,7 @@ __all__ = [
     "format_drop_content",
     "format_sealed",
     "parse_content",
+    "parse_drop",
     "parse_drop_content",
     "parse_sealed",
 ]
@@ -221,13 +222,17 @@ def _drops(value: JsonValue) -> tuple[tuple[SealedDrop, ...], tuple[str, ...]]:
     bad: list[str] = []
     for name, raw in object_of(value, "the member filedrop").items():
         try:
-            holder = object_of(raw, "an arrival")
-            people = [object_of(user, "a user") for user in list_of(holder.get("users"), "the member users")]
-            users = tuple(
-                (check_user_id(string_member(user, "userId")), b64_member(user, "encryptedFiledropKey"))
-                for user in people
-            )
-            drops.append(SealedDrop(check_sealed_name(name), _block(holder), users, holder))
+            drops.append(parse_drop(name, raw))
         except FormatError:
             bad.append(name)
     return tuple(drops), tuple(bad)
+
+
+def parse_drop(name: str, raw: JsonValue) -> SealedDrop:
+    """Return one arrival; MalformedError when its name or its JSON cannot be used."""
+    holder = object_of(raw, "an arrival")
+    people = [object_of(user, "a user") for user in list_of(holder.get("users"), "the member users")]
+    users = tuple(
+        (check_user_id(string_member(user, "userId")), b64_member(user, "encryptedFiledropKey")) for user in people
+    )
+    return SealedDrop(check_sealed_name(name), _block(holder), users, holder)

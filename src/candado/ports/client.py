@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from candado.formats.canonjson import JsonObject
 from candado.ports.local import LeftOut, LocalFile, LocalStat, LocalTree, Spool
 from candado.types import Counter, FileId, LockToken, SecretBytes, SecretText, UserId
 
@@ -19,6 +20,8 @@ __all__ = [
     "Capabilities",
     "Keychain",
     "LeftOut",
+    "LinkFolder",
+    "LinkRemote",
     "LocalFile",
     "LocalStat",
     "LocalTree",
@@ -104,7 +107,11 @@ class PutResult:
 
 @dataclass(frozen=True, slots=True)
 class RemoteShare:
-    """One user share."""
+    """One share with a user, or by link.
+
+    A link is shared with ``s:`` and its ``token``; only it has a token, a label and maybe a password. ``last_day`` is
+    the last day on which the share counts, YYYY-MM-DD in UTC, "" for no end.
+    """
 
     share_id: str
     path: str
@@ -112,6 +119,19 @@ class RemoteShare:
     share_with: UserId
     permissions: int
     file_id: FileId
+    token: str = ""
+    label: str = ""
+    has_password: bool = False
+    last_day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFolder:
+    """What the visitor of a link may know of the encrypted folder behind it; nothing of it is verified."""
+
+    file_id: FileId
+    permissions: int
+    metadata: RawMetadata
 
 
 class Body(Protocol):
@@ -158,8 +178,11 @@ class Remote(Protocol):
         """PEM certificates by user id; PeerWithoutKeysError or NoKeysError when one is missing."""
         ...
 
-    async def register_certificate(self, csr_pem: str) -> str:
-        """Send a CSR, return the PEM certificate; KeysExistError when there is one already."""
+    async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
+        """Send a CSR, return the PEM certificate; KeysExistError when there is one already.
+
+        With the token of an own ``link`` it is that of the link.
+        """
         ...
 
     async def delete_certificate(self, password: SecretText) -> None:
@@ -170,8 +193,8 @@ class Remote(Protocol):
         """The wrapped private key; NoKeysError when there is none."""
         ...
 
-    async def store_private_key(self, wrapped: str) -> None:
-        """Store the wrapped private key; KeysExistError when there is one already."""
+    async def store_private_key(self, wrapped: str, *, link: str = "") -> None:
+        """Store the wrapped private key, or that of an own ``link``; KeysExistError when there is one already."""
         ...
 
     async def list_folder(self, path: str, *, depth: int, with_metadata: bool = False) -> list[RemoteNode]:
@@ -251,12 +274,18 @@ class Remote(Protocol):
         """Remove a node and all below it; of a received share only the share ends. Absent is success."""
         ...
 
-    async def create_share(self, path: str, user: UserId, *, permissions: int) -> RemoteShare:
+    async def create_share(self, path: str, user: UserId, *, permissions: int, last_day: str = "") -> RemoteShare:
         """Share a folder with a user; 31 is everything, 1 is read-only."""
         ...
 
+    async def create_link(
+        self, path: str, *, permissions: int, password: SecretText | None, last_day: str, label: str
+    ) -> RemoteShare:
+        """Make a link; 1 is for reading, 4 for uploads only."""
+        ...
+
     async def list_shares(self, path: str | None) -> list[RemoteShare]:
-        """Shares by us of one node, or of all."""
+        """Shares by us of one node, or of all, with users and by link."""
         ...
 
     async def delete_share(self, share_id: str) -> None:
@@ -269,6 +298,21 @@ class Remote(Protocol):
 
     async def close(self) -> None:
         """Release the connections."""
+        ...
+
+
+class LinkRemote(Remote, Protocol):
+    """The visitor of one link on one server: a ``Remote`` whose home is what the link leads to.
+
+    What only accounts have is refused with AuthRequiredError or ForbiddenError.
+    """
+
+    async def link_folder(self) -> LinkFolder:
+        """The encrypted folder of the link; NotFoundError when the link is for a plain one."""
+        ...
+
+    async def add_drops(self, file_id: FileId, drops: JsonObject) -> None:
+        """Hand in the entries of files whose bodies were stored; PreconditionFailedError while somebody writes."""
         ...
 
 

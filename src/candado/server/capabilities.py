@@ -24,6 +24,13 @@ _VERSION: Final[Mapping[str, Any]] = {
     "edition": "",
     "extendedSupport": False,
 }
+_OWN: Final[Mapping[str, Any]] = {
+    "version": 1,
+    "nested-in-one-session": True,
+    "staged-chunks": True,
+    "link-folder": True,
+    "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
+}
 _UNLIMITED: Final = -3
 _PROFILE: Final = (
     "phone",
@@ -51,15 +58,6 @@ def status(*, maintenance: bool = False) -> dict[str, Any]:
         "productname": "candado",
         "extendedSupport": False,
     }
-
-
-_OURS: Final = {
-    "version": 1,
-    "nested-in-one-session": True,
-    "staged-chunks": True,
-    "link-folder": True,
-    "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
-}
 
 
 def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
@@ -112,7 +110,7 @@ def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
             "background": _COLOUR,
         },
         "checksums": {"supportedTypes": ["SHA1", "MD5", "ADLER32"], "preferredUploadType": "SHA1"},
-        "candado": dict(_OURS),
+        "candado": dict(_OWN),
     }
     if keys_exist is not None:
         offered["end-to-end-encryption"] = {"enabled": True, "api-version": API_VERSION, "keys-exist": keys_exist}

@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from candado.formats.linkaddress import LINK_PREFIX
 from candado.ports.ambient import Clock, Random
 from candado.ports.server import Database, ObjectStore, Rows
 from candado.types import FileId, UserId
@@ -41,7 +42,6 @@ __all__ = [
     "search_pattern",
 ]
 
-LINK_PREFIX: Final = "s:"
 PERMISSION_READ: Final = 1
 PERMISSION_UPDATE: Final = 2
 PERMISSION_CREATE: Final = 4

@@ -3,7 +3,6 @@
 Layer: ``apps``. The words are shown or written once and never travel in JSON; ``key show`` asks for the login password.
 """
 
-import contextlib
 import os
 import random
 import sys
@@ -14,11 +13,10 @@ import click
 
 from candado.apps.cli.common import SECRET_FILE, Command, Group, Run, pass_run, with_account
 from candado.apps.cli.config import Places, load_config
-from candado.apps.cli.secrets import find_secret, login_password, secret_source
+from candado.apps.cli.secrets import find_secret, login_password, new_secret_file, secret_source
 from candado.errors import (
     AuthRequiredError,
     KeysExistError,
-    LocalStorageError,
     SecretNeededError,
     UsageError,
     WrongMnemonicError,
@@ -61,7 +59,7 @@ def init(
     if phrase is not None:
         _join(run, phrase, secret_source("CANDADO_PHRASE", phrase_file, os.environ))
         return
-    with _new_file(phrase_out) as words_file:
+    with new_secret_file(phrase_out) as words_file:
         try:
             words = _first(run, password_file, reset=reset)
         except KeysExistError:
@@ -147,47 +145,6 @@ def _quiz(words: list[str]) -> None:
     )
 
 
-class _WordsFile:
-    """A new private file for the words, made before the keys are, so that nothing can go wrong after."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._fd = -1
-        if path is not None:
-            try:
-                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            except FileExistsError as exc:
-                raise UsageError("the file for the words exists already", path=str(path)) from exc
-            except OSError as exc:
-                raise LocalStorageError(
-                    f"the file for the words cannot be made: {exc.strerror}", path=str(path)
-                ) from exc
-
-    def write(self, words: SecretText) -> None:
-        """Write the words, durably."""
-        if self._fd >= 0:
-            os.write(self._fd, words.reveal().encode() + b"\n")
-            os.fsync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-
-    def unused(self) -> None:
-        """Remove the file when nothing was written."""
-        if self._fd >= 0 and self._path is not None:
-            os.close(self._fd)
-            self._fd = -1
-            self._path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _new_file(path: Path | None) -> Any:
-    file = _WordsFile(path)
-    try:
-        yield file
-    finally:
-        file.unused()
-
-
 def _login_password(run: Run, password_file: Path | None) -> SecretText:
     config = load_config(Places.of(os.environ))
 
@@ -227,7 +184,7 @@ def show(run: Run, password_file: Path | None, phrase_out: Path | None) -> None:
         await _check_password(run, password)
         return show_mnemonic(account)
 
-    with _new_file(phrase_out) as file:
+    with new_secret_file(phrase_out) as file:
         words = with_account(run, work)
         file.write(words)
     if phrase_out is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from candado.apps.cli.cmd_link import expires_option, link_words
 from candado.apps.cli.common import Command, Run, pass_run, with_account
 from candado.apps.cli.output import printable, rfc3339, table
 from candado.apps.cli.progress import progress_of
@@ -19,11 +20,12 @@ __all__ = ["share", "shares", "unshare"]
 @click.argument("remote")
 @click.argument("user")
 @click.option("--read-only", is_flag=True, help="The server refuses the person's writes.")
+@expires_option
 @click.option(
     "--require-verified", is_flag=True, help="Only when the fingerprint was compared: `candado trust verify`."
 )
 @pass_run
-def share(run: Run, remote: str, user: str, *, read_only: bool, require_verified: bool) -> None:
+def share(run: Run, remote: str, user: str, *, read_only: bool, expires: str, require_verified: bool) -> None:
     r"""Share an encrypted folder with a person.
 
     \b
@@ -41,6 +43,7 @@ def share(run: Run, remote: str, user: str, *, read_only: bool, require_verified
                 remote,
                 check_user_id(user),
                 read_only=read_only,
+                last_day=expires,
                 require_verified=require_verified,
                 progress=progress,
             ),
@@ -58,6 +61,7 @@ def share(run: Run, remote: str, user: str, *, read_only: bool, require_verified
             "path": report.path,
             "user": report.user_id,
             "read_only": report.read_only,
+            "expires": expires or None,
             "verified": shown.verified,
             "fingerprint": shown.hex,
             "rekeyed_folders": report.rekeyed_folders,
@@ -124,9 +128,13 @@ def shares(run: Run, remote: str | None) -> None:
             "read_only": one.read_only,
             "verified": one.verified,
             "first_seen": None if one.first_seen is None else rfc3339(one.first_seen),
+            "link": one.is_link,
+            "expires": one.last_day or None,
         }
 
     def words(one: Share) -> str:
+        if one.is_link:
+            return link_words(member=one.member, shared=one.shared, is_drop=one.is_drop, last_day=one.last_day)
         said = ["owner" if one.is_owner else "member"]
         if one.shared is not None:
             said = ["read only" if one.read_only else "read and write"]
@@ -135,6 +143,8 @@ def shares(run: Run, remote: str | None) -> None:
         if one.shared is False:
             said.append("has a key but NO share on the server")
         said.append("verified" if one.verified else "key not compared")
+        if one.last_day:
+            said.append(f"until {one.last_day}")
         return ", ".join(said)
 
     run.emit_list(

@@ -47,6 +47,8 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "share": ("share", "Share an encrypted folder with a person."),
         "unshare": ("share", "End a share and change the key."),
         "shares": ("share", "List shares."),
+        "link": ("link", "Links into encrypted folders: make, list, take back, open."),
+        "drop": ("link", "Leave sealed files behind a link."),
         "fingerprint": ("trust", "Show the fingerprint of a key."),
         "trust": ("trust", "Keys of other people."),
     },

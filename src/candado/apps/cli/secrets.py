@@ -4,19 +4,20 @@ Layer: ``apps``. For each kind of secret the order is: file option, then ``NAME_
 from the environment, then what is special to the kind, then a question on the terminal.
 """
 
+import contextlib
 import netrc
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from candado.errors import LocalPermissionError, LocalStorageError, NotFoundError, SecretNeededError
+from candado.errors import LocalPermissionError, LocalStorageError, NotFoundError, SecretNeededError, UsageError
 from candado.types import SecretText
 
-__all__ = ["find_secret", "login_password", "netrc_password", "secret_source"]
+__all__ = ["NewSecretFile", "find_secret", "login_password", "netrc_password", "new_secret_file", "secret_source"]
 
 _SECRET_BYTES_MAX: Final = 64 * 1024
 _COMMAND_SECONDS: Final = 120
@@ -136,3 +137,45 @@ def _secret(content: bytes, where: str) -> SecretText:
     if not text:
         raise LocalStorageError("a secret is empty", path=where)
     return SecretText(text)
+
+
+class NewSecretFile:
+    """A new private file for the words, made before the keys are, so that nothing can go wrong after."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._fd = -1
+        if path is not None:
+            try:
+                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except FileExistsError as exc:
+                raise UsageError("the file for the words exists already", path=str(path)) from exc
+            except OSError as exc:
+                raise LocalStorageError(
+                    f"the file for the words cannot be made: {exc.strerror}", path=str(path)
+                ) from exc
+
+    def write(self, words: SecretText) -> None:
+        """Write the words, durably."""
+        if self._fd >= 0:
+            os.write(self._fd, words.reveal().encode() + b"\n")
+            os.fsync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def unused(self) -> None:
+        """Remove the file when nothing was written."""
+        if self._fd >= 0 and self._path is not None:
+            os.close(self._fd)
+            self._fd = -1
+            self._path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_secret_file(path: Path | None) -> Iterator[NewSecretFile]:
+    """A new private file for words, removed again when nothing was written; none without a path."""
+    file = NewSecretFile(path)
+    try:
+        yield file
+    finally:
+        file.unused()
