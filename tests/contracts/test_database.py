@@ -1,6 +1,8 @@
 """What every ``Database`` must do: SQLite's file and a real PostgreSQL."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from candado.errors import (
     LocalStorageError,
     MisuseError,
     NotFoundError,
+    StoreUnavailableError,
     UnsupportedVersionError,
 )
 from candado.ports.server import Database, Migration, Rows
@@ -235,3 +238,27 @@ async def test_numbers_begin_behind_those_that_rows_brought_along(open_one: Open
     await database.write(bring)
     await database.skip_numbers(100)
     assert await database.write(number) == [171, 101]
+
+
+async def test_a_database_server_of_which_a_process_is_killed_keeps_what_it_answered() -> None:
+    url = await cluster().fresh()
+    database = await PostgresDatabase.open(url, migrations=STEPS, random=SeededRandom(), connections=1)
+
+    async def number(rows: Rows) -> int:
+        row = await rows.one("SELECT pg_backend_pid()")
+        assert row is not None
+        return int(str(row[0]))
+
+    for text in "abcdef":
+        await database.write(insert(text), durable=False)
+    os.kill(await database.read(number), signal.SIGKILL)
+    await database.close()
+    again: PostgresDatabase | None = None
+    async with asyncio.timeout(60):
+        while again is None:  # it starts anew after the death of one of its own
+            try:
+                again = await PostgresDatabase.open(url, migrations=STEPS, random=SeededRandom(), create=False)
+            except (StoreUnavailableError, LocalStorageError):
+                await asyncio.sleep(0.02)
+    assert await texts(again) == list("abcdef")
+    await again.close()

@@ -44,6 +44,10 @@ class PoweredDatabase:
         self._folder = folder
         self.snapshot()
 
+    @property
+    def epoch(self) -> str:
+        return ""
+
     def snapshot(self) -> None:
         (self._folder / "durable").mkdir(exist_ok=True)
         for name in ("rows.sqlite", "rows.sqlite-wal"):

@@ -1,6 +1,7 @@
 """Every command that the pages for administrators show works as it is written, in the order of the page."""
 
 import asyncio
+import json
 import shlex
 from pathlib import Path
 
@@ -8,14 +9,20 @@ import click
 import pytest
 from tests.e2e.server_process import PASSWORD, run_server
 from tests.postgres import cluster
+from tests.seaweed import seaweed
 
 from candado.apps.server_cli import cli
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "ops"
 SHOWN = {
-    page.stem: [line.strip() for line in page.read_text().splitlines() if line.startswith("    candado-server ")]
+    page.stem: [
+        line.strip()
+        for line in page.read_text().replace("\\\n", " ").splitlines()
+        if line.startswith("    candado-server ")
+    ]
     for page in sorted(PAGES.glob("*.md"))
 }
+BUCKET = "s3://BUCKET/PREFIX?endpoint=https://s3.example.org&region=NAME&credentials=/etc/candado/s3"
 
 
 def test_the_pages_show_commands() -> None:
@@ -26,6 +33,13 @@ def test_the_pages_show_commands() -> None:
         "proxy": 1,
         "upgrade": 3,
     }
+
+
+def device_of_alice(data: Path) -> str:
+    """The number of a new app password, for commands that are shown with one."""
+    run_server("app-password", "alice", "--data", str(data))
+    listed = run_server("user", "passwords", "list", "alice", "--json", "--data", str(data)).stdout
+    return str(max(one["id"] for one in json.loads(listed)["app_passwords"]))
 
 
 @pytest.mark.parametrize("line", [line for lines in SHOWN.values() for line in lines if " serve " in line])
@@ -41,7 +55,9 @@ def test_the_server_takes_the_options_that_are_shown(line: str) -> None:
     "page", [page for page, lines in SHOWN.items() if any(" serve " not in line for line in lines)]
 )
 def test_the_commands_of_a_page_work_one_after_the_other(page: str, tmp_path: Path) -> None:
+    needs_bucket = any(BUCKET in line for line in SHOWN[page])
     places = {
+        BUCKET: seaweed().address(seaweed().bucket()) if needs_bucket else BUCKET,
         "/srv/": f"{tmp_path}/",
         "/mnt/backup/": f"{tmp_path}/backup-",
         "postgresql://candado:SECRET@db.example.org/candado": asyncio.run(cluster().fresh()),
@@ -58,5 +74,9 @@ def test_the_commands_of_a_page_work_one_after_the_other(page: str, tmp_path: Pa
         words = shlex.split(text)[1:]
         if words[0] == "init" and (tmp_path / "candado").exists():
             words[words.index("--data") + 1] += str(number)  # another way to begin
+            if "--database" in words:
+                words[words.index("--database") + 1] = asyncio.run(cluster().fresh())
+        if "7" in words:
+            words[words.index("7")] = device_of_alice(tmp_path / "candado")
         if words[0] != "serve":
             run_server(*words)

@@ -110,7 +110,7 @@ def test_every_command_speaks_json_with_a_schema(data: Path, password: str, caps
         (("group", "delete", "nobody"), 4, "NOT_FOUND"),
         (("app-password", "nobody", "--label", "x"), 4, "NOT_FOUND"),
         (("check", "--database", "mysql://host/db"), 2, "USAGE"),
-        (("check", "--storage", "s3://bucket"), 2, "USAGE"),
+        (("check", "--storage", "gs://bucket"), 2, "USAGE"),
         (("serve", "--listen", "nonsense"), 2, "USAGE"),
         (("serve", "--listen", "192.0.2.1:1"), 1, "LOCAL_STORAGE"),
         (

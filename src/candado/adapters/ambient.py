@@ -7,6 +7,9 @@ or randomness.
 import asyncio
 import os
 import time
+from pathlib import Path
+
+__all__ = ["SystemClock", "SystemRandom", "machine_epoch"]
 
 
 class SystemClock:
@@ -31,3 +34,12 @@ class SystemRandom:
     def token(self, size_bytes: int) -> bytes:
         """``size_bytes`` unpredictable bytes."""
         return os.urandom(size_bytes)  # noqa: TID251 -- this is the Random port
+
+
+def machine_epoch() -> str:
+    """Text that is the same until the machine starts anew; what was written without a sync may be lost then."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        # Other systems: the minute of the start, by the wall clock.
+        return str(int((time.time_ns() / 1e9 - time.monotonic()) // 60))

@@ -3,9 +3,7 @@
 Layer: ``adapters``; implements ``ports.server.ObjectStore``.
 
 Layout: ``<id[0:2]>/<id[2:4]>/<id>``; a large blob being received is ``incoming/<id>`` and takes its place by rename.
-An id is random, with a checksum of the bytes at its end (``blobids``), but a process keeps the first four digits for
-512 blobs: what is written together lies together, in the directories (few to sync) and in the indexes over ids (few
-pages to write).
+An id is random, with a checksum of the bytes at its end (``blobids``).
 Nothing is synced to disk before ``persist``, which syncs the files and then each directory once. Small bodies
 are written in place at once on the calling thread; of larger ones 1 MiB is gathered and written by a thread while the
 next is received.
@@ -16,7 +14,6 @@ import asyncio
 import contextlib
 import os
 import re
-import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,31 +21,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from candado.adapters.ambient import machine_epoch
 from candado.adapters.blobfiles import read_through, storage_error, write_all
-from candado.adapters.blobids import checksum_in, with_checksum
+from candado.adapters.blobids import RandomIds, checksum_in, with_checksum
 from candado.errors import LocalStorageError, MisuseError, NotFoundError, QuotaExceededError
 from candado.ports.ambient import Random
 
-__all__ = ["DirectoryObjects", "machine_epoch"]
+__all__ = ["DirectoryObjects"]
 
 T = TypeVar("T")
 
 INLINE_BYTES_MAX: Final = 64 * 1024
 PIECE_BYTES: Final = 1024 * 1024
-_PREFIX_BLOBS: Final = 512
 _THREADS: Final = 8
 _SYNC_SLICE: Final = 32
 _RECEIVING: Final = "incoming"
 _BLOB_ID = re.compile(r"[a-z0-9]{32}\Z")
-
-
-def machine_epoch() -> str:
-    """Text that is the same until the machine starts anew; what was written without a sync may be lost then."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        # Other systems: the minute of the start, by the wall clock.
-        return str(int((time.time_ns() / 1e9 - time.monotonic()) // 60))
 
 
 class _Writer:
@@ -176,10 +164,8 @@ class DirectoryObjects:
                 advice="Check --storage and config.toml; when it was lost, restore the latest backup.",
             )
         self._root = str(root)
-        self._random = random
+        self._ids = RandomIds(random)
         self._epoch = machine_epoch() if epoch is None else epoch
-        self._prefix = ""
-        self._prefix_left = 0
         self._made: set[str] = set()
         self._rooted: set[str] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="candado-blob")
@@ -195,7 +181,7 @@ class DirectoryObjects:
     def create(self, *, size_hint: int | None = None) -> _Writer:
         """Start a new blob; see ``ObjectStore``. The size hint is not needed here."""
         del size_hint
-        return _Writer(self, self._new_id())
+        return _Writer(self, self._ids.fresh())
 
     async def put(self, data: bytes) -> str:
         """Store a small blob in one go."""
@@ -259,15 +245,13 @@ class DirectoryObjects:
             await self.in_thread(self._unlink, blob_ids)
 
     async def scan(self) -> AsyncIterator[tuple[str, int, float]]:
-        """All blobs: id, size, time of writing."""
+        """All blobs, and what unfinished receptions left (``incoming/..``): name, size, time of writing."""
         for outer in await self.in_thread(self._folders, "."):
             for inner in await self.in_thread(self._folders, outer):
                 for found in await self.in_thread(self._files, f"{outer}/{inner}"):
                     yield found
-
-    async def sweep(self, before: float) -> int:
-        """Remove what unfinished receptions left behind before that time; see ``ObjectStore``."""
-        return await self.in_thread(self._sweep, before)
+        for name, size, written in await self.in_thread(self._files, _RECEIVING):
+            yield f"{_RECEIVING}/{name}", size, written
 
     # --- paths and system calls -----------------------------------------------------------------------
 
@@ -283,7 +267,9 @@ class DirectoryObjects:
         return f"{self._root}/{_RECEIVING}/{random_id}"
 
     def place(self, blob_id: str) -> str:
-        """Path of a finished blob; NotFoundError when the text cannot be an id."""
+        """Path of a finished blob, or of what ``scan`` names; NotFoundError when the text cannot be one."""
+        if blob_id.startswith(f"{_RECEIVING}/") and _BLOB_ID.match(blob_id[len(_RECEIVING) + 1 :]):
+            return f"{self._root}/{blob_id}"
         if not _BLOB_ID.match(blob_id):
             raise NotFoundError("no such blob", path=blob_id)
         return f"{self._root}/{blob_id[0:2]}/{blob_id[2:4]}/{blob_id}"
@@ -318,13 +304,6 @@ class DirectoryObjects:
         if folder not in self._made:
             os.makedirs(f"{self._root}/{blob_id[0:2]}/{blob_id[2:4]}", mode=0o700, exist_ok=True)
             self._made.add(folder)
-
-    def _new_id(self) -> str:
-        if self._prefix_left == 0:
-            self._prefix = self._random.token(2).hex()
-            self._prefix_left = _PREFIX_BLOBS
-        self._prefix_left -= 1
-        return self._prefix + self._random.token(14).hex()
 
     def _open(self, blob_id: str) -> int:
         try:
@@ -385,13 +364,3 @@ class DirectoryObjects:
                     facts = entry.stat(follow_symlinks=False)
                     files.append((entry.name, facts.st_size, facts.st_mtime))
         return sorted(files)
-
-    def _sweep(self, before: float) -> int:
-        swept = 0
-        with os.scandir(f"{self._root}/{_RECEIVING}") as found:
-            for entry in found:
-                with contextlib.suppress(FileNotFoundError):
-                    if entry.stat(follow_symlinks=False).st_mtime < before:
-                        os.unlink(entry.path)
-                        swept += 1
-        return swept

@@ -5,8 +5,9 @@ Layer: ``adapters``; implements ``ports.server.Database`` with ``asyncpg``.
 Theory of operation. Each unit of work is one transaction on a connection of a pool: SERIALIZABLE for writes, so that a
 unit may decide by what it read, one read-only snapshot for reads. A transaction that the server could not put in order
 with the others (SQLSTATE 40001, 40P01) is run again, with growing and uneven pauses. No advisory locks and no
-notifications: what must be right rests on rows alone. A unit that need not be durable commits without waiting for the
-disk (``synchronous_commit = off``); a later durable one makes it survive too, for the log is written in order.
+notifications: what must be right rests on rows alone. Every commit is durable, also where that is not asked for: one
+that did not wait for the disk (``synchronous_commit = off``) would be lost when any process of the database server is
+killed, and nothing would tell us that part of a session is gone.
 
 The schema is the one that ``server.schema`` spells for SQLite, with its types translated: 64-bit integers, text ordered
 and compared by bytes.
@@ -31,6 +32,7 @@ from candado.errors import (
     MisuseError,
     NotFoundError,
     QuotaExceededError,
+    StoreUnavailableError,
 )
 from candado.ports.ambient import Random
 from candado.ports.server import Migration, Rows, SqlValue
@@ -85,7 +87,7 @@ def _translated_error(exc: BaseException) -> CandadoError:
     if isinstance(exc, asyncpg.ReadOnlySQLTransactionError):
         return LocalStorageError("a read tried to write")
     if isinstance(exc, _GONE):
-        return LocalStorageError(
+        return StoreUnavailableError(
             f"the database cannot be reached: {type(exc).__name__}", advice="See that PostgreSQL runs, then try again."
         )
     # Its details quote values of rows, which may be names.
@@ -216,12 +218,18 @@ class PostgresDatabase:
             raise
         return opened
 
+    @property
+    def epoch(self) -> str:
+        """Empty: every commit is durable."""
+        return ""
+
     async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
         """Run ``work`` in a transaction of its own, again when others were in the way; see ``Database``."""
+        del durable  # all are
         pause = _FIRST_PAUSE_SECONDS
         for left in range(_ATTEMPTS_MAX - 1, -1, -1):
             try:
-                return await self._run(work, durable=durable, read=False)
+                return await self._run(work, read=False)
             except BusyError:
                 if left == 0:
                     raise
@@ -231,7 +239,7 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
         """Run ``work`` on one snapshot; see ``Database``."""
-        return await self._run(work, durable=False, read=True)
+        return await self._run(work, read=True)
 
     async def skip_numbers(self, count: int) -> None:
         """Leave out row numbers; see ``Database``."""
@@ -246,14 +254,12 @@ class PostgresDatabase:
             self._closed = True
             await self._pool.close()
 
-    async def _run(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool, read: bool) -> T:
+    async def _run(self, work: Callable[[Rows], Awaitable[T]], *, read: bool) -> T:
         if self._closed:
             raise MisuseError("the database is closed")
         async with self._translated(), self._counted(), self._pool.acquire() as connection:
             level = "repeatable_read" if read else "serializable"
             async with connection.transaction(isolation=level, readonly=read):
-                if not durable and not read:
-                    await connection.execute("SET LOCAL synchronous_commit = off")
                 return await _Unit(work, _PostgresRows(cast("Any", connection)))
 
     @contextlib.asynccontextmanager

@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from candado.adapters.ambient import machine_epoch
 from candado.adapters.sqlite_schema import migrate, require_database
 from candado.errors import (
     AlreadyExistsError,
@@ -292,6 +293,8 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self.path = path
+        self.epoch = machine_epoch()
+        """Changes when commits that were not synced may have been lost: with a new start of the machine."""
         self._writer = _Worker("candado-sql-write", writer, writes=True)
         self._reader = _Worker("candado-sql-read", reader, writes=False)
 

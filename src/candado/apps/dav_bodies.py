@@ -15,7 +15,7 @@ from candado.ports.ambient import Clock
 from candado.ports.server import ObjectStore
 from candado.server.model import Part
 
-__all__ = ["announced_checksum", "read_parts", "receive_blob"]
+__all__ = ["announced_checksum", "begun", "read_parts", "receive_blob"]
 
 _GATHER_BYTES: Final = 1 << 20
 _ALIVE_SECONDS: Final = 60.0
@@ -138,6 +138,19 @@ def _check_length(size: int, length: int | None) -> None:
 def _check_checksum(found: str, announced: str) -> None:
     if found != announced:
         raise BadRequestError("the checksum of the body differs from OC-Checksum")
+
+
+async def begun(pieces: AsyncIterator[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
+    """Return the same pieces, of which the first has been fetched: a store that fails is noticed before any header."""
+    first = await anext(pieces, None)
+
+    async def all_of_them() -> AsyncIterator[bytes | memoryview]:
+        if first is not None:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    return all_of_them()
 
 
 async def read_parts(

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from candado.apps.dav_bodies import announced_checksum, read_parts, receive_blob
+from candado.apps.dav_bodies import announced_checksum, begun, read_parts, receive_blob
 from candado.apps.dav_exchange import Exchange
 from candado.apps.dav_headers import (
     XML,
@@ -142,6 +142,7 @@ class DavFiles:
             await exchange.start(206 if chosen else 200, headers)
             await exchange.send_last(body)
             return
+        pieces = await begun(pieces)
         await exchange.start(206 if chosen else 200, headers)
         await exchange.stream(pieces)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from candado.apps.dav_bodies import read_parts
+from candado.apps.dav_bodies import begun, read_parts
 from candado.apps.dav_exchange import decode_path
 from candado.apps.dav_headers import file_headers
 from candado.apps.html_pages import check_same_site, content_disposition, html_page, problem
@@ -172,7 +172,7 @@ async def _download(visit: _Visit) -> Response:
     status = 200 if chosen is None else 206
     if visit.request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    pieces = read_parts(services.backend.objects, parts, start=start, stop=stop)
+    pieces = await begun(read_parts(services.backend.objects, parts, start=start, stop=stop))
     return StreamingResponse(_copied(pieces), status, headers)
 
 

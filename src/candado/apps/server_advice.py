@@ -32,6 +32,7 @@ _FACTS: Final[dict[str, tuple[str, str]]] = {
     "QUOTA_EXCEEDED": (_AS_BEFORE, "Free space where the data directory lies, then run the command again."),
     "RATE_LIMITED": (_UNCHANGED, "Wait a few seconds and run the command again."),
     "SECRET_NEEDED": (_UNCHANGED, "Add --password-file FILE, or set CANDADO_SERVER_PASSWORD_FILE."),
+    "STORE_UNAVAILABLE": (_AS_BEFORE, "Wait until it runs again, see its log and the network, then run it again."),
     "UNSUPPORTED_VERSION": (_UNCHANGED, "Use the version of candado-server that wrote it, or a newer one."),
     "USAGE": (_UNCHANGED, "See the command's --help."),
 }

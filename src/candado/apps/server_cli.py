@@ -3,6 +3,7 @@
 Layer: ``apps``. Errors say four things and end with the documented exit statuses, as those of ``candado`` do.
 """
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
 from candado.apps.server_common import Invocation, command_options, read_password
-from candado.apps.server_config import CONFIG_NAME, ServerConfig, check_database, local_path, write_config
+from candado.apps.server_config import CONFIG_NAME, ServerConfig, check_database, check_storage, write_config
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
 from candado.server.check import ReadTally
@@ -59,7 +60,7 @@ def _init(
     if database:
         check_database(str(database))
     if storage:
-        local_path(str(storage), "file")
+        check_storage(str(storage))
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         data.chmod(0o700)
@@ -80,7 +81,11 @@ def _init(
                 await services.files.ensure_home(account.user_id)
             return services.pki.authority_fingerprint_hex
 
-    fingerprint = invocation.run(work())
+    try:
+        fingerprint = invocation.run(work())
+    except BaseException:
+        _clear(data)
+        raise
     lines = [
         f"initialised {data}",
         f"authority key (software): {fingerprint}",
@@ -89,6 +94,15 @@ def _init(
         f"then: candado-server serve --data {data}",
     ]
     invocation.show("init", {"data": str(data), "made": True, "authority_fingerprint": fingerprint}, "\n".join(lines))
+
+
+def _clear(data: Path) -> None:
+    """Empty the directory again, as it was before, so that ``init`` can be repeated; what cannot be removed stays."""
+    for entry in data.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 @cli.command("serve")

@@ -74,7 +74,7 @@ def command_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--data", type=click.Path(path_type=Path), required=True, envvar="CANDADO_DATA", help="Data directory."
     )
     @click.option("--database", help="sqlite:///PATH or postgresql://... instead of the configured one.")
-    @click.option("--storage", help="file:///ABSOLUTE/PATH instead of the configured one.")
+    @click.option("--storage", help="file:///PATH or s3://... instead of the configured one.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
     @click.option("-v", "--verbose", count=True, help="More on stderr; twice for stack traces.")
     @functools.wraps(function)

@@ -20,6 +20,7 @@ __all__ = [
     "CONFIG_NAME",
     "ServerConfig",
     "check_database",
+    "check_storage",
     "load_config",
     "local_path",
     "parse_bytes",
@@ -40,7 +41,7 @@ _UNITS: Final = {
     "TI": 2**40,
 }
 _POSITIVE: Final = ("workers", "connections", "header_seconds", "stall_seconds", "lock_seconds")
-_LATER: Final = ("s3", "gs", "az")
+_LATER: Final = ("gs", "az")
 _POSTGRES: Final = ("postgresql", "postgres")
 
 
@@ -64,7 +65,7 @@ class ServerConfig:
     database_password: str = ""
     """Of PostgreSQL, when it is not in ``database``."""
     storage: str = ""
-    """``file:///ABSOLUTE/PATH``; empty: ``blobs`` in the data directory."""
+    """``file:///ABSOLUTE/PATH`` or ``s3://BUCKET/PREFIX?endpoint=..``; empty: ``blobs`` in the data directory."""
     connections: int = 4096
     """Connections of one worker; beyond them the one that has been idle longest is closed."""
     header_seconds: int = 30
@@ -103,13 +104,18 @@ class ServerConfig:
         return urlunsplit(parts._replace(netloc=f"{user}:{quote(self.database_password, safe='')}{at}{host}"))
 
     @property
+    def uses_s3(self) -> bool:
+        """Whether the bodies are in a bucket."""
+        return urlsplit(self.storage).scheme == "s3"
+
+    @property
     def database_path(self) -> Path:
         """File of the embedded database; UsageError when another one is used."""
         return local_path(self.database, "sqlite") if self.database else self.data / "candado.db"
 
     @property
     def storage_path(self) -> Path:
-        """Directory of the blobs."""
+        """Directory of the blobs; UsageError when they are in a bucket."""
         return local_path(self.storage, "file") if self.storage else self.data / "blobs"
 
     @property
@@ -133,6 +139,16 @@ def check_database(url: str) -> None:
         )
 
 
+def check_storage(url: str) -> None:
+    """Return when this can be the setting ``storage``; UsageError when not. Keys in it are not repeated."""
+    if urlsplit(url).scheme != "s3":
+        local_path(url, "file")
+        return
+    from candado.adapters.s3_place import S3Place
+
+    S3Place.parse(url)
+
+
 def local_path(url: str, scheme: str) -> Path:
     """Return the absolute path in ``SCHEME:///PATH``.
 
@@ -143,6 +159,11 @@ def local_path(url: str, scheme: str) -> Path:
     if parts.scheme in _POSTGRES:
         raise UsageError(
             f"this is no {scheme}:// but the address of a database server",
+        )
+    if parts.scheme == "s3" and scheme == "file":
+        raise UsageError(
+            "bodies can be restored into a directory only",
+            advice="Name one with --storage file:///ABSOLUTE/PATH; the restored server works on it.",
         )
     if parts.scheme in _LATER:
         raise UsageError(

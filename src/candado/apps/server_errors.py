@@ -54,6 +54,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "BAD_SIGNATURE": (400, _SABRE + "BadRequest"),
     "UNTRUSTED_CERTIFICATE": (400, _SABRE + "BadRequest"),
     "BUSY": (503, _SABRE + "ServiceUnavailable"),
+    "STORE_UNAVAILABLE": (503, _SABRE + "ServiceUnavailable"),
     "TRANSPORT": (503, _SABRE + "ServiceUnavailable"),
     "QUOTA_EXCEEDED": (507, _SABRE + "InsufficientStorage"),
     "DISK_FULL": (507, _SABRE + "InsufficientStorage"),

@@ -6,6 +6,7 @@ adapter of the server.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from candado.adapters.steps import check_version
 from candado.apps.server_config import ServerConfig
 from candado.errors import CandadoError
 from candado.ports.ambient import Random
-from candado.ports.server import Database, Migration, Rows
+from candado.ports.server import Database, Migration, ObjectStore, Rows
 from candado.server.access import Authenticator
 from candado.server.accounts import Accounts, random_text
 from candado.server.browsers import Browsers
@@ -40,14 +41,13 @@ from candado.server.schema import MIGRATIONS
 from candado.server.searching import Searching
 from candado.server.sessions import Sessions
 from candado.server.shares import Shares
-from candado.server.sweep import collect_orphans, sweep
+from candado.server.sweep import collect_orphans, orphans_due, sweep
 from candado.server.uploads import Uploads
 
 __all__ = ["Services", "open_backend", "open_database", "open_services", "outstanding_steps"]
 
 _LOG = logging.getLogger("candado.server")
 _SWEEP_SECONDS = 60.0
-_ORPHAN_SECONDS = 86400.0
 _RATE_IDLE_SECONDS = 86400.0
 
 
@@ -86,11 +86,22 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
     clock, random = SystemClock(), PooledRandom(SystemRandom())
     database = await open_database(config, random, create=create)
     try:
-        objects = DirectoryObjects(config.storage_path, random, create=create)
+        objects = await _open_objects(config, random, create=create)
         settings = ServerSettings(lock_ttl_seconds=float(config.lock_seconds))
         yield Backend(database, objects, clock, random, settings)
     finally:
         await database.close()
+
+
+async def _open_objects(config: ServerConfig, random: Random, *, create: bool) -> ObjectStore:
+    if not config.uses_s3:
+        return DirectoryObjects(config.storage_path, random, create=create)
+    from candado.adapters.s3 import S3Objects
+    from candado.adapters.s3_place import S3Place, find_keys
+
+    place = S3Place.parse(config.storage)
+    keys = await asyncio.to_thread(find_keys, place, os.environ)
+    return await S3Objects.open(place, keys, random, create=create)
 
 
 async def open_database(config: ServerConfig, random: Random, *, create: bool) -> Database:
@@ -158,15 +169,12 @@ async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncI
 
 async def _clean_for_ever(services: Services) -> None:
     """Roll back expired sessions and collect garbage; every worker may do it, each step is one transaction."""
-    clock = services.backend.clock
-    orphans_at = clock.monotonic()
     while True:
-        await clock.sleep(_SWEEP_SECONDS)
+        await services.backend.clock.sleep(_SWEEP_SECONDS)
         try:
             swept = await sweep(services.backend)
             await services.limiter.sweep(idle_seconds=_RATE_IDLE_SECONDS)
-            if clock.monotonic() - orphans_at > _ORPHAN_SECONDS:
-                orphans_at = clock.monotonic()
+            if await orphans_due(services.backend):
                 swept["orphans"] = await collect_orphans(services.backend)
         except CandadoError as error:
             _LOG.warning("cleaning failed: %s %s", error.code, error.message)

@@ -39,6 +39,7 @@ from candado.errors.local import (
     NotLoggedInError,
     SafetyLimitError,
     SecretNeededError,
+    StoreUnavailableError,
     UsageError,
 )
 from candado.errors.peer import (
@@ -128,6 +129,7 @@ __all__ = [
     "SecretNeededError",
     "SignerError",
     "StoreLieError",
+    "StoreUnavailableError",
     "TamperError",
     "TlsError",
     "TransportError",

@@ -47,6 +47,15 @@ class BusyError(LocalStorageError):
     default_advice = "Wait for the other process to end."
 
 
+class StoreUnavailableError(LocalStorageError):
+    """The database or the store of bodies of a server does not answer."""
+
+    code = "STORE_UNAVAILABLE"
+    retry = True
+    default_safe = "What was answered stays; what was under way is undone or not visible."
+    default_advice = "Wait until it runs again, then repeat; see its log and the network."
+
+
 class CorruptStateError(LocalStorageError):
     """The local state of candado was altered or damaged."""
 

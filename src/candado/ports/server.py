@@ -1,4 +1,4 @@
-"""Ports of the server: rows, blobs, signer. Contracts for SQLite and a directory now, PostgreSQL and S3 next.
+"""Ports of the server: rows, blobs, signer. Contracts for SQLite and PostgreSQL, a directory and S3.
 
 Layer: ``ports``. All methods that touch the outside are coroutines. The SQL adapter for SQLite runs a whole unit of
 work on its one owner thread, so a unit of work must await nothing but its ``Rows``.
@@ -46,6 +46,14 @@ class Database(Protocol):
     awaits nothing else. An exception rolls back its own unit of work only.
     """
 
+    @property
+    def epoch(self) -> str:
+        """Text that changes when writes that were not durable may have been lost, such as by a power cut.
+
+        A database whose every write is durable answers with an empty text.
+        """
+        ...
+
     async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
         """Run ``work`` in a serializable transaction; on return it is committed.
 
@@ -82,7 +90,10 @@ class BlobWriter(Protocol):
         ...
 
     async def finish(self) -> str:
-        """Close it and return its id (random text, [a-z0-9]{32}); durable only after ``ObjectStore.persist``."""
+        """Close it and return its id (random text, [a-z0-9]{32}); durable only after ``ObjectStore.persist``.
+
+        StoreUnavailableError when the store does not answer; it may be repeated, or ended with ``discard``.
+        """
         ...
 
     async def discard(self) -> None:
@@ -101,7 +112,7 @@ class ObjectStore(Protocol):
     def epoch(self) -> str:
         """Text that changes when blobs that were not persisted may have been lost, such as by a power cut.
 
-        A store whose ``finish`` is already durable answers with a constant.
+        A store whose ``finish`` is already durable answers with an empty text.
         """
         ...
 
@@ -114,7 +125,10 @@ class ObjectStore(Protocol):
         ...
 
     async def persist(self, blob_ids: Sequence[str]) -> None:
-        """Return when these blobs survive a power cut; absent ids raise NotFoundError."""
+        """Return when these blobs survive a power cut.
+
+        NotFoundError when one is found to be absent; a store whose ``finish`` is already durable does not look.
+        """
         ...
 
     def read(self, blob_id: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes | memoryview]:
@@ -133,15 +147,14 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, blob_ids: Sequence[str]) -> None:
-        """Remove blobs; absent is success."""
-        ...
-
-    async def sweep(self, before: float) -> int:
-        """Remove what receptions that never finished left behind before that time (epoch seconds); how many."""
+        """Remove blobs, or what else ``scan`` named; absent is success."""
         ...
 
     def scan(self) -> AsyncIterator[tuple[str, int, float]]:
-        """All blobs: (id, size in bytes, time of writing in seconds since the epoch)."""
+        """All blobs: (id, size in bytes, time of writing in seconds since the epoch).
+
+        What receptions that were never finished left behind is among them, under names that are no ids.
+        """
         ...
 
 

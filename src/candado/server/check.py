@@ -173,9 +173,7 @@ async def _check_leftovers(backend: Backend) -> list[Finding]:
     oldest = backend.clock.now() - backend.settings.lock_ttl_seconds
 
     async def look(rows: Rows) -> list[str]:
-        found = await rows.all(
-            "SELECT node_id FROM locks WHERE refreshed < $1 OR epoch <> $2", oldest, backend.objects.epoch
-        )
+        found = await rows.all("SELECT node_id FROM locks WHERE refreshed < $1 OR epoch <> $2", oldest, backend.epoch)
         return [str(row[0]) for row in found]
 
     message = "a lock is over and its session will be rolled back"

@@ -24,7 +24,7 @@ _SPACE: Final = (
 
 
 def _rule(backend: Backend) -> LockRule:
-    return LockRule(backend.clock.now(), backend.settings.lock_ttl_seconds, backend.objects.epoch)
+    return LockRule(backend.clock.now(), backend.settings.lock_ttl_seconds, backend.epoch)
 
 
 async def guarded_write(

@@ -181,6 +181,12 @@ class Backend:
     ids: NodeIds = field(default_factory=NodeIds)
     places: PlaceCache = field(default_factory=PlaceCache)
 
+    @property
+    def epoch(self) -> str:
+        """Text that changes when what was staged may have been lost: rows or bodies that were not durable."""
+        rows, bodies = self.database.epoch, self.objects.epoch
+        return rows if rows == bodies else f"{rows}+{bodies}"
+
     def tag(self) -> str:
         """A fresh entity tag, or name of a batch: 16 hex digits."""
         return self.random.token(8).hex()

@@ -1,6 +1,7 @@
 """Cleaning that nobody waits for: expired sessions and shares, stale uploads, content nothing names.
 
-Layer: ``server``. Rows go first, durably; blobs after them. A crash between leaves orphans, which ``check`` finds.
+Layer: ``server``. Rows go first, durably; blobs after them. A crash between leaves orphans, which
+``collect_orphans`` takes.
 """
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
@@ -12,9 +13,10 @@ from candado.server.model import Backend
 from candado.server.shareends import end_expired
 from candado.server.staging import drop_session
 
-__all__ = ["collect_orphans", "sweep", "unknown_blobs"]
+__all__ = ["collect_orphans", "orphans_due", "sweep", "unknown_blobs"]
 
 _ROWS_MAX: Final = 500
+_ORPHAN_SECONDS: Final = 86_400.0
 _NAMED: Final = (
     "SELECT 1 FROM nodes WHERE content = $1 UNION ALL SELECT 1 FROM staged WHERE content = $1"
     " UNION ALL SELECT 1 FROM parts WHERE blob_id = $1 UNION ALL SELECT 1 FROM chunks WHERE blob_id = $1"
@@ -37,10 +39,10 @@ async def sweep(backend: Backend) -> dict[str, int]:
     """
     now, settings = backend.clock.now(), backend.settings
     sessions = await backend.database.write(
-        lambda rows: _end_sessions(rows, now - settings.lock_ttl_seconds, backend.objects.epoch, now)
+        lambda rows: _end_sessions(rows, now - settings.lock_ttl_seconds, backend.epoch, now)
     )
     uploads = await backend.database.write(
-        lambda rows: _end_uploads(rows, now - settings.upload_ttl_seconds, backend.objects.epoch, now)
+        lambda rows: _end_uploads(rows, now - settings.upload_ttl_seconds, backend.epoch, now)
     )
     tag = backend.tag()
     shares = await backend.database.write(lambda rows: end_expired(rows, etag=tag, now=now))
@@ -53,15 +55,7 @@ async def sweep(backend: Backend) -> dict[str, int]:
         contents, blobs = contents + taken, blobs + len(freed)
         if taken < _ROWS_MAX:
             break
-    unfinished = await backend.objects.sweep(now - settings.upload_ttl_seconds)
-    return {
-        "sessions": sessions,
-        "uploads": uploads,
-        "shares": shares,
-        "contents": contents,
-        "blobs": blobs,
-        "unfinished": unfinished,
-    }
+    return {"sessions": sessions, "uploads": uploads, "shares": shares, "contents": contents, "blobs": blobs}
 
 
 async def _end_sessions(rows: Rows, before: float, epoch: str, now: float) -> int:
@@ -103,8 +97,24 @@ async def unknown_blobs(backend: Backend, blob_ids: list[str]) -> list[str]:
     return await backend.database.read(work)
 
 
+async def orphans_due(backend: Backend) -> bool:
+    """Whether the caller is to look for orphans now: once a day one process of all is, by a row that it takes."""
+    now = backend.clock.now()
+
+    async def work(rows: Rows) -> bool:
+        sql = "INSERT INTO settings (name, value) VALUES ('orphans_sought', $1) ON CONFLICT DO NOTHING"
+        await rows.run(sql, str(now))
+        sql = "UPDATE settings SET value = $1 WHERE name = 'orphans_sought' AND CAST(value AS DOUBLE PRECISION) < $2"
+        return await rows.run(sql, str(now), now - _ORPHAN_SECONDS) == 1
+
+    return await backend.database.write(work)
+
+
 async def collect_orphans(backend: Backend) -> int:
-    """Remove blobs that no row names and that are older than the time of an upload; how many."""
+    """Remove blobs, and parts of them that were never finished, that no row names; how many.
+
+    They must be older than the time of an upload, because a living process may be about to write the row.
+    """
     oldest = backend.clock.now() - backend.settings.upload_ttl_seconds
     removed, batch = 0, list[str]()
     async for blob_id, _, written in backend.objects.scan():

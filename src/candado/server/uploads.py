@@ -71,7 +71,7 @@ class Uploads:
 
         async def work(rows: Rows) -> list[ChunkInfo]:
             upload_id = await _find(rows, principal.user_id, transfer)
-            found = await _chunks(rows, upload_id, self._backend.objects.epoch)
+            found = await _chunks(rows, upload_id, self._backend.epoch)
             return [ChunkInfo(name, size, mtime) for name, size, mtime, _ in found]
 
         return await self._backend.database.read(work)
@@ -118,7 +118,7 @@ class Uploads:
         Raises:
             NotFoundError: no such upload. BadRequestError: the name.
         """
-        epoch, session = self._backend.objects.epoch, session_of(token)
+        epoch, session = self._backend.epoch, session_of(token)
 
         async def work(rows: Rows, rule: LockRule) -> None:
             _check_name(name)
@@ -219,7 +219,7 @@ class Uploads:
         async def work(rows: Rows) -> tuple[str, tuple[Part, ...]]:
             upload_id = await _find(rows, principal.user_id, transfer)
             await rows.run("UPDATE uploads SET refreshed = $2 WHERE id = $1", upload_id, now)
-            found = await _chunks(rows, upload_id, self._backend.objects.epoch)
+            found = await _chunks(rows, upload_id, self._backend.epoch)
             if len({_natural_order(name) for name, _, _, _ in found}) != len(found):
                 raise BadRequestError("two chunks have the same number, so their order is unknown", path=transfer)
             return upload_id, tuple(Part(blob_id, size) for _, size, _, blob_id in found)

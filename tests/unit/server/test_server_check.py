@@ -44,12 +44,12 @@ async def test_a_sound_store_has_no_findings(tmp_path: Path) -> None:
         ("INSERT INTO lock_counters VALUES ('x', 1, 1)", {"session.stray"}),
         (
             "INSERT INTO locks (session, node_id, home_id, user_id, created, refreshed, epoch)"
-            " VALUES ('x', 9999, 1, 'alice', 0, 1000000, 'boot-1')",
+            " VALUES ('x', 9999, 1, 'alice', 0, 1000000, '{epoch}')",
             {"session.lock"},
         ),
         (
             "INSERT INTO locks (session, node_id, home_id, user_id, created, refreshed, epoch)"
-            " VALUES ('x', (SELECT id FROM nodes WHERE name = 'Secret'), 1, 'alice', 0, 0, 'boot-1')",
+            " VALUES ('x', (SELECT id FROM nodes WHERE name = 'Secret'), 1, 'alice', 0, 0, '{epoch}')",
             {"session.over"},
         ),
         ("INSERT INTO doomed VALUES ('x', 1)", {"scratch.left"}),
@@ -74,7 +74,7 @@ async def test_a_sound_store_has_no_findings(tmp_path: Path) -> None:
 )
 async def test_damaged_rows_are_named(tmp_path: Path, damage: str, codes: set[str]) -> None:
     world, _ = await filled(tmp_path)
-    await world.database.write(lambda rows: rows.run(damage))
+    await world.database.write(lambda rows: rows.run(damage.replace("{epoch}", world.backend.epoch)))
     assert {finding.code for finding in await world.findings()} == codes
     await world.close()
 

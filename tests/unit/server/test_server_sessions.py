@@ -35,6 +35,7 @@ class CountingDatabase:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.statements = 0
+        self.epoch = database.epoch
 
     def _counted(self, rows: Rows) -> Rows:
         outer = self

@@ -151,9 +151,6 @@ class MemoryObjects:
             self.blobs.pop(blob_id, None)
             self.persisted.discard(blob_id)
 
-    async def sweep(self, before: float) -> int:
-        return 0
-
     async def scan(self) -> AsyncIterator[tuple[str, int, float]]:
         for blob_id, data in list(self.blobs.items()):
             yield blob_id, len(data), self.now

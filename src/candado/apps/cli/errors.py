@@ -73,6 +73,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "PRECONDITION_FAILED": 20,
     "RATE_LIMITED": 20,
     "REMOTE_BUG": 20,
+    "STORE_UNAVAILABLE": 20,
     "TRANSPORT": 20,
     "REDIRECT": 20,
     "INTERRUPTED": 130,
