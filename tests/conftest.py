@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import stop_cluster
-from tests.seaweed import stop_seaweed
+from tests.s3servers import stop_s3_servers
 
 # A skip is allowed only for one of these reasons, and CI prints every one of them.
 ALLOWED_SKIPS = (
@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def pytest_unconfigure() -> None:
     """End what tests share for the life of the process."""
     stop_cluster()
-    stop_seaweed()
+    stop_s3_servers()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -63,6 +63,7 @@ class S3Server:
         self.endpoint = f"http://127.0.0.1:{port}"
         self.key = "T" + secrets.token_hex(9).upper()
         self.secret = secrets.token_hex(20)
+        self._shared = ""
 
     def bucket(self) -> str:
         """The name of a new bucket, made with a signed address."""
@@ -83,9 +84,20 @@ class S3Server:
         keys.write_text(f"[default]\naws_access_key_id = {self.key}\naws_secret_access_key = {self.secret}\n")
         return f"s3://{bucket}/{prefix}?endpoint={endpoint or self.endpoint}&credentials={keys}"
 
-    async def objects(self, random: Random, prefix: str = "") -> S3Objects:
-        """The adapter on a new bucket."""
-        place = S3Place.parse(self.address(self.bucket(), prefix))
+    def fresh(self) -> str:
+        """What ``--storage`` takes for a new prefix of the one bucket that most tests share."""
+        if not self._shared:
+            self._shared = self.bucket()
+        return self.address(self._shared, f"n{next(_NUMBERS)}/deep")
+
+    def at(self, address: str, random: Random) -> S3Objects:
+        """The adapter on a place, whoever it belongs to."""
+        place = S3Place.parse(address)
+        return S3Objects(place, find_keys(place, {}), random)
+
+    async def objects(self, random: Random) -> S3Objects:
+        """The adapter on a new prefix."""
+        place = S3Place.parse(self.fresh())
         return await S3Objects.open(place, find_keys(place, {}), random)
 
 

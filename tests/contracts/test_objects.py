@@ -23,7 +23,7 @@ SIZES = (0, 1, 65_536, 65_537, 1_048_576, 1_048_577, 3_500_000, PIECE_BYTES, 2 *
 @pytest.fixture(params=["directory", "memory", *S3_SERVERS])
 async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param in S3_SERVERS:
-        return await S3_SERVERS[request.param]().objects(SystemRandom(), "some/where")
+        return await S3_SERVERS[request.param]().objects(SystemRandom())
     return DirectoryObjects(tmp_path / "blobs", SeededRandom()) if request.param == "directory" else MemoryObjects()
 
 

@@ -37,7 +37,7 @@ def test_the_pages_show_commands() -> None:
 
 def device_of_alice(data: Path) -> str:
     """The number of a new app password, for commands that are shown with one."""
-    run_server("app-password", "alice", "--data", str(data))
+    run_server("app-password", "alice", "--label", "phone", "--data", str(data))
     listed = run_server("user", "passwords", "list", "alice", "--json", "--data", str(data)).stdout
     return str(max(one["id"] for one in json.loads(listed)["app_passwords"]))
 

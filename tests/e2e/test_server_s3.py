@@ -34,9 +34,7 @@ async def database() -> str:
 def data(tmp_path: Path, database: str) -> Iterator[Path]:
     (tmp_path / "password").write_text(PASSWORD + "\n")
     made, store = tmp_path / "data", seaweed()
-    run_server(
-        "init", "--data", str(made), "--database", database, "--storage", store.address(store.bucket(), "bodies")
-    )
+    run_server("init", "--data", str(made), "--database", database, "--storage", store.fresh())
     run_server("user", "add", "alice", "--password-file", str(tmp_path / "password"), "--data", str(made))
     yield made
     assert run_server("check", "--read-data", "--data", str(made)).stdout.startswith("sound")

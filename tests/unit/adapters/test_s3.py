@@ -1,6 +1,7 @@
 """What only the S3 adapter does: it cuts large bodies, goes on where a download broke off, and gives up in time."""
 
 import asyncio
+import os
 import re
 import signal
 import time
@@ -206,6 +207,7 @@ async def test_a_store_that_hangs_is_waited_for_only_so_long() -> None:
     objects = S3Objects(place, find_keys(place, {}), SeededRandom(), patience_seconds=0.5)
     kept = await objects.put(b"kept")
     seaweed().process.send_signal(signal.SIGSTOP)
+    os.waitpid(seaweed().process.pid, os.WUNTRACED)  # until all of its threads have stopped
     try:
         async with asyncio.timeout(20):
             with pytest.raises(StoreUnavailableError):

@@ -8,6 +8,7 @@ from tests.unit.server.world import ALICE, MemoryObjects, World
 
 from candado.server.check import check_store, collect_orphans
 from candado.server.model import Finding
+from candado.server.sweep import orphans_due
 
 
 async def filled(folder: Path) -> tuple[World, MemoryObjects]:
@@ -114,3 +115,15 @@ async def test_old_orphans_are_named_and_collected_and_young_ones_left_alone(tmp
     assert await collect_orphans(world.backend) == 1
     assert (await world.findings(), await world.get("Secret/b")) == ([], b"chunkchunk")
     await world.close()
+
+
+async def test_orphans_are_sought_once_a_day_by_one_process_of_all(tmp_path: Path) -> None:
+    one, two = await World.open(tmp_path), await World.open(tmp_path, seed=8)
+    due = [await orphans_due(one.backend)]
+    for hours in (23, 2, 1, 23, 2):
+        for world in (one, two):
+            world.clock.time += hours * 3600
+            due.append(await orphans_due(world.backend))
+    assert due == [False, False, False, True, False, False, False, False, False, True, False]
+    for world in (one, two):
+        await world.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.unit.server.world import ALICE, BOB, World
+from tests.unit.server.world import ALICE, BOB, MemoryObjects, World
 
 from candado.errors import (
     AlreadyExistsError,
@@ -466,14 +466,17 @@ async def test_the_sweep_ends_expired_sessions_and_collects_their_bodies_later(w
     assert await world.tree() == {"Secret": (True, 3), "Secret/a": b"old"}
 
 
-async def test_locks_of_a_boot_that_is_over_do_not_count(world: World) -> None:
+async def test_locks_of_a_boot_that_is_over_do_not_count(tmp_path: Path) -> None:
+    objects = MemoryObjects()
+    world = await World.open(tmp_path, objects=objects)
     root = await world.encrypted_root()
     token = await world.lock(root, 2)
     await world.put("Secret/a", b"perhaps lost", token=token)
-    world.objects._epoch = "another boot"  # type: ignore[attr-defined]
+    objects.boot += 1
     with pytest.raises(LockLostError):
         await world.put("Secret/b", b"x", token=token)
     assert await world.lock(root, 2) != token
+    await world.close()
 
 
 async def test_a_sharee_writes_under_the_same_rules_and_only_with_the_right(world: World) -> None:
@@ -588,7 +591,8 @@ async def test_a_place_remembered_by_one_process_is_found_again_when_another_rep
     await other.close()
 
 
-async def test_an_unlock_that_misses_a_body_undoes_the_session(world: World) -> None:
+async def test_an_unlock_that_misses_a_body_undoes_the_session(tmp_path: Path) -> None:
+    world = await World.open(tmp_path, objects=MemoryObjects())
     root = await world.encrypted_root()
     token = await world.lock(root, 2)
     await world.put("Secret/a", b"x", token=token)
@@ -596,6 +600,7 @@ async def test_an_unlock_that_misses_a_body_undoes_the_session(world: World) -> 
     with pytest.raises(NotFoundError):
         await world.sessions.unlock(ALICE, root.file_id, token=token)
     assert (await world.tree(), await world.rows("SELECT session FROM locks")) == ({"Secret": (True, 0)}, [])
+    await world.close()
 
 
 async def test_a_change_outside_encrypted_folders_is_durable_whatever_token_comes_along(world: World) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.server.world import ALICE, BOB, World
+from tests.unit.server.world import ALICE, BOB, MemoryObjects, World
 
 from candado.errors import (
     AlreadyExistsError,
@@ -111,7 +111,9 @@ async def test_chunks_count_for_the_quota_before_they_are_joined(world: World) -
         await world.uploads.check_chunk(ALICE, "t1", "2", length=41)
 
 
-async def test_aborted_stale_and_lost_uploads_are_collected(world: World) -> None:
+async def test_aborted_stale_and_lost_uploads_are_collected(tmp_path: Path) -> None:
+    objects = MemoryObjects()
+    world = await World.open(tmp_path, objects=objects)
     for transfer in ("t1", "t2", "t3"):
         await world.uploads.begin(ALICE, transfer)
         await chunk(world, "1", b"x", transfer)
@@ -121,13 +123,14 @@ async def test_aborted_stale_and_lost_uploads_are_collected(world: World) -> Non
     await chunk(world, "1", b"x", "t4")
     done = await sweep(world.backend)
     assert (done["uploads"], done["blobs"]) == (2, 1)
-    world.objects._epoch = "another boot"  # type: ignore[attr-defined]
+    objects.boot += 1
     assert await world.uploads.list_chunks(ALICE, "t4") == []
     world.clock.time += 3601
     assert (await sweep(world.backend))["blobs"] == 2
     world.clock.time += 3601
     assert (await sweep(world.backend))["blobs"] == 1
     assert [blob async for blob in world.objects.scan()] == []
+    await world.close()
 
 
 async def test_an_upload_has_a_largest_number_of_chunks(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from tests.postgres import cluster
+from tests.seaweed import seaweed
 
+from candado.adapters.ambient import SystemRandom
 from candado.adapters.objects import DirectoryObjects
 from candado.adapters.postgres import PostgresDatabase
 from candado.adapters.sqlite import SqliteDatabase
@@ -26,6 +28,7 @@ BOB = Principal(UserId("bob"))
 
 
 _CLUSTERS: dict[Path, str] = {}
+_BUCKETS: dict[Path, str] = {}
 
 
 async def open_rows(path: Path, *, seed: int = 7) -> Database:
@@ -35,6 +38,15 @@ async def open_rows(path: Path, *, seed: int = 7) -> Database:
     if path not in _CLUSTERS:
         _CLUSTERS[path] = await cluster().fresh()
     return await PostgresDatabase.open(_CLUSTERS[path], migrations=MIGRATIONS, random=SeededRandom(seed), connections=4)
+
+
+async def open_bodies(path: Path, *, seed: int) -> ObjectStore:
+    """The bodies of a test: a directory, or a bucket when the suite is run on that."""
+    if os.environ.get("CANDADO_TEST_OBJECTS") != "s3":
+        return DirectoryObjects(path, SeededRandom(seed))
+    if path not in _BUCKETS:
+        _BUCKETS[path] = seaweed().fresh()
+    return seaweed().at(_BUCKETS[path], SystemRandom())
 
 
 async def add_users(database: Database) -> None:
@@ -199,7 +211,7 @@ class World:
         database = await open_rows(folder / "rows.sqlite", seed=seed)
         if users:
             await add_users(database)
-        store = objects if objects is not None else DirectoryObjects(folder / "blobs", SeededRandom(seed))
+        store = objects if objects is not None else await open_bodies(folder / "blobs", seed=seed)
         return cls(database, store, HandClock(), settings, seed=seed)
 
     async def put(
