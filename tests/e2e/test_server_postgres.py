@@ -36,9 +36,10 @@ async def test_a_mistyped_database_is_not_filled(tmp_path: Path, data: Path) -> 
     other = await cluster().fresh()
     done = run_server("user", "list", "--data", str(data), "--database", other, check=False)
     assert (done.returncode, "has no tables" in done.stderr) == (4, True)
-    gone = run_server("user", "list", "--data", str(data), "--database", other + "x", check=False)
-    assert gone.returncode != 0
-    assert "Traceback" not in gone.stderr
+    gone = run_server("user", "list", "--data", str(data), "--database", cluster().url("nosuch"), check=False)
+    assert (gone.returncode, "cannot be opened" in gone.stderr) == (1, True)
+    down = run_server("user", "list", "--data", str(data), "--database", "postgresql://x@127.0.0.1:1/x", check=False)
+    assert (down.returncode, "does not answer" in down.stderr) == (20, True)
 
 
 def test_two_servers_with_workers_show_one_tree(data: Path) -> None:

@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -165,6 +166,53 @@ def test_workers_that_are_killed_in_the_middle_of_an_upload_leave_nothing_but_or
                     except aiohttp.ClientError:
                         await asyncio.sleep(0.02)
             assert (await two.dav("GET", "f")).body == b"after"
+
+    with serving(data, "--workers", "2") as first, serving(data) as second:
+        asyncio.run(work(first, second.url))
+
+
+def test_an_unlock_or_a_joining_whose_worker_is_killed_happens_whole_or_not_at_all(data: Path) -> None:
+    async def ended(server: ServerProcess, request: Coroutine[Any, Any, Answer], wait: float) -> bool:
+        """Kill the workers a moment after the request began; whether it was answered well."""
+        sending = asyncio.create_task(request)
+        await asyncio.wait([sending], timeout=wait)
+        for pid in workers_of(server):
+            os.kill(pid, signal.SIGKILL)
+        try:
+            return (await sending).status in {200, 201}
+        except aiohttp.ClientError:
+            return False
+
+    async def work(server: ServerProcess, other: str) -> None:
+        async with Caller(other, "alice") as two:
+            for number, wait in enumerate((0.0, 0.012)):
+                root, token = await locked_root(two, f"E{number}")
+                for name in "abc":
+                    assert (await two.dav("PUT", f"E{number}/{name}", body=b"x", e2e_token=token)).status == 201
+                base, target = f"/remote.php/dav/uploads/alice/u{number}", f"/remote.php/dav/files/alice/j{number}"
+                assert (await two.send("MKCOL", base)).status == 201
+                for name in "12":
+                    assert (await two.send("PUT", f"{base}/{name}", body=name * 10)).status == 201
+                async with Caller(server.url, "alice") as one:
+                    said = await ended(server, one.e2ee("DELETE", f"lock/{root}", e2e_token=token), wait)
+                shown = [(await two.dav("GET", f"E{number}/{name}")).status for name in "abc"]
+                assert shown in ([200] * 3, [404] * 3)
+                assert not said or shown == [200] * 3
+                again = await two.e2ee("DELETE", f"lock/{root}", e2e_token=token)
+                assert again.status == (404 if shown == [200] * 3 else 200)
+                assert [(await two.dav("GET", f"E{number}/{name}")).body for name in "abc"] == [b"x"] * 3
+                async with asyncio.timeout(30):
+                    while not workers_of(server):
+                        await asyncio.sleep(0.02)
+                async with Caller(server.url, "alice") as one:
+                    joining = one.send("MOVE", f"{base}/.file", Destination=server.url + target)
+                    said = await ended(server, joining, wait)
+                joined = await two.send("GET", target)
+                assert (joined.status, joined.body == b"1" * 10 + b"2" * 10) in {(200, True), (404, False)}
+                assert not said or joined.status == 200
+                if joined.status == 404:
+                    assert (await two.send("MOVE", f"{base}/.file", Destination=other + target)).status == 201
+                assert (await two.send("GET", target)).body == b"1" * 10 + b"2" * 10
 
     with serving(data, "--workers", "2") as first, serving(data) as second:
         asyncio.run(work(first, second.url))

@@ -197,7 +197,7 @@ class PostgresDatabase:
 
         Raises:
             UnsupportedVersionError: the schema was written by a newer program; it is left as it is.
-            LocalStorageError: the server cannot be reached, or refuses the login.
+            StoreUnavailableError: the server cannot be reached. LocalStorageError: it refuses the login.
         """
         try:
             pool = await asyncpg.create_pool(
@@ -301,7 +301,12 @@ class PostgresDatabase:
                 await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", newest)
 
 
-def _not_opened(exc: BaseException) -> LocalStorageError:
+def _not_opened(exc: BaseException) -> CandadoError:
+    if isinstance(exc, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | OSError):
+        return StoreUnavailableError(
+            f"the database does not answer: {type(exc).__name__}",
+            advice="See that PostgreSQL runs and check the address in --database.",
+        )
     return LocalStorageError(
         f"the database cannot be opened: {type(exc).__name__}",
         advice="Check the address, the user and the password in --database.",
