@@ -1,5 +1,6 @@
 """A real server and real clients of other people."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,33 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture(params=RELEASES)
 def chroot(request: pytest.FixtureRequest, tmp_path: Path) -> Chroot:
     return Chroot(HOME / str(request.param), tmp_path)
+
+
+# No test of this list may be skipped, deselected or lost on the way: other people's clients are the point of it all.
+MUST_RUN = (Path(__file__).parent / "must-run.txt").read_text().split()
+_NOT_RUN = "candado/interop-not-run"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run of ``make interop`` that left out a test of the list; also when it only repeats what failed before."""
+    config = session.config
+    if not os.environ.get("CANDADO_NO_SKIPS") or hasattr(config, "workerinput"):
+        return
+    assert config.cache is not None
+    if config.getoption("lf"):
+        missing: list[str] = config.cache.get(_NOT_RUN, MUST_RUN)
+    else:
+        stats = config.pluginmanager.getplugin("terminalreporter").stats
+        run, left_out = (
+            {report.nodeid.partition("[")[0] for kind in kinds for report in stats.get(kind, ())}
+            for kinds in (("passed", "failed", "error"), ("skipped", "xfailed", "deselected"))
+        )
+        missing = sorted(set(MUST_RUN) - run | set(MUST_RUN) & left_out)
+        config.cache.set(_NOT_RUN, missing)
+    if missing:
+        print("\nthese may not be left out:", *missing, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 class _ReleasesApart(LoadScopeScheduling):  # type: ignore[misc]

@@ -75,3 +75,16 @@ def test_the_readme_quotes_the_commands_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z-]+)", readme):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_interop_test_is_on_the_list_of_those_that_must_run() -> None:
+    folder = ROOT / "tests" / "interop"
+    there = {
+        f"{path.relative_to(ROOT)}::{node.name}"
+        for path in folder.glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    }
+    listed = (folder / "must-run.txt").read_text().split()
+    assert sorted(there - set(listed)) == [], "add these to tests/interop/must-run.txt"
+    assert sorted(set(listed) - there) == [], "tests/interop/must-run.txt names tests that are gone"
