@@ -268,7 +268,14 @@ async def test_errors_have_the_body_dav_clients_parse(alice: Caller) -> None:
 
 @pytest.mark.parametrize(("method", "status"), [("LOCK", 501), ("SEARCH", 501), ("PATCH", 405), ("POST", 405)])
 async def test_methods_that_are_not_offered_say_so(alice: Caller, method: str, status: int) -> None:
-    assert (await alice.dav(method, "")).status == status
+    answer = await alice.dav(method, "")
+    assert (answer.status, f"<s:message>{method} is not offered here" in answer.text) == (status, True)
+    allowed = answer.headers["Allow"].split(", ")
+    assert {"GET", "PUT", "PROPFIND", "MOVE"} <= set(allowed)
+    assert method not in allowed
+    offered = await alice.dav("OPTIONS", "")
+    # Class 2 would be locks.
+    assert (offered.headers["DAV"], offered.headers["Allow"].split(", ")) == ("1, 3", allowed)
 
 
 async def test_downloads_can_never_run_in_a_browser(alice: Caller, home: str) -> None:

@@ -115,4 +115,4 @@ async def _answer_root(exchange: Exchange) -> None:
     elif exchange.method in ("HEAD", "OPTIONS"):
         await exchange.reply(200, [(b"dav", b"1, 3"), (b"dasl", b"<DAV:basicsearch>"), _ROOT_ALLOW])
     else:
-        await exchange.reply(405, [_ROOT_ALLOW])
+        await exchange.not_allowed(_ROOT_ALLOW[1])

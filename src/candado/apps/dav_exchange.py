@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mutabl
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from candado.apps.server_errors import dav_error_body
 from candado.errors import BadRequestError, FormatError, LimitExceededError
 from candado.formats.dav import unquote_href
 from candado.server.model import Principal
@@ -135,6 +136,16 @@ class Exchange:
             shown.append((b"content-length", str(len(body)).encode("ascii")))
         await self._send({"type": "http.response.start", "status": status, "headers": shown})
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+
+    async def refuse(self, status: int, exception: str, message: str, headers: Iterable[Header] = ()) -> None:
+        """Send a refusal that no error stands for, as DAV clients parse it; ``exception`` without namespace."""
+        body = dav_error_body(f"Sabre\\DAV\\Exception\\{exception}", message)
+        await self.reply(status, [(b"content-type", b"application/xml; charset=utf-8"), *headers], body)
+
+    async def not_allowed(self, allow: bytes, status: int = 405) -> None:
+        """Say that there is no such method here, and which there are."""
+        name = "NotImplemented" if status == 501 else "MethodNotAllowed"
+        await self.refuse(status, name, f"{self.method} is not offered here", [(b"allow", allow)])
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Send status and headers of an answer whose body follows in pieces."""

@@ -63,7 +63,7 @@ class PublicDavApp(DavApp):
         if exchange.method not in methods:
             if exchange.method in _METHODS:
                 raise ForbiddenError("this link only takes uploads")
-            await exchange.reply(405, [(b"allow", ", ".join(sorted(methods)).encode("ascii"))])
+            await exchange.not_allowed(", ".join(sorted(methods)).encode("ascii"))
             return
         if share.hide_download and exchange.method == "GET":
             raise ForbiddenError("this link shows names and gives no contents")

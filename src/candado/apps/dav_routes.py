@@ -77,7 +77,7 @@ class DavFiles:
         method = self._methods.get(exchange.method)
         if method is None:
             known = exchange.method in ("SEARCH", "LOCK", "UNLOCK")
-            await exchange.reply(501 if known else 405, [(b"allow", _ALLOW)])
+            await exchange.not_allowed(_ALLOW, 501 if known else 405)
             return
         if exchange.token is not None and not self._listings.shows_encrypted(exchange):
             raise ForbiddenError("this client is not known to support end-to-end encrypted folders")
@@ -129,7 +129,9 @@ class DavFiles:
         try:
             chosen = chosen_range(exchange, node)
         except LimitExceededError:
-            await exchange.reply(416, [(b"content-range", f"bytes */{node.size_bytes}".encode("ascii"))])
+            size = f"bytes */{node.size_bytes}".encode("ascii")
+            message = "the range begins behind the end of the file"
+            await exchange.refuse(416, "RequestedRangeNotSatisfiable", message, [(b"content-range", size)])
             return
         start, stop = (0, node.size_bytes) if chosen is None else chosen
         headers.append((b"content-length", str(stop - start).encode("ascii")))
@@ -196,16 +198,16 @@ class DavFiles:
 
     async def _mkcol(self, exchange: Exchange, place: Place) -> None:
         if await exchange.document():
-            await exchange.reply(415)
+            await exchange.refuse(415, "UnsupportedMediaType", "a folder is made without a body")
             return
         try:
             node = await self._files.make_folder(exchange.principal, place.path, token=exchange.token)
         except AlreadyExistsError:
-            await exchange.reply(405, [(b"allow", _ALLOW)])
+            await exchange.refuse(405, "MethodNotAllowed", "there is something of this name", [(b"allow", _ALLOW)])
             return
         except NotFoundError:
             # RFC 4918, 9.3.1: a missing parent is a conflict, not an absent resource.
-            await exchange.reply(409)
+            await exchange.refuse(409, "Conflict", "the parent folder does not exist")
             return
         await exchange.reply(201, node_headers(self._services, node, with_mtime=False))
 

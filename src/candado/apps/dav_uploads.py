@@ -43,14 +43,15 @@ class DavUploads:
         elif method == "MOVE" and name == _ASSEMBLED:
             await self._assemble(exchange, transfer)
         else:
-            await exchange.reply(405, [(b"allow", b"PUT, MOVE")])
+            await exchange.not_allowed(b"PUT, MOVE")
 
     async def _folder(self, exchange: Exchange, transfer: str) -> None:
         if exchange.method == "MKCOL":
             try:
                 await self._uploads.begin(exchange.principal, transfer)
             except AlreadyExistsError:
-                await exchange.reply(405, [(b"allow", b"PROPFIND, DELETE")])
+                allow = [(b"allow", b"PROPFIND, DELETE")]
+                await exchange.refuse(405, "MethodNotAllowed", "this upload is open already", allow)
                 return
             await exchange.reply(201)
         elif exchange.method == "DELETE":
@@ -59,7 +60,7 @@ class DavUploads:
         elif exchange.method == "PROPFIND":
             await self._list(exchange, transfer)
         else:
-            await exchange.reply(405, [(b"allow", b"MKCOL, PROPFIND, DELETE")])
+            await exchange.not_allowed(b"MKCOL, PROPFIND, DELETE")
 
     async def _list(self, exchange: Exchange, transfer: str) -> None:
         if exchange.text(b"depth") not in ("0", "1"):
