@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ PROGRAM = "/opt/candado/bin/candado-server"
 
 
 def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd is not installed on this machine")
     return subprocess.run(["systemd-analyze", *map(str, words)], capture_output=True, text=True, check=False)
 
 

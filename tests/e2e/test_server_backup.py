@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.server_process import PASSWORD, Caller, run_server, serving
+from tests.e2e.server_process import PASSWORD, Caller, make_data, run_server, serving
 from tests.postgres import cluster
 
 KINDS = ("sqlite", "postgresql")
@@ -158,6 +161,65 @@ def test_a_backup_taken_while_people_write_is_of_one_moment_on_either_database(k
         with serving(restored) as server:
             assert least <= asyncio.run(number_in_the_folder(server.url)) <= most
             asyncio.run(ids_go_on(server.url))
+
+
+_DIE = """import os, signal, sys
+from candado.adapters.objects import DirectoryObjects
+from candado.apps.server_cli import main
+read, left = DirectoryObjects.read, [int(sys.argv.pop())]
+def dying(self, blob_id, **more):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return read(self, blob_id, **more)
+DirectoryObjects.read = dying
+main()
+"""
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_backup_that_was_killed_is_none_and_the_next_one_goes_on(after: int, tmp_path: Path) -> None:
+    data, backup = make_data(tmp_path, "alice"), tmp_path / "backup"
+
+    async def fill(url: str, first: int) -> None:
+        async with Caller(url, "alice") as alice:
+            for n in range(first, first + 5):
+                assert (await alice.dav("PUT", f"f{n}", body=b"x" * n)).status == 201
+
+    async def forget(url: str) -> None:
+        async with Caller(url, "alice") as alice:
+            assert (await alice.dav("DELETE", "f5")).status == 204
+
+    with serving(data) as server:
+        asyncio.run(fill(server.url, 0))
+        run_server("backup", str(backup), "--data", str(data))
+        asyncio.run(fill(server.url, 5))
+        words = [sys.executable, "-c", _DIE, "backup", str(backup), "--data", str(data), str(after)]
+        assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+        done = run_server("restore", str(backup), "--data", str(tmp_path / "none"), check=False)
+        assert (done.returncode, "no finished backup" in done.stderr) == (4, True)
+        asyncio.run(forget(server.url))
+        made = admin("backup", str(backup), "--data", str(data))
+    assert made["blobs"] == 9
+    assert len([path for path in (backup / "blobs").rglob("*") if path.is_file()]) == 9
+    assert admin("restore", str(backup), "--verify", "--data", str(tmp_path / "restored"))["problems"] == []
+
+
+def test_a_body_that_is_missing_is_not_left_out_of_a_backup(tmp_path: Path) -> None:
+    data, backup = make_data(tmp_path, "alice"), tmp_path / "backup"
+
+    async def fill(url: str) -> None:
+        async with Caller(url, "alice") as alice:
+            assert (await alice.dav("PUT", "f", body=b"x")).status == 201
+
+    with serving(data) as server:
+        asyncio.run(fill(server.url))
+    (body,) = [path for path in (data / "blobs").rglob("*") if path.is_file()]
+    for damage, message in ((lambda: body.write_bytes(b"xy"), "has 2 bytes"), (body.unlink, "body is missing")):
+        damage()
+        done = run_server("backup", str(backup), "--data", str(data), check=False)
+        assert (done.returncode, message in done.stderr, body.name in done.stderr) == (14, True, True)
+        assert not (backup / "backup.json").exists()
 
 
 def test_nothing_is_restored_into_a_database_that_is_in_use(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Layer: ``apps``. Order of a backup: the rows of one moment first, then the bodie
 none is collected while a backup runs (``server.holding``), so the copy is consistent while the server goes on. What an
 unfinished write session staged is no part of a backup.
 
-    DEST/backup.json     schema, time, counts, SHA-256 of the database
+    DEST/backup.json     schema, time, counts, SHA-256 of the database; DEST/unfinished instead while it is being made
     DEST/bodies.txt      one line a body: SHA-256, size, id
     DEST/candado.db      the rows, as a database of SQLite
     DEST/config.toml  DEST/authority.pem  DEST/blobs/..
@@ -44,6 +44,7 @@ __all__ = ["make_backup", "restore_backup", "verify_restored"]
 
 _SCHEMA: Final = "candado.backup/1"
 _MANIFEST: Final = "backup.json"
+_UNFINISHED: Final = "unfinished"
 _BODIES: Final = "bodies.txt"
 _DATABASE: Final = "candado.db"
 _KEY: Final = "authority.pem"
@@ -76,16 +77,17 @@ async def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
 
 
 def _begin(dest: Path) -> dict[str, tuple[str, int]]:
-    """Make ``dest`` a place for a backup; the bodies that one before left there."""
-    known: dict[str, tuple[str, int]] = {}
+    """Make ``dest`` a place for a backup; the bodies that a finished one left there."""
+    mark = dest / _UNFINISHED
     if (dest / _MANIFEST).exists():
-        known = _read_bodies(dest)
         # Until the new manifest is written this is no backup to restore from.
-        (dest / _MANIFEST).unlink()
-    elif dest.is_dir() and any(entry.name not in (_DATABASE, "blobs", _BODIES) for entry in dest.iterdir()):
-        raise AlreadyExistsError("the target is neither empty nor a backup", path=str(dest))
-    dest.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return known
+        (dest / _MANIFEST).replace(mark)
+    elif not mark.exists():
+        if dest.is_dir() and any(dest.iterdir()):
+            raise AlreadyExistsError("the target is neither empty nor a backup", path=str(dest))
+        dest.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark.touch(mode=0o600)
+    return _read_bodies(dest) if (dest / _BODIES).exists() else {}
 
 
 def _finish_backup(
@@ -93,8 +95,10 @@ def _finish_backup(
 ) -> dict[str, Any]:
     for name, source in ((CONFIG_NAME, config.data / CONFIG_NAME), (_KEY, config.authority_key_path)):
         _copy_private(source, dest / name)
-    for old in known.keys() - named.keys():
-        _place(dest / "blobs", old).unlink(missing_ok=True)
+    # What earlier backups had, finished or not, and this one has not.
+    for place in (dest / "blobs").glob("*/*/*"):
+        if place.name not in named:
+            place.unlink()
     lines = [f"{known[blob_id][0]} {size} {blob_id}\n" for blob_id, size in sorted(named.items())]
     _write_durably(dest / _BODIES, "".join(lines).encode("ascii"))
     summary: dict[str, Any] = {
@@ -106,6 +110,7 @@ def _finish_backup(
         "bodies_sha256": _hash_file(dest / _BODIES),
     }
     _write_durably(dest / _MANIFEST, json.dumps({"schema": _SCHEMA, **summary}, indent=1).encode("ascii"))
+    (dest / _UNFINISHED).unlink()
     return summary
 
 
