@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -230,3 +231,26 @@ async def test_chunks_for_a_missing_folder_are_a_conflict_and_can_still_be_joine
     there = await alice.send("MOVE", f"{uploads}/.file", Destination=f"{ROOT}/files/alice/joined")
     gone = await alice.send("MOVE", f"{uploads}/.file", Destination=f"{ROOT}/files/alice/joined")
     assert (nowhere.status, there.status, gone.status) == (409, 201, 404)
+
+
+async def test_a_checksum_is_computed_anew_and_kept_when_a_client_asks(alice: Caller) -> None:
+    body = b"content" * 50_000
+    wanted = f"SHA1:{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"
+    made = await alice.dav("PUT", "summed", body=body)
+    assert "OC-Checksum" not in (await alice.dav("HEAD", "summed")).headers
+    done = await alice.dav("PATCH", "summed", X_Recalculate_Hash="sha1")
+    assert (done.status, done.body, done.headers["OC-Checksum"]) == (204, b"", wanted)
+    shown = await alice.dav("GET", "summed")
+    assert (shown.headers["OC-Checksum"], shown.headers["ETag"]) == (wanted, made.headers["ETag"])
+    md5 = await alice.dav("PATCH", "summed", X_Recalculate_Hash="MD5")
+    assert md5.headers["OC-Checksum"] == f"MD5:{hashlib.md5(body, usedforsecurity=False).hexdigest()}"
+    await alice.dav("PUT", "empty", body=b"")
+    empty = await alice.dav("PATCH", "empty", X_Recalculate_Hash="ADLER32")
+    assert empty.headers["OC-Checksum"] == "ADLER32:00000001"
+    refused = {
+        "no header": await alice.dav("PATCH", "summed"),
+        "unknown type": await alice.dav("PATCH", "summed", X_Recalculate_Hash="SHA3"),
+        "nothing there": await alice.dav("PATCH", "nowhere", X_Recalculate_Hash="SHA1"),
+        "a folder": await alice.dav("PATCH", "", X_Recalculate_Hash="SHA1"),
+    }
+    assert [answer.status for answer in refused.values()] == [405, 400, 404, 403]

@@ -15,9 +15,10 @@ from candado.ports.ambient import Clock
 from candado.ports.server import ObjectStore
 from candado.server.model import Part
 
-__all__ = ["announced_checksum", "begun", "read_parts", "receive_blob"]
+__all__ = ["announced_checksum", "begun", "digest_parts", "read_parts", "receive_blob"]
 
 _GATHER_BYTES: Final = 1 << 20
+_INLINE_BYTES: Final = 1 << 16
 _ALIVE_SECONDS: Final = 60.0
 _HEX: Final = frozenset("0123456789abcdef")
 _HEX_CHARS: Final = {"SHA1": 40, "MD5": 32, "ADLER32": 8, "SHA256": 64}
@@ -123,6 +124,20 @@ async def receive_blob(
     except BaseException:
         await writer.discard()
         raise
+
+
+async def digest_parts(objects: ObjectStore, parts: Sequence[Part], kind: str) -> str:
+    """The checksum of a stored content as TYPE:hex, with constant memory. BadRequestError for a type not known."""
+    kind = kind.strip().upper()
+    if kind not in _HEX_CHARS:
+        raise BadRequestError(f"the checksum is one of {', '.join(_HEX_CHARS)}")
+    hashing = _new_hash(kind)
+    async for piece in read_parts(objects, parts, start=0, stop=sum(part.size_bytes for part in parts)):
+        if len(piece) < _INLINE_BYTES:
+            hashing.update(bytes(piece))
+        else:
+            await asyncio.to_thread(hashing.update, bytes(piece))
+    return f"{kind}:{hashing.hexdigest()}"
 
 
 def _check_size(size: int, bytes_max: int | None) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from candado.apps.dav_bodies import announced_checksum, begun, read_parts, receive_blob
+from candado.apps.dav_bodies import announced_checksum, begun, digest_parts, read_parts, receive_blob
 from candado.apps.dav_exchange import Exchange
 from candado.apps.dav_headers import (
     XML,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DavFiles"]
 
-_ALLOW: Final = b"OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH, REPORT"
+_ALLOW: Final = b"OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PATCH, PROPFIND, PROPPATCH, REPORT"
 _ONE_PIECE_BYTES: Final = 1 << 16
 _TIME_NAMES: Final = frozenset({f"{DAV}lastmodified", f"{DAV}getlastmodified"})
 
@@ -68,6 +68,7 @@ class DavFiles:
             "DELETE": self._delete,
             "MOVE": self._move,
             "COPY": self._move,
+            "PATCH": self._patch,
             "PROPPATCH": self._proppatch,
             "REPORT": self._search.report,
         }
@@ -239,6 +240,17 @@ class DavFiles:
             # RFC 4918, 9.8.5 and 9.9.4: a missing folder is a conflict, only a missing source is 404.
             raise AlreadyExistsError(exc.message, path=exc.path) from exc
         await exchange.reply(201 if created else 204, node_headers(self._services, node, with_mtime=False))
+
+    async def _patch(self, exchange: Exchange, place: Place) -> None:
+        """Compute and keep the checksum of a file anew: what stock desktop clients ask when a download does not fit."""
+        kind = exchange.text(b"x-recalculate-hash")
+        if kind is None:
+            await exchange.reply(405, [(b"allow", _ALLOW)])
+            return
+        node, parts = await self._files.open_file(exchange.principal, place.path)
+        shown = await digest_parts(self._services.backend.objects, parts, kind)
+        await self._files.keep_checksum(node.file_id, parts, shown)
+        await exchange.reply(204, [(b"oc-checksum", shown.encode("ascii"))])
 
     async def _proppatch(self, exchange: Exchange, place: Place) -> None:
         steps = parse_proppatch(await exchange.document())

@@ -6,7 +6,7 @@ names it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from candado.errors import AlreadyExistsError, BadRequestError, FormatError, LimitExceededError, RemoteError
@@ -21,12 +21,12 @@ from candado.server.model import (
     PutTicket,
 )
 from candado.server.moving import Errand, copy_node, move_node, remove_node
-from candado.server.reading import Reading
+from candado.server.reading import Reading, parts_of
 from candado.server.spread import spread_one
 from candado.server.staging import LockRule, require_writable, session_of, stage_new, touch_session
 from candado.server.storing import NewContent, begin_store, insert_node, store_content
 from candado.server.tree import Node, View, check_name, locate_path
-from candado.types import LockToken, UserId
+from candado.types import FileId, LockToken, UserId
 
 __all__ = ["Files"]
 
@@ -107,6 +107,19 @@ class Files(Reading):
             # Refusals only: after a failure of the storage itself the row may be found there later.
             await self._backend.objects.delete([blob_id])
             raise
+
+    async def keep_checksum(self, file_id: FileId, parts: Sequence[Part], checksum: str) -> None:
+        """Keep a checksum (TYPE:hex) that was computed of these parts; nothing when the file has other content by now.
+
+        It says nothing new of the content, so the entity tag stays, and no lock is needed.
+        """
+
+        async def work(rows: Rows) -> None:
+            node = await View(rows).by_id(file_id)
+            if node is not None and await parts_of(rows, node) == list(parts):
+                await rows.run("UPDATE nodes SET checksum = $2 WHERE id = $1", file_id, checksum)
+
+        await self._backend.database.write(work, durable=False)
 
     async def make_folder(self, principal: Principal, path: str, *, token: LockToken | None) -> NodeInfo:
         """Create a folder.

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from candado.errors import ForbiddenError
 from candado.ports.server import Rows
 from candado.server.guard import ensure_home, guarded_read, space_of
-from candado.server.locating import IDS_MAX, locate_many
+from candado.server.locating import IDS_MAX, locate_many, padded
 from candado.server.model import (
     NO_PROPERTIES,
     PERMISSION_READ,
@@ -40,8 +40,8 @@ _CHILDREN: Final = (
     " ORDER BY name"
 )
 _MOUNTS: Final = (
-    "SELECT DISTINCT target FROM shares WHERE share_with = $1 AND share_type IN (0, 2) AND permissions > 0"
-    " AND (expires IS NULL OR expires > $2) ORDER BY target"
+    "SELECT node_id, permissions FROM shares WHERE share_with = $1 AND share_type IN (0, 2) AND permissions > 0"
+    " AND (expires IS NULL OR expires > $2)"
 )
 
 
@@ -217,8 +217,10 @@ class Reading:
                 await extras.load(rows, principal, _BELOW, [info.file_id], wanted)
                 if not found.path:
                     mounts = await mounts_of(view, principal, rule.now)
-                    for mount in mounts:
-                        await extras.load(rows, principal, _ITSELF, [mount.file_id], wanted)
+                    for start in range(0, len(mounts), IDS_MAX):
+                        ids = padded([int(mount.file_id) for mount in mounts[start : start + IDS_MAX]])
+                        where = f" IN ({', '.join(['{}'] * len(ids))})"
+                        await extras.load(rows, principal, where, ids, wanted)
                     below = sorted(below + mounts, key=lambda node: node.name)
             return extras.onto(info), [extras.onto(node) for node in below] if extras else below
 
@@ -257,10 +259,13 @@ async def _children(view: View, found: Located) -> list[NodeInfo]:
 
 
 async def mounts_of(view: View, principal: Principal, now: float) -> list[NodeInfo]:
-    """The tops of received shares; one hidden behind an own node of the same name is left out."""
-    mounts: list[NodeInfo] = []
-    for (target,) in await view.rows.all(_MOUNTS, principal.user_id, now):
-        found = await locate_path(view, principal, str(target), now)
-        if found.node is not None and found.mount_root:
-            mounts.append(found.info())
-    return mounts
+    """The tops of received shares by name; one hidden behind an own node of the same name is left out."""
+    bits: dict[int, int] = {}
+    for node_id, granted in cast("list[tuple[int, int]]", await view.rows.all(_MOUNTS, principal.user_id, now)):
+        bits[node_id] = bits.get(node_id, 0) | granted
+    ids, mounts = list(bits), list[NodeInfo]()
+    for start in range(0, len(ids), IDS_MAX):
+        found = await locate_many(view.rows, principal, ids[start : start + IDS_MAX], now, hidden=False)
+        # Inside another received share it may be allowed more; here it is what the path of this name allows.
+        mounts += [replace(place, bits=bits[node_id]).info() for node_id, place in found.items() if place.mount_root]
+    return sorted(mounts, key=lambda node: node.name)

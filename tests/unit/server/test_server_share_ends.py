@@ -6,10 +6,12 @@ import pytest
 from tests.unit.server.world import ALICE, BOB, World
 
 from candado.adapters.passwords import Argon2Passwords
-from candado.errors import CandadoError, NotFoundError
+from candado.errors import BadRequestError, CandadoError, NotFoundError
+from candado.server.accounts import Accounts
 from candado.server.groups import Groups
 from candado.server.model import NodeInfo
 from candado.server.shares import ShareChange, ShareRequest, Shares
+from candado.server.sweep import sweep
 from candado.types import LockToken
 
 
@@ -163,3 +165,87 @@ async def test_a_session_that_was_reached_through_a_group_is_undone_with_it(
     assert await world.rows("SELECT * FROM locks") == []
     held = await world.lock(root, 2)
     await world.sessions.unlock(ALICE, root.file_id, token=held)
+
+
+# --- ends by time --------------------------------------------------------------------------------------------
+
+
+async def _timed(world: World, kind: int, who: str) -> tuple[Shares, int]:
+    """Alice's folder, shared until the day after tomorrow in one of the ways, and the share's id."""
+    await world.files.ensure_home(BOB.user_id)
+    await world.files.make_folder(ALICE, "Given", token=None)
+    shares = Shares(world.backend, world.files, Argon2Passwords(time_cost=1, memory_kib=64))
+    if kind == 1:
+        groups = Groups(world.backend)
+        await groups.add("staff")
+        await groups.join("staff", BOB.user_id)
+    request = ShareRequest("Given", kind, 31, who, expires_at=world.clock.time + 1000)
+    return shares, (await shares.create(ALICE, request)).share_id
+
+
+@pytest.mark.parametrize(("kind", "who"), [(0, "bob"), (1, "staff")])
+async def test_a_share_that_is_over_gives_nothing_and_is_listed_nowhere(world: World, kind: int, who: str) -> None:
+    shares, share_id = await _timed(world, kind, who)
+    assert (await world.files.stat(BOB, "Given")).mount_root
+    (listed,) = await shares.with_me(BOB)
+    assert listed.expires_at == world.clock.time + 1000
+    world.clock.time += 1000
+    with pytest.raises(NotFoundError):
+        await world.files.stat(BOB, "Given")
+    assert (await world.files.list_folder(BOB, ""))[1] == []
+    assert await shares.with_me(BOB) == await shares.by_me(ALICE) == await shares.of_path(ALICE, "Given") == []
+    for who_asks in (ALICE, BOB):
+        with pytest.raises(NotFoundError):
+            await shares.get(who_asks, share_id)
+    assert (await sweep(world.backend))["shares"] == 1
+    assert await world.rows("SELECT id FROM shares") == []
+    assert (await sweep(world.backend))["shares"] == 0
+
+
+@pytest.mark.parametrize(("kind", "who"), [(0, "bob"), (1, "staff")])
+async def test_the_end_of_a_share_can_be_moved_and_taken_away(world: World, kind: int, who: str) -> None:
+    shares, share_id = await _timed(world, kind, who)
+    await shares.update(ALICE, share_id, ShareChange(expires=True, expires_at=world.clock.time + 5000))
+    world.clock.time += 1000
+    assert (await world.files.stat(BOB, "Given")).mount_root
+    await shares.update(ALICE, share_id, ShareChange(permissions=1))
+    assert (await shares.get(ALICE, share_id)).expires_at == world.clock.time + 4000
+    await shares.update(ALICE, share_id, ShareChange(expires=True))
+    world.clock.time += 10_000
+    assert (await world.files.stat(BOB, "Given")).permission_bits == 1
+    with pytest.raises(BadRequestError):
+        await shares.update(ALICE, share_id, ShareChange(expires=True, expires_at=world.clock.time))
+
+
+async def test_who_joins_a_group_later_gets_its_share_with_its_end(world: World) -> None:
+    shares, _ = await _timed(world, 1, "staff")
+    groups = Groups(world.backend)
+    await groups.leave("staff", BOB.user_id)
+    await groups.join("staff", BOB.user_id)
+    assert [share.expires_at for share in await shares.with_me(BOB)] == [world.clock.time + 1000]
+    world.clock.time += 1000
+    with pytest.raises(NotFoundError):
+        await world.files.stat(BOB, "Given")
+
+
+async def test_what_was_being_written_through_a_share_is_undone_when_its_time_comes(world: World) -> None:
+    root = await world.encrypted_root("Secret")
+    await world.files.ensure_home(BOB.user_id)
+    shares = Shares(world.backend, world.files, Argon2Passwords(time_cost=1, memory_kib=64))
+    await shares.create(ALICE, ShareRequest("Secret", 0, 31, "bob", expires_at=world.clock.time + 100))
+    token = await world.lock(root, 2, BOB)
+    await world.put("Secret/from-bob", b"staged", token=token, who=BOB)
+    world.clock.time += 100
+    with pytest.raises(CandadoError):
+        await world.put("Secret/more", b"staged", token=token, who=BOB)
+    assert (await sweep(world.backend))["shares"] == 1
+    await world.lock(root, 2)
+    assert await world.tree("Secret") == {}
+
+
+async def test_a_user_who_goes_leaves_no_lock(world: World) -> None:
+    root = await world.encrypted_root("Secret")
+    await world.share(root, BOB.user_id)
+    await world.lock(root, 2, BOB)
+    await Accounts(world.backend, Argon2Passwords(time_cost=1, memory_kib=64)).delete("bob")
+    await world.lock(root, 2)
