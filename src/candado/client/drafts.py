@@ -8,6 +8,7 @@ from typing import Final
 
 from candado.client.bounded import bounded
 from candado.client.draft import Draft
+from candado.client.ends import has_due
 from candado.client.reader import FolderReader
 from candado.client.view import FolderView, join, root_deleted, split
 from candado.errors import (
@@ -84,7 +85,7 @@ class Drafts:
             return scope, pin.file_id, next_counter(pin.counter, None)
         if pin is not None:
             root = self._account.book.folder(pin.root_id)
-            if root is not None and root.must_rotate and root.path_hint:
+            if root is not None and root.path_hint and (root.must_rotate or has_due(self._account, root.file_id)):
                 return await self.locate(root.path_hint)
             above = await self._reader.open_folder("/" + "/".join(split(scope)[:-1]))
             entry = above.entries.get(split(scope)[-1])
@@ -95,7 +96,7 @@ class Drafts:
         if not view.is_encrypted:
             raise NotEncryptedError(path=scope)
         assert view.root is not None
-        if view.must_rotate and view.kind == "nested":
+        if view.kind == "nested" and (view.must_rotate or has_due(self._account, view.root.file_id)):
             root = self._account.book.folder(view.root.file_id)
             assert root is not None
             return await self.locate(root.path_hint)

@@ -12,6 +12,7 @@ import asyncio
 from dataclasses import dataclass
 
 from candado.client.account import Account
+from candado.client.ends import remember_ends
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
@@ -99,6 +100,8 @@ async def create_link(
         key = await asyncio.to_thread(PrivateKey.generate)
         words = make_mnemonic(account.random.token(_ENTROPY_BYTES))
         folders = await _add_member(account, reader, root.path, made.token, key, words, progress)
+        if last_day:
+            remember_ends(account, root.file_id, await account.remote.list_shares(root.path))
     except BaseException:
         await account.remote.delete_share(made.share_id)
         raise
@@ -164,7 +167,9 @@ async def revoke_link(account: Account, link: str, *, progress: Progress | None 
 
 async def _links_of(account: Account, root: FolderView) -> list[LinkReport]:
     assert root.folder is not None
-    shares = {item.token: item for item in await account.remote.list_shares(root.path) if item.token}
+    listed = await account.remote.list_shares(root.path)
+    remember_ends(account, root.file_id, listed)
+    shares = {item.token: item for item in listed if item.token}
     names = [member.user_id for member in root.folder.members if member.user_id.startswith(LINK_PREFIX)]
     members = {name.removeprefix(LINK_PREFIX) for name in names}
     return [

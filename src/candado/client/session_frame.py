@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from candado.client import commit
 from candado.client.draft import Draft
 from candado.client.drafts import Drafts
+from candado.client.ends import whose_share_ended
 from candado.client.lock import Lock, recover_locked
 from candado.client.pins import Row
 from candado.client.reader import FolderReader
@@ -20,10 +21,10 @@ from candado.errors import (
     MisuseError,
     TamperError,
 )
-from candado.folder.members import MembershipChange, rotate_key
+from candado.folder.members import MembershipChange, remove_members, rotate_key
 from candado.folder.model import Member, OpenFolder
 from candado.protocol import edit
-from candado.types import Counter, FileId, LockToken, MetadataKey, SealedName, check_sealed_name
+from candado.types import Counter, FileId, LockToken, MetadataKey, SealedName, UserId, check_sealed_name
 
 if TYPE_CHECKING:
     from candado.ports.client import RemoteNode
@@ -161,10 +162,18 @@ class SessionFrame:
         top.changed = True
 
     async def _rotate_if_owed(self) -> None:
-        """Make a new key when a member was removed under the old one (A33)."""
+        """Make a new key when a member was removed under the old one (A33), or when the share of one has ended."""
         top = self._drafts.top
         owed = top.view is not None and top.view.must_rotate and top.kind == "root"
-        if owed and self._change is None:
+        if self._change is not None or top.kind != "root":
+            return
+        ended: list[UserId] = []
+        if top.before is not None and not top.deleted:
+            members = [member.user_id for member in top.before.members]
+            ended = await whose_share_ended(self.account, top.path, top.file_id, members)
+        if ended:
+            await self.rekey(lambda root, key: remove_members(root, ended, key))
+        elif owed:
             await self.rekey(rotate_key)
 
     def _first_members(self, member: Member) -> MembershipChange:

@@ -10,6 +10,7 @@ ends. Both may be repeated after an interruption and finish what is missing.
 from dataclasses import dataclass
 
 from candado.client.account import Account
+from candado.client.ends import remember_ends
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
@@ -131,6 +132,8 @@ async def share(
             async with WriteSession(reader, root.path) as undo:
                 await undo.rekey(lambda state, key: remove_member(state, user_id, key))
         raise
+    if last_day:
+        remember_ends(account, root.file_id, await account.remote.list_shares(root.path))
     shown = _known(account, user_id)
     return ShareReport(root.path, user_id, shown, read_only, folders, was_member)
 
@@ -195,6 +198,8 @@ async def list_shares(account: Account, path: str | None = None) -> list[Share]:
         owner = _owner(root)
         is_ours = owner == account.user_id
         listed = await account.remote.list_shares(root.path) if is_ours else []
+        if is_ours:
+            remember_ends(account, root.file_id, listed)
         shares = {item.share_with: item for item in listed}
         members = {member.user_id for member in root.folder.members} - {account.user_id}
         peers = account.book.peers()

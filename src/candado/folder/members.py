@@ -6,6 +6,7 @@ every nested folder under the new key in the same session.
 Source: client-flows.md 10 and 11 (ours); threats.md A08, A33, A34.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from candado.crypto.keywrap import key_checksum
@@ -14,7 +15,7 @@ from candado.errors import MisuseError, UntrustedCertificateError
 from candado.folder.model import Member, OpenFolder
 from candado.types import MetadataKey, UserId
 
-__all__ = ["MembershipChange", "add_member", "remove_member", "rotate_key"]
+__all__ = ["MembershipChange", "add_member", "remove_member", "remove_members", "rotate_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,14 @@ def add_member(root: OpenFolder, certificate: Certificate, new_key: MetadataKey)
 
 def remove_member(root: OpenFolder, user_id: UserId, new_key: MetadataKey) -> MembershipChange:
     """The change that removes a user; MisuseError when the user is not a member or is the last one."""
-    left = tuple(member for member in root.members if member.user_id != user_id)
-    if len(left) == len(root.members) or not left:
-        raise MisuseError("only one of several members can be removed")
+    return remove_members(root, (user_id,), new_key)
+
+
+def remove_members(root: OpenFolder, user_ids: Collection[UserId], new_key: MetadataKey) -> MembershipChange:
+    """The change that removes several users; MisuseError when one of them is not a member, or nobody would be left."""
+    left = tuple(member for member in root.members if member.user_id not in user_ids)
+    if not user_ids or len(left) + len(set(user_ids)) != len(root.members) or not left:
+        raise MisuseError("only some of the members can be removed")
     return _change(root, left, new_key)
 
 

@@ -1,10 +1,16 @@
 """Sharing, taking back, trust: what each person can read, and what stops when a key changed."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from tests.sim import World, rsa_key, stock
+from tests.sim.remote import SimRemote
 from tests.unit.client.devices import Device
 
-from candado.client import edit, enrol, inspect, sharing, trust
+from candado.client import edit, enrol, inspect, links, sharing, trust
+from candado.client.reader import FolderReader
+from candado.crypto.x509 import make_csr
 from candado.errors import (
     CandadoError,
     ContextError,
@@ -308,3 +314,89 @@ async def test_an_empty_answer_is_never_taken_for_no_keys() -> None:
     with pytest.raises(MalformedError):
         await enrol.init_first(device.account)
     assert "register_certificate" not in [request.method for request in world.server.log]
+
+
+# --- ends, and links -----------------------------------------------------------------------------------------
+
+
+def _lists(world: World) -> int:
+    return sum(request.method == "list_shares" for request in world.server.log)
+
+
+async def test_a_member_whose_share_is_over_is_taken_out_with_the_next_write(world: World) -> None:
+    alice = await _alice(world)
+    bob = Device(world, "bob")
+    day = datetime.fromtimestamp(world.clock.now() + 86400, UTC).strftime("%Y-%m-%d")
+    await sharing.share(alice.account, "/Secret", BOB, last_day=day)
+    assert await bob.tree() == TREE
+    asked = _lists(world)
+    await alice.put("/Secret/a", {"before": b"5"})
+    assert _lists(world) == asked
+    world.clock.advance(3 * 86400)
+    (share_id,) = world.server.shares
+    world.server.end_share(share_id)
+    await alice.put("/Secret/a", {"after": b"6"})
+    root = (await FolderReader(alice.account).open_root("/Secret")).folder
+    assert root is not None
+    assert [member.user_id for member in root.members] == ["alice"]
+    assert "share.over" in alice.codes()
+    assert await alice.tree() == TREE | {"a/before": b"5", "a/after": b"6"}
+    assert await Device(world).tree() == TREE | {"a/before": b"5", "a/after": b"6"}
+
+
+async def test_a_member_whose_share_was_prolonged_meanwhile_stays(world: World) -> None:
+    alice = await _alice(world)
+    day = datetime.fromtimestamp(world.clock.now() + 86400, UTC).strftime("%Y-%m-%d")
+    await sharing.share(alice.account, "/Secret", BOB, last_day=day)
+    world.clock.advance(3 * 86400)
+    (share_id,) = world.server.shares
+    world.server.shares[share_id] = replace(world.server.shares[share_id], last_day="2999-01-01")
+    await alice.put("/Secret", {"more": b"5"})
+    root = (await FolderReader(alice.account).open_root("/Secret")).folder
+    assert root is not None
+    assert [member.user_id for member in root.members] == ["alice", "bob"]
+    assert "share.over" not in alice.codes()
+
+
+async def test_a_link_whose_certificate_is_for_another_key_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A77: the server has the link certified for a key of its own."""
+    alice = await _alice(world)
+    before = (await FolderReader(alice.account).open_root("/Secret")).folder
+    real = SimRemote.register_certificate
+
+    async def swapped(remote: SimRemote, csr_pem: str, *, link: str = "") -> str:
+        del csr_pem
+        return await real(remote, make_csr(rsa_key("mallory"), f"s:{link}"), link=link)
+
+    monkeypatch.setattr(SimRemote, "register_certificate", swapped)
+    with pytest.raises(UntrustedCertificateError):
+        await links.create_link(alice.account, "/Secret")
+    assert world.server.shares == {}
+    after = (await FolderReader(alice.account).open_root("/Secret")).folder
+    assert before is not None
+    assert after is not None
+    assert (after.digest, after.metadata_key) == (before.digest, before.metadata_key)
+
+
+async def test_a_link_is_a_member_of_a_folder_of_version_2_1_until_it_is_taken_back(world: World) -> None:
+    alice = await _alice(world)
+    made = await links.create_link(alice.account, "/Secret", label="Eve", last_day="2999-01-01")
+    token = made.address.token
+    root = (await FolderReader(alice.account).open_root("/Secret")).folder
+    assert root is not None
+    assert (root.version, [member.user_id for member in root.members]) == ("2.1", ["alice", f"s:{token}"])
+    (listed,) = await links.list_links(alice.account)
+    assert (listed.token, listed.member, listed.is_drop) == (token, True, False)
+    with pytest.raises(UsageError):
+        await sharing.unshare(alice.account, "/Secret", UserId(f"s:{token}"))
+    world.server.shares.clear()
+    (gone,) = await links.list_links(alice.account, "/Secret")
+    assert (gone.share, gone.member) == (None, True)
+    done = await links.revoke_link(alice.account, token)
+    assert (done.was_member, done.had_share, done.rekeyed_folders) == (True, False, 3)
+    after = (await FolderReader(alice.account).open_root("/Secret")).folder
+    assert after is not None
+    assert (after.version, [member.user_id for member in after.members]) == ("2.1", ["alice"])
+    assert after.metadata_key != root.metadata_key
