@@ -17,7 +17,7 @@ __all__ = ["LINK_PREFIX", "LinkAddress", "format_link", "parse_link"]
 
 LINK_PREFIX: Final = "s:"
 """What the member id of a link begins with; the token follows."""
-_PATH: Final = re.compile(r"(?P<base>.*)/(?:index\.php/)?s/(?P<token>[A-Za-z0-9]{15,64})/?")
+_PATH: Final = re.compile(r"(?P<base>.*?)(?:/index\.php)?/s/(?P<token>[A-Za-z0-9]{15,64})/?")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _WORDS: Final = re.compile(r"[a-z]+(?:-[a-z]+){1,23}")
 _CHARS_MAX: Final = 4096
