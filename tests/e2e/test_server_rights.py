@@ -341,6 +341,17 @@ TABLE = [
     Row("PUT", "/public.php/dav/files/{box}/clear-name.txt", (403, 403, 403, 403), "x"),
     *[Row("GET", f"/public.php/dav/files/{{{link}}}/{{body}}", (404, 404, 404, 404)) for link in ("over", "lost")],
     *[Row("GET", f"/s/{{{link}}}", (404, 404, 404, 404)) for link in ("over", "lost")],
+    *[
+        Row("PUT", f"/s/{{{link}}}/drop{name}", (status,) * 3 + (status,), '{"filedrop":"{}"}')
+        for link, status in (("view", 403), ("link", 403), ("drop", 403), ("closed", 401), ("lost", 403), ("over", 404))
+        for name in ("", f"/{'7' * 32}")
+    ],
+    Row("PUT", "/s/{box}/drop", (412, 412, 412, 412), '{"filedrop":"{}"}', {"Content_Type": "application/json"}),
+    Row("PUT", f"/s/{{box}}/drop/{'7' * 32}", (423, 423, 423, 423), "x"),
+    Row("PUT", "/s/{box}/drop/clear-name.txt", (403, 403, 403, 403), "x"),
+    Row("GET", "/s/{view}", (200, 200, 200, 200)),
+    Row("GET", "/s/{box}", (200, 200, 200, 200)),
+    Row("GET", "/s/{closed}", (401, 401, 401, 401)),
     Row("GET", "/s/{view}/download?path=/{body}", (403, 403, 403, 403)),
     Row("POST", "/s/{box}/upload", (403, 403, 403, 403), FORM[0], {"Content_Type": FORM[1]}),
     Row("GET", "/public.php/dav/files/{around}/secret/", (403, 403, 403, 403)),

@@ -320,3 +320,24 @@ async def test_tokens_that_are_none_are_counted(nobody: Caller) -> None:
         (await nobody.e2ee("GET", "meta-data/1", **by(f"{'A' * 17}{number:03}"))).status for number in range(70)
     ]
     assert (statuses[0], statuses[-1]) == (403, 429)
+
+
+async def test_the_page_of_a_drop_link_takes_what_its_script_sends(nobody: Caller, folder: Folder) -> None:
+    token = (await folder.link(4))["token"]
+    page = await nobody.send("GET", f"/s/{token}")
+    # The document of these tests has no certificates, so there is nobody to seal for, and the script says so.
+    assert (page.status, "<script>" in page.text, 'data-recipients="[]"' in page.text) == (200, True, True)
+    assert (
+        "script-src"
+        not in (await nobody.send("GET", f"/s/{(await folder.link(1))['token']}")).headers["Content-Security-Policy"]
+    )
+    assert (await nobody.send("PUT", f"/s/{token}/drop/{name(9)}", body=b"dropped")).status == 201
+    assert (await nobody.send("PUT", f"/s/{token}/drop/{name(9)}", body=b"again")).status == 403
+    body = json.dumps({"filedrop": json.dumps({name(9): entry()})})
+    json_type = {"Content_Type": "application/json"}
+    foreign = await nobody.send("PUT", f"/s/{token}/drop", body=body, Sec_Fetch_Site="cross-site", **json_type)
+    assert foreign.status == 403
+    assert (await nobody.send("PUT", f"/s/{token}/drop", body=body, **json_type)).status == 204
+    assert (await folder.document())["filedrop"] == {name(9): entry()}
+    assert (await folder.alice.dav("GET", f"{folder.path}/{name(9)}")).body == b"dropped"
+    assert (await nobody.send("PUT", f"/s/{token}/drop", body="[", **json_type)).status == 400

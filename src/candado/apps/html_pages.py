@@ -1,4 +1,4 @@
-"""The few pages of the server: plain HTML that works without a script and loads nothing.
+"""The few pages of the server: plain HTML that loads nothing; all but one work without a script.
 
 Layer: ``apps``. The policy allows one style sheet, by its hash, and forms that go back to this server. Everything that
 is not ours is escaped by who puts it in.
@@ -48,15 +48,20 @@ _HEADERS: Final = {
 }
 
 
-def html_page(title: str, inner: str, code: int = 200) -> Response:
-    """A page with a heading; ``inner`` is HTML, ``title`` text."""
+def html_page(title: str, inner: str, code: int = 200, *, script: str = "") -> Response:
+    """A page with a heading; ``inner`` is HTML, ``title`` text, ``script`` one of ours that talks to nobody else."""
     body = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{inner}</main></body></html>"
+        f"<body><main><h1>{escape(title)}</h1>{inner}</main>{f'<script>{script}</script>' if script else ''}"
+        "</body></html>"
     )
-    return Response(body.encode("utf-8", "replace"), code, dict(_HEADERS), "text/html; charset=utf-8")
+    headers = dict(_HEADERS)
+    if script:
+        allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+        headers["Content-Security-Policy"] += f"; script-src 'sha256-{allowed}'; connect-src 'self'"
+    return Response(body.encode("utf-8", "replace"), code, headers, "text/html; charset=utf-8")
 
 
 def problem(message: str, advice: str = "") -> str:

@@ -14,7 +14,7 @@ from candado.apps.html_pages import shown_time
 from candado.server.model import PERMISSION_CREATE, PERMISSION_READ, NodeInfo
 from candado.server.sharerows import Share
 
-__all__ = ["folder_html", "link_address", "password_html", "sealed_html"]
+__all__ = ["about_html", "folder_html", "link_address", "password_html", "sealed_html"]
 
 _HEAD: Final = '<th scope="col">Name</th><th scope="col" class="size">Size</th><th scope="col">Changed</th>'
 
@@ -37,7 +37,7 @@ def password_html(share: Share, trouble: str) -> str:
 
 def folder_html(share: Share, node: NodeInfo | None, children: Sequence[NodeInfo], *, stored: int) -> str:
     """A file, a folder, or the place for uploads (``node`` is None when it must not be shown)."""
-    parts = [_about(share)]
+    parts = [about_html(share)]
     if stored:
         files = "1 file was" if stored == 1 else f"{stored} files were"
         parts.append(f'<p class="good" role="status">{files} stored.</p>')
@@ -52,21 +52,17 @@ def folder_html(share: Share, node: NodeInfo | None, children: Sequence[NodeInfo
 
 
 def sealed_html(share: Share, base: str) -> str:
-    """What to do with a link into an encrypted folder: this server cannot show what is in it."""
-    address = f"{base}{link_address(share)}"
-    if share.permissions & PERMISSION_READ:
-        words = "Only who has the twelve words of this link can open it, and on their own device:"
-        command = f"candado link open '{address}' --to FOLDER"
-    else:
-        words = "Files for it are sealed before they are sent, on your own device:"
-        command = f"candado drop FILE '{address}'"
+    """What to do with a link for reading an encrypted folder: this server cannot show what is in it."""
+    command = f"candado link open '{base}{link_address(share)}' --to FOLDER"
     return (
-        f"{_about(share)}<p>This folder is end-to-end encrypted; this server cannot read what is in it. {words}</p>"
+        f"{about_html(share)}<p>This folder is end-to-end encrypted; this server cannot read what is in it. Only who "
+        "has the twelve words of this link can open it, on their own device:</p>"
         f"<pre>{escape(command)}</pre><p>Use the whole address as you got it, with all that stands behind the #.</p>"
     )
 
 
-def _about(share: Share) -> str:
+def about_html(share: Share) -> str:
+    """Who shared it, and the note."""
     parts = [f"<p>Shared by {escape(share.initiator_name)}.</p>"]
     if share.note:
         parts.append(f'<p class="note">{escape(share.note)}</p>')

@@ -1,7 +1,8 @@
 """The page of a link: ``/s/TOKEN``, its password form, downloads and uploads.
 
-Layer: ``apps``. It works without a script. A password is typed once and kept as a signed cookie for this one link,
-which a form of another site cannot bring along (SameSite); forms of other sites are refused besides.
+Layer: ``apps``. It works without a script but for sealing (``link_drop``). A password is typed once and kept as a
+signed cookie for this one link, which a form of another site cannot bring along (SameSite); forms of other sites are
+refused besides.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ from candado.apps.dav_bodies import begun, read_parts
 from candado.apps.dav_exchange import decode_path
 from candado.apps.dav_headers import file_headers
 from candado.apps.html_pages import check_same_site, content_disposition, html_page, problem
+from candado.apps.link_drop import SCRIPT, drop_html, store_entries, store_sealed
 from candado.apps.link_html import folder_html, link_address, password_html, sealed_html
 from candado.apps.link_uploads import receive_form
 from candado.apps.ocs_call import base_url, read_parameters
@@ -52,12 +54,17 @@ def link_routes(services: Services) -> list[BaseRoute]:
     async def upload(request: Request) -> Response:
         return await _guarded(services, request, _upload)
 
+    async def drop(request: Request) -> Response:
+        return await _guarded(services, request, _drop)
+
     return [
         Route("/s/{token}", show, methods=["GET"]),
         Route("/s/{token}/authenticate", authenticate, methods=["POST"]),
         Route("/s/{token}/authenticate/showShare", authenticate, methods=["POST"]),
         Route("/s/{token}/download", download, methods=["GET"]),
         Route("/s/{token}/upload", upload, methods=["POST"]),
+        Route("/s/{token}/drop", drop, methods=["PUT"]),
+        Route("/s/{token}/drop/{name}", drop, methods=["PUT"]),
     ]
 
 
@@ -113,8 +120,10 @@ async def _show(visit: _Visit) -> Response:
     visitor, path = await visit.enter(), visit.path
     title = share.label or share.node_name
     if share.is_encrypted:
-        await visit.services.drops.folder(visitor)
-        return html_page(title, sealed_html(share, base_url(visit.services, visit.request)))
+        folder, base = await visit.services.drops.folder(visitor), base_url(visit.services, visit.request)
+        if not share.permissions & PERMISSION_READ:
+            return html_page(title, drop_html(share, folder, base), script=SCRIPT)
+        return html_page(title, sealed_html(share, base))
     stored = visit.request.query_params.get("stored", "")
     count = min(_STORED_MAX, int(stored)) if stored.isascii() and stored.isdigit() and len(stored) < 5 else 0
     if not share.permissions & PERMISSION_READ:
@@ -180,6 +189,21 @@ async def _copied(pieces: AsyncIterator[bytes | memoryview]) -> AsyncIterator[by
     # The transport may keep a piece longer than the view of it is good.
     async for piece in pieces:
         yield bytes(piece)
+
+
+async def _drop(visit: _Visit) -> Response:
+    """A sealed body, or the entries of those that were stored: what the script of the page sends."""
+    services, request, share = visit.services, visit.request, visit.share
+    check_same_site(services, request, advice=_ADVICE)
+    visitor = await visit.enter()
+    if not share.is_encrypted or share.permissions & PERMISSION_READ:
+        raise ForbiddenError("this link does not take sealed files here")
+    name = request.path_params.get("name")
+    if name is None:
+        await store_entries(services, request, visitor)
+    else:
+        await store_sealed(services, request, visitor, str(name))
+    return Response(status_code=201 if name else 204, headers={"Cache-Control": "no-store"})
 
 
 async def _upload(visit: _Visit) -> Response:

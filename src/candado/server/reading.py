@@ -5,7 +5,7 @@ Layer: ``server``. Reads show the visible state only.
 # ruff: noqa: S608 -- the statements are put together from constants of this package and numbered marks
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from candado.errors import ForbiddenError

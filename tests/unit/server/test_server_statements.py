@@ -44,6 +44,14 @@ class _CountingDatabase:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.asked: list[str] = []
+        self.epoch = database.epoch
+
+    @property
+    def pending(self) -> int:
+        return self._database.pending
+
+    async def skip_numbers(self, count: int) -> None:
+        await self._database.skip_numbers(count)
 
     async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
         return await self._database.write(lambda rows: work(_CountingRows(rows, self.asked)), durable=durable)
