@@ -7,6 +7,7 @@ which only their readers can check.
 """
 # ruff: noqa: ISC004 -- statements of a table, one per row
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, cast
@@ -19,6 +20,8 @@ from candado.server.sweep import collect_orphans, sweep, unknown_blobs
 __all__ = ["ReadTally", "check_store", "collect_orphans", "sweep"]
 
 _PAGE: Final = 500
+_AT_ONCE: Final = 8
+"""Bodies that are looked at together: each is a request where they are in a bucket."""
 
 _RULES: Final[tuple[tuple[str, str, str, str], ...]] = (
     (
@@ -189,10 +192,11 @@ async def _check_blobs(backend: Backend, counts: ReadTally | None) -> AsyncItera
                 return cast("list[tuple[int | str, str, int]]", await rows.all(sql, last, _PAGE))
 
             page = await backend.database.read(look)
-            for _, blob_id, size in page:
-                finding = await _check_blob(backend, blob_id, size, counts)
-                if finding is not None:
-                    yield finding
+            for start in range(0, len(page), _AT_ONCE):
+                looks = [_check_blob(backend, name, size, counts) for _, name, size in page[start : start + _AT_ONCE]]
+                for finding in await asyncio.gather(*looks):
+                    if finding is not None:
+                        yield finding
             if len(page) < _PAGE:
                 break
             last = page[-1][0]
