@@ -15,7 +15,7 @@ import time
 import uuid
 from pathlib import Path
 
-from tests.seaweed import START_SECONDS, S3Server, answers, free_ports
+from tests.seaweed import ENDS_WITH_US, START_SECONDS, S3Server, answers, free_ports
 
 _CONFIG = """[global]
 fsid = {fsid}
@@ -103,7 +103,13 @@ class Ceph(S3Server):
     def _serve(self, *words: str) -> None:
         with (self.folder / "output").open("ab") as output:
             self._running.append(
-                subprocess.Popen(self._words(*words), cwd=self.folder, user=self._user, stdout=output, stderr=output)
+                subprocess.Popen(
+                    [*ENDS_WITH_US, *self._words(*words)],
+                    cwd=self.folder,
+                    user=self._user,
+                    stdout=output,
+                    stderr=output,
+                )
             )
 
     def stop(self) -> None:

@@ -65,8 +65,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_unconfigure() -> None:
     """End what tests share for the life of the process."""
-    stop_cluster()
     stop_s3_servers()
+    stop_cluster()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -3,6 +3,7 @@
 It keeps its data below a folder of its own and listens on the loopback only. Its wheel is in the development lock.
 """
 
+import contextlib
 import functools
 import itertools
 import json
@@ -21,6 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from candado.adapters.s3 import S3Objects
@@ -28,6 +30,8 @@ from candado.adapters.s3_place import S3Place, find_keys
 from candado.ports.ambient import Random
 
 START_SECONDS = 60
+# A test process that is killed, by a time-out or at the end of a run, takes with it what the thread that it began in started.
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _NUMBERS = itertools.count()
 _LOGGED = "log"
 
@@ -65,13 +69,17 @@ class S3Server:
         self.secret = secrets.token_hex(20)
         self._shared = ""
 
+    def client(self, bucket: str) -> S3Store:
+        """A client for a bucket."""
+        return S3Store(
+            bucket, endpoint=self.endpoint, access_key_id=self.key, secret_access_key=self.secret, region="us-east-1",
+            client_options={"allow_http": True},
+        )  # fmt: skip
+
     def bucket(self) -> str:
         """The name of a new bucket, made with a signed address."""
         name = f"bucket-{os.getpid()}-{next(_NUMBERS)}"
-        client = S3Store(
-            name, endpoint=self.endpoint, access_key_id=self.key, secret_access_key=self.secret, region="us-east-1",
-            client_options={"allow_http": True},
-        )  # fmt: skip
+        client = self.client(name)
         request = urllib.request.Request(obstore.sign(client, "PUT", "", timedelta(minutes=1)), method="PUT")
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 200
@@ -88,6 +96,7 @@ class S3Server:
         """What ``--storage`` takes for a new prefix of the one bucket that most tests share."""
         if not self._shared:
             self._shared = self.bucket()
+            obstore.put(self.client(self._shared), "probe", b"here")
         return self.address(self._shared, f"n{next(_NUMBERS)}/deep")
 
     def at(self, address: str, random: Random) -> S3Objects:
@@ -123,7 +132,7 @@ class Seaweed(S3Server):
             "filer.port", "filer.port.grpc",
         )  # fmt: skip
         words = [
-            str(Path(sys.executable).parent / "weed"), f"-logdir={self.folder}", "server", "-s3", "-s3.iam=false",
+            *ENDS_WITH_US, str(Path(sys.executable).parent / "weed"), f"-logdir={self.folder}", "server", "-s3", "-s3.iam=false",
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
             f"-dir={self.folder / 'data'}", f"-s3.config={self.folder / 's3.json'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             "-master.volumeSizeLimitMB=64", "-volume.max=0", "-master.telemetry=false",
@@ -134,10 +143,16 @@ class Seaweed(S3Server):
                 words, stdout=log, stderr=log, cwd=self.folder, env={**os.environ, "HOME": str(self.folder)}
             )
         until = time.monotonic() + START_SECONDS
-        while not answers(self._ports[0]):
+        while not answers(self._ports[0]) or not self._shows_what_it_has():
             if self.process.poll() is not None or time.monotonic() > until:
                 raise AssertionError(f"SeaweedFS did not start: {(self.folder / _LOGGED).read_text()[-2000:]}")
             threading.Event().wait(0.05)
+
+    def _shows_what_it_has(self) -> bool:
+        """Whether what was stored before a kill can be read again: it answers a while before."""
+        with contextlib.suppress(BaseError, OSError):
+            return not self._shared or obstore.get(self.client(self._shared), "probe").bytes() == b"here"
+        return False
 
     def kill(self) -> None:
         """End it without a warning; ``start`` brings it back with what it had answered."""

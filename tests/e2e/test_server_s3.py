@@ -243,7 +243,7 @@ def test_a_store_that_is_killed_is_answered_with_come_back_later_and_nothing_is_
             target = f"{url}/remote.php/dav/files/alice/joined"
             assert (await alice.send("MOVE", f"{base}/.file", Destination=target)).status == 201
             assert (await alice.e2ee("DELETE", f"lock/{root}", e2e_token=token)).status == 200
-            await asyncio.to_thread(seaweed().start)
+            seaweed().start()
             assert (await alice.dav("GET", "new")).status == 404
             assert (await alice.dav("GET", "old")).body == LARGE
             assert [(await alice.dav("GET", name)).body for name in ("E/a", "joined")] == [b"a", b"chunk"]
