@@ -9,7 +9,7 @@ STOCK_CLIENTS ?= $(HOME)/.cache/candado-stock-clients
 PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 LOCKED  = $(PIP) install --require-hashes --no-deps -r
 
-.PHONY: help install dev demo test test-long interop check fmt docs bench lock clean
+.PHONY: help install dev demo test test-long interop check fmt docs bench bench-server bench-scale lock clean
 
 help:           ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -86,6 +86,13 @@ docs: dev                  ## build the documentation into site/
 bench: dev                 ## ratios to peers, measured in one run
 	@$(LOCKED) requirements-bench.lock
 	@$(BIN)/python benchmarks/run.py
+
+bench-server: dev          ## the server beside other WebDAV servers, in one run (9 minutes; wants nginx and apache2)
+	@$(LOCKED) requirements-bench.lock
+	@$(BIN)/python benchmarks/server.py
+
+bench-scale: dev           ## the same requests in a small and a large account, row sizes (6 minutes; wants postgresql)
+	@$(BIN)/python benchmarks/scale.py
 
 lock:                      ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build -o requirements.lock pyproject.toml

@@ -6,8 +6,11 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MIB = 1024 * 1024
 _RECEIVE = 1 * MIB
@@ -144,11 +147,10 @@ def run(
                     connection.socket.close()
                     del open_ones[number]
                     connection = _Connection(address)
-                    number = connection.socket.fileno()
-                    open_ones[number] = connection
-                    poller.register(number, select.EPOLLIN)
+                    open_ones[connection.socket.fileno()] = connection
+                    poller.register(connection.socket.fileno(), select.EPOLLIN)
                 if not send_next(connection):
-                    poller.unregister(number)
+                    poller.unregister(connection.socket.fileno())
                     active -= 1
     finally:
         wall, cpu = time.perf_counter() - started, time.process_time() - cpu

@@ -19,7 +19,12 @@ from tests.postgres import cluster
 from yarl import URL
 
 PASSWORD = "four random words suffice"
-COMMAND = [sys.executable, "-c", "from candado.apps.server_cli import main; main()"]
+# The server as it is, but for a look at the plan of every statement: one that reads a whole table fails.
+_START = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); import tests.plans; tests.plans.watch();"
+    " from candado.apps.server_cli import main; main()"
+)
+COMMAND = [sys.executable, "-c", _START]
 START_SECONDS = 30
 STOP_SECONDS = 35
 

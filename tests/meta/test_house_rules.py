@@ -88,3 +88,10 @@ def test_every_interop_test_is_on_the_list_of_those_that_must_run() -> None:
     listed = (folder / "must-run.txt").read_text().split()
     assert sorted(there - set(listed)) == [], "add these to tests/interop/must-run.txt"
     assert sorted(set(listed) - there) == [], "tests/interop/must-run.txt names tests that are gone"
+
+
+def test_nothing_rests_on_what_other_engines_of_postgresqls_protocol_lack() -> None:
+    wrong = re.compile(r"pg_(try_)?advisory|\b(LISTEN|NOTIFY|UNLISTEN)\s+\w+\s*[;\"',]|SKIP LOCKED|add_listener")
+    found = [path.name for path in SOURCES if wrong.search(path.read_text(encoding="utf-8"))]
+    assert found == []
+    assert wrong.search('await connection.execute("LISTEN changes")')

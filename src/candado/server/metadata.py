@@ -303,7 +303,7 @@ async def _maker_of(rows: Rows, principal: Principal, file_id: int, session: str
     """
     row = await rows.one(
         "SELECT s.session, l.user_id FROM locks l JOIN staged s ON s.session = l.session AND s.node_id = $1"
-        " WHERE s.is_new = 1 AND s.gone = 0",
+        " WHERE s.is_new = 1 AND s.is_folder = 1 AND s.gone = 0",
         file_id,
     )
     if row is None or (row[0] != session and row[1] != principal.member_id):

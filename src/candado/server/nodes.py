@@ -43,9 +43,12 @@ _ANY_CHILD_STAGED: Final = (
     f" UNION ALL SELECT 1 FROM nodes WHERE parent_id = $2 AND {_HIDDEN} LIMIT 1"
 )
 _ANY_CHILD: Final = (
-    "SELECT 1 FROM nodes WHERE parent_id = $1"
-    " UNION ALL SELECT 1 FROM locks l JOIN staged s ON s.session = l.session WHERE s.parent_id = $1 AND s.gone = 0"
-    " LIMIT 1"
+    # Only a session whose lock covers the folder can have staged something in it.
+    "WITH RECURSIVE up(id, above) AS (SELECT id, parent_id FROM nodes WHERE id = $1"
+    " UNION ALL SELECT n.id, n.parent_id FROM nodes n JOIN up ON n.id = up.above)"
+    " SELECT 1 FROM nodes WHERE parent_id = $1"
+    " UNION ALL SELECT 1 FROM up JOIN locks l ON l.node_id = up.id"
+    " JOIN staged s ON s.session = l.session AND s.parent_id = $1 AND s.gone = 0 LIMIT 1"
 )
 
 

@@ -265,11 +265,19 @@ _DEVICES_AND_BROWSERS = (
     "CREATE INDEX browsers_expires ON browsers (expires)",
 )
 
+_FOR_FEW = (
+    "CREATE INDEX users_admins ON users (id) WHERE is_admin = 1",
+    "CREATE INDEX locks_user ON locks (user_id)",
+    # Whose session has just made this folder: asked before it gets its flag.
+    "CREATE INDEX staged_made ON staged (node_id) WHERE is_new = 1 AND is_folder = 1",
+)
+
 MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (1, _ACCOUNTS + _TREE + _SESSIONS),
     (2, _OWN_MARKS),
     (3, _GROUP_AND_LINK_SHARES),
     (4, _MEMBERSHIP_STEPS),
     (5, _DEVICES_AND_BROWSERS),
+    (6, _FOR_FEW),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

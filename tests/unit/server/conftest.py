@@ -2,7 +2,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.plans import watch
 from tests.unit.server.world import World
+
+watch()
 
 
 @pytest.fixture
