@@ -41,7 +41,8 @@ _LIVE: Final = "(s.expires IS NULL OR s.expires > {})"
 _ITSELF: Final = f"m.parent_share IS NULL AND {_LIVE}"
 _TO_ME: Final = f"m.share_with = {{}} AND m.share_type IN (0, 2) AND m.permissions > 0 AND {_LIVE}"
 BY_NODE: Final = _SELECT + "m.node_id = $1 AND " + _ITSELF.format("$2") + " ORDER BY s.id"
-BY_PARENT: Final = _SELECT + "n.parent_id = $1 AND " + _ITSELF.format("$2") + " ORDER BY s.id"
+_BELOW: Final = "m.node_id IN (SELECT c.id FROM nodes c WHERE c.parent_id = $1) AND "
+BY_PARENT: Final = _SELECT + _BELOW + _ITSELF.format("$2") + " ORDER BY s.id"
 BY_INITIATOR: Final = (
     _SELECT + "(m.initiator_id = $1 OR m.owner_id = $1) AND " + _ITSELF.format("$2") + " ORDER BY s.id"
 )

@@ -8,8 +8,8 @@ from tests.unit.server.world import SeededRandom
 from candado.adapters.postgres import PostgresDatabase
 from candado.adapters.sqlite import SqliteDatabase
 from candado.ports.server import Rows
+from candado.server.nodes import _ANY_CHILD, _BY_ID
 from candado.server.schema import MIGRATIONS
-from candado.server.tree import _ANY_CHILD, _BY_ID
 
 SCANS = (
     "SELECT id FROM nodes WHERE size = $1",
