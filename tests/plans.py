@@ -33,6 +33,9 @@ ALLOWED = (
     ("candado.server.sweep", "FROM locks WHERE refreshed", "one row for each session that is open now"),
     ("candado.server.sweep", "FROM chunks WHERE epoch", "one row for each piece of an upload that is under way"),
     ("candado.apps.server_metrics", "FROM locks", "the same, for the operator"),
+    ("candado.apps.server_metrics", "FROM uploads", "one row for each upload that is under way, for the operator"),
+    ("candado.apps.server_metrics", "FROM garbage", "what the next cleaning removes, for the operator"),
+    ("candado.server.holding", "FROM settings", "a handful of rows"),
     ("candado.server.accounts", "DELETE FROM login_flows", "one row for each sign-in of the last minutes"),
     ("candado.server.accounts", "FROM users ORDER BY id", "`candado-server user list`"),
     (

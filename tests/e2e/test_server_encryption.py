@@ -32,7 +32,7 @@ WRAPPED = "|".join(["QUJD" * 400, "A" * 22 + "==", "A" * 54 + "=="])
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    users = ("alice", "bob", "carol", "dave", "erin")
+    users = ("alice", "bob", "carol", "dave", "erin", "frank")
     with serving(make_data(tmp_path_factory.mktemp("e2ee"), *users)) as running:
         yield running
 
@@ -463,16 +463,18 @@ async def test_all_encrypted_folders_go_at_once_with_the_login_password(server: 
 
 
 async def test_of_five_devices_that_register_at_once_one_wins(server: ServerProcess) -> None:
-    async with Caller(server.url, "erin") as erin:
-        assert (await erin.e2ee("DELETE", "public-key")).status == 200
-        assert (await erin.e2ee("DELETE", "private-key")).status == 200
-        csr = make_csr(PrivateKey.generate(), "erin")
-        made = await asyncio.gather(*[erin.e2ee("POST", "public-key", body={"csr": csr}) for _ in range(5)])
-        kept = await asyncio.gather(*[erin.e2ee("POST", "private-key", body={"privateKey": WRAPPED}) for _ in range(5)])
+    async with Caller(server.url, "frank") as frank:
+        assert (await frank.e2ee("DELETE", "public-key")).status == 200
+        assert (await frank.e2ee("DELETE", "private-key")).status == 200
+        csr = make_csr(PrivateKey.generate(), "frank")
+        made = await asyncio.gather(*[frank.e2ee("POST", "public-key", body={"csr": csr}) for _ in range(5)])
+        kept = await asyncio.gather(
+            *[frank.e2ee("POST", "private-key", body={"privateKey": WRAPPED}) for _ in range(5)]
+        )
         assert sorted(answer.status for answer in made) == [200, 409, 409, 409, 409]
         assert sorted(answer.status for answer in kept) == [200, 409, 409, 409, 409]
         (winner,) = [data(answer)["public-key"] for answer in made if answer.status == 200]
-        assert data(await erin.e2ee("GET", "public-key")) == {"public-keys": {"erin": winner}}
+        assert data(await frank.e2ee("GET", "public-key")) == {"public-keys": {"frank": winner}}
 
 
 async def test_only_a_certificate_of_the_authority_in_the_own_name_can_be_put(server: ServerProcess) -> None:

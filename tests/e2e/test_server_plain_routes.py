@@ -125,6 +125,7 @@ async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Calle
         "version": 1,
         "nested-in-one-session": True,
         "staged-chunks": True,
+        "link-folder": True,
         "bodies": {"max-count": 100, "max-bytes": 1 << 20},
     }
 

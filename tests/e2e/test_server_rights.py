@@ -217,6 +217,13 @@ TABLE = [
     ),
     # the older address, where everybody is at home
     Row("GET", "/remote.php/webdav/shared/file", (401, 404, 200, 401)),
+    *(
+        Row("PATCH", path, statuses, headers={"X_Recalculate_Hash": "sha256"})
+        for path, statuses in (
+            ("/remote.php/webdav/shared/file", (401, 404, 204, 401)),
+            ("/remote.php/dav/files/alice/private/file", HIDDEN),
+        )
+    ),
     Row("PROPFIND", "/remote.php/webdav/shared/", (401, 404, 207, 401), headers=PROPFIND),
     Row("PROPPATCH", "/remote.php/webdav/shared/file", (401, 404, 403, 401), TOUCH),
     Row("REPORT", "/remote.php/webdav/shared/", (401, 404, 207, 401), REPORT),

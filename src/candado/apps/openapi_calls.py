@@ -292,6 +292,10 @@ PAGES: Final = (
           200, 206, 400, 401, 403, 404, 409, 416, fields="path files", headers="Range", **_LINK),
     _page("POST", "/s/{token}/upload", "Files for a link", "links", _HTML, 303, 400, 401, 403, 404, 409, 413, 503, 507,
           body="multipart/form-data", **_LINK),
+    _page("PUT", "/s/{token}/drop", "Entries of sealed files that were stored", "links", _HTML,
+          204, 400, 401, 403, 404, 409, 412, 413, 423, 503, 507, body=_JSON, **_LINK),
+    _page("PUT", "/s/{token}/drop/{name}", "A sealed file for an encrypted folder", "links", _HTML,
+          201, 400, 401, 403, 404, 409, 412, 413, 423, 503, 507, body="application/octet-stream", **_LINK),
 )  # fmt: skip
 """Everything else that Starlette routes."""
 
@@ -322,6 +326,11 @@ DAV: Final = (
                  headers="If-Match X-OC-MTime OC-Checksum"),
             _dav("DELETE", path, "Remove a file or a folder", 204, 412, 423, access=access),
         )
+    ),
+    *(
+        _dav("PATCH", path, "Compute the checksum of a file anew", 204, 405, access=access,
+             headers="X-Recalculate-Hash!")
+        for path, access, _ in _TREES[:2]
     ),
     _dav("PUT", "/remote.php/dav/uploads/{user}/{transfer}/{chunk}", "A piece of an upload", 201, 413, 507,
          body=_OCTETS, webdav=("MOVE",)),

@@ -28,11 +28,6 @@ _STATE: Final = (
     ),
     ("candado_uploads", "Uploads in chunks that are under way.", "SELECT COUNT(*) FROM uploads"),
     ("candado_garbage", "Contents that nothing names and that wait for their end.", "SELECT COUNT(*) FROM garbage"),
-    (
-        "candado_certificates",
-        "Certificates signed by the authority and not revoked.",
-        "SELECT COUNT(*) FROM certificates WHERE revoked IS NULL",
-    ),
     ("candado_schema_version", "Version of the schema of the database.", "SELECT version FROM schema_version"),
 )
 

@@ -69,10 +69,12 @@ _LOCKED_BELOW: Final = (
     " UNION ALL SELECT up.session, n.parent_id FROM nodes n JOIN up ON n.id = up.id WHERE n.parent_id IS NOT NULL)"
     f" SELECT {LOCK_COLUMNS} FROM locks WHERE session IN (SELECT session FROM up WHERE id = $2)"
 )
+_LOCK_OF: Final = ", ".join(f"l.{name}" for name in LOCK_COLUMNS.split(", "))
 _LOCKS_OF: Final = (
-    f"SELECT {', '.join(f'l.{name}' for name in LOCK_COLUMNS.split(', '))}, s.id, s.token FROM locks l"
-    f" LEFT JOIN shares s ON s.share_type = 3 AND l.user_id = '{LINK_PREFIX}' || s.token"
-    " WHERE l.user_id = $1 OR s.initiator_id = $1"
+    # The user's own, and those of visitors of the user's links.
+    f"SELECT {_LOCK_OF}, NULL, NULL FROM locks l WHERE l.user_id = $1"
+    f" UNION ALL SELECT {_LOCK_OF}, s.id, s.token FROM shares s JOIN locks l ON l.user_id = '{LINK_PREFIX}' || s.token"
+    " WHERE s.share_type = 3 AND s.initiator_id = $1"
 )
 _SUBTREE: Final = (
     "WITH RECURSIVE down(node, depth) AS (SELECT id, 0 FROM nodes WHERE id = $1"

@@ -268,6 +268,7 @@ _DEVICES_AND_BROWSERS = (
 _FOR_FEW = (
     "CREATE INDEX users_admins ON users (id) WHERE is_admin = 1",
     "CREATE INDEX locks_user ON locks (user_id)",
+    "CREATE INDEX shares_expires ON shares (expires) WHERE expires IS NOT NULL",
     # Whose session has just made this folder: asked before it gets its flag.
     "CREATE INDEX staged_made ON staged (node_id) WHERE is_new = 1 AND is_folder = 1",
 )

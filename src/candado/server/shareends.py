@@ -37,7 +37,7 @@ async def end_share(rows: Rows, share_id: int, *, etag: str, now: float) -> None
 
 async def end_expired(rows: Rows, *, etag: str, now: float) -> int:
     """Remove shares whose end has come, a bounded number of them; how many."""
-    sql = "SELECT id FROM shares WHERE expires <= $1 AND parent_share IS NULL ORDER BY id LIMIT $2"
+    sql = "SELECT id FROM shares WHERE expires <= $1 AND parent_share IS NULL ORDER BY expires LIMIT $2"
     found = cast("list[tuple[int]]", await rows.all(sql, now, _EXPIRED_MAX))
     for (share_id,) in found:
         await end_share(rows, share_id, etag=etag, now=now)
