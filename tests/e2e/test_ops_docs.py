@@ -31,6 +31,7 @@ def test_the_pages_show_commands() -> None:
         "install": 3,
         "monitoring": 0,
         "proxy": 1,
+        "scaling": 0,
         "upgrade": 3,
     }
 

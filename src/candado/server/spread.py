@@ -100,14 +100,14 @@ async def delete_doomed(rows: Rows, batch: str, *, tag: str, now: float) -> list
     await rows.run(_TOUCH_LOSERS, batch, tag)
     await rows.run(_FORGET_DOOMED, batch, now)
     flagged = await rows.all(
-        f"SELECT id FROM nodes WHERE is_folder = 1 AND encrypted = 1 AND id IN {_OF_DOOMED} ORDER BY id", batch
+        f"SELECT id FROM nodes WHERE is_folder = 1 AND encrypted = 1 AND id IN {_OF_DOOMED}", batch
     )
     await forget_link_keys(rows, f"node_id IN {_OF_DOOMED}", batch, now=now)
     for table in ("folder_metadata", "membership_steps", "node_properties", "shares"):
         await rows.run(f"DELETE FROM {table} WHERE node_id IN {_OF_DOOMED}", batch)
     await rows.run(f"DELETE FROM nodes WHERE id IN {_OF_DOOMED}", batch)
     await rows.run("DELETE FROM doomed WHERE batch = $1", batch)
-    return [cast("int", row[0]) for row in flagged]
+    return sorted(cast("int", row[0]) for row in flagged)
 
 
 async def discard_content(rows: Rows, content: str | None, now: float) -> None:
