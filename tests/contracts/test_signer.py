@@ -1,9 +1,13 @@
 """What every signer promises, and what the key file must be."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.softhsm import PIN, SoftToken
 
+from candado.adapters.hsm_signer import HsmSigner
 from candado.adapters.pooled import PooledRandom
 from candado.adapters.signers import SoftwareSigner
 from candado.crypto.rsa import PublicKey
@@ -14,6 +18,8 @@ from candado.errors import (
     LocalPermissionError,
     NotFoundError,
 )
+from candado.ports.server import Signer
+from candado.types import SecretText
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +29,54 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def test_a_signature_verifies_under_the_public_key_and_only_for_its_message(key_file: Path) -> None:
-    signer = SoftwareSigner.load(key_file)
+@pytest.fixture(scope="module")
+def soft_token(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
+    token = SoftToken(tmp_path_factory.mktemp("hsm") / "one")
+    token.add_with_keys()
+    return token
+
+
+@pytest.fixture(params=["file", "token"])
+async def signer(
+    request: pytest.FixtureRequest, key_file: Path, soft_token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Signer]:
+    opened: Signer
+    if request.param == "file":
+        opened = SoftwareSigner.load(key_file)
+    else:
+        monkeypatch.setenv("SOFTHSM2_CONF", soft_token.environment["SOFTHSM2_CONF"])
+        opened = await HsmSigner.open(soft_token.uri(), lambda: SecretText(PIN), expected=None)
+    yield opened
+    await opened.close()
+
+
+async def test_a_signature_verifies_under_the_public_key_and_only_for_its_message(signer: Signer) -> None:
     public = PublicKey.from_pem(signer.public_key_pem)
     signature = await signer.sign(b"message")
     public.verify_pkcs1_sha256(signature, b"message")
     with pytest.raises(BadSignatureError):
         public.verify_pkcs1_sha256(signature, b"another")
+    assert await signer.sign(b"message") == signature
+
+
+async def test_many_sign_at_once_and_each_gets_the_signature_of_its_message(signer: Signer) -> None:
+    public = PublicKey.from_pem(signer.public_key_pem)
+    messages = [f"message {number}".encode() for number in range(40)]
+    signatures = await asyncio.gather(*(signer.sign(message) for message in messages))
+    for message, signature in zip(messages, signatures, strict=True):
+        public.verify_pkcs1_sha256(signature, message)
+
+
+async def test_the_self_test_holds_before_and_after_signing(signer: Signer) -> None:
+    await signer.check()
+    await signer.sign(b"message")
+    await signer.check()
+
+
+async def test_a_signer_may_be_closed_twice(signer: Signer) -> None:
+    await signer.sign(b"message")
+    await signer.close()
+    await signer.close()
 
 
 def test_the_key_is_the_same_after_a_restart_and_its_file_is_private(key_file: Path) -> None:

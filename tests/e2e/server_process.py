@@ -57,11 +57,12 @@ def _database() -> list[str]:
     return ["--database", asyncio.run(cluster().fresh())]
 
 
-def make_data(folder: Path, *users: str, url: str = "", admin: str = "") -> Path:
+def make_data(folder: Path, *users: str, url: str = "", admin: str = "", authority: str = "") -> Path:
     """A data directory with users, all with the same password; ``admin`` may administrate."""
     data, password = folder / "data", folder / "password"
     password.write_text(PASSWORD + "\n")
     first = ["--admin", admin, "--admin-password-file", str(password)] if admin else []
+    first += ["--authority", authority] if authority else []
     run_server("init", "--data", str(data), *(["--url", url] if url else []), *first, *_database())
     for user in users:
         run_server("user", "add", user, "--password-file", str(password), "--data", str(data))

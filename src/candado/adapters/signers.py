@@ -1,7 +1,7 @@
 """The authority's key as a file: RSA-2048, PKCS#8 PEM, mode 0600 in the data directory.
 
 Layer: ``adapters``; implements ``candado.ports.server.Signer``. Whoever reads the file can issue certificates for every
-user of this server: it is the default because it needs no hardware, and ``candado-server ca status`` says so.
+user of this server: it is used only where the configuration says so, and every start of the server warns of it.
 """
 
 import asyncio
@@ -87,3 +87,11 @@ class SoftwareSigner:
     async def sign(self, message: bytes) -> bytes:
         """RSA PKCS#1 v1.5 signature with SHA-256 over ``message``; computed in a thread."""
         return await asyncio.to_thread(self._key.sign_pkcs1_sha256, message)
+
+    async def check(self) -> None:
+        """Sign a text that vouches for nothing, and verify it; BadSignatureError."""
+        message = b"candado self-test: this signature vouches for nothing"
+        self._key.public.verify_pkcs1_sha256(await self.sign(message), message)
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from candado.apps.ocs_call import base_url
 from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
+from candado.apps.signer_wiring import authority_warnings
 from candado.errors import CandadoError
 from candado.ports.server import Rows
 from candado.server.capabilities import status
@@ -132,7 +133,9 @@ async def _readiness(services: Services) -> Response:
         else:
             results[name] = "ok"
     ready = all(result == "ok" for result in results.values())
-    return json_answer({"status": "ok" if ready else "failing", "checks": results}, 200 if ready else 503)
+    warnings = list(authority_warnings(services.config))
+    shown = {"status": "ok" if ready else "failing", "checks": results, "warnings": warnings}
+    return json_answer(shown, 200 if ready else 503)
 
 
 def _is_from_here(request: Request) -> bool:

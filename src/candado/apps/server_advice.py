@@ -14,11 +14,14 @@ __all__ = ["as_usage", "for_administrators"]
 
 _UNCHANGED: Final = "Nothing was changed."
 _AS_BEFORE: Final = "What the server holds is as it was; a change that was under way is undone."
+_UNSIGNED: Final = "Nothing was signed."
+_NOT_AGAIN: Final = "Nothing was signed. Most tokens lock themselves after a few wrong PINs."
 _REPORT: Final = "Run the command again with -vv and report what it prints."
 _RESTORE: Final = "Stop the server, keep its data directory, and restore the latest backup into a new one."
 
 _FACTS: Final[dict[str, tuple[str, str]]] = {
     "ALREADY_EXISTS": (_UNCHANGED, "Choose another name."),
+    "AUTHORITY_CHANGED": (_UNSIGNED, "Connect the right token, or restore the right key."),
     "BAD_REQUEST": (_UNCHANGED, "See the command's --help."),
     "BUSY": (_AS_BEFORE, "Wait for the other process to end and run the command again."),
     "CORRUPT_STATE": ("Nothing was changed; what is damaged was left as it is.", _RESTORE),
@@ -29,9 +32,12 @@ _FACTS: Final[dict[str, tuple[str, str]]] = {
     "LOCAL_STORAGE": (_AS_BEFORE, "Check the path, its permissions and the disk, then run the command again."),
     "LOCK_HELD": (_AS_BEFORE, "Somebody is writing. Wait until the lock ends (lock_seconds), then run it again."),
     "NOT_FOUND": (_UNCHANGED, "Check the spelling; `candado-server user list` and `group list` show what there is."),
+    "PIN_REFUSED": (_NOT_AGAIN, "Put the right PIN into its file and run the command again."),
     "QUOTA_EXCEEDED": (_AS_BEFORE, "Free space where the data directory lies, then run the command again."),
     "RATE_LIMITED": (_UNCHANGED, "Wait a few seconds and run the command again."),
     "SECRET_NEEDED": (_UNCHANGED, "Add --password-file FILE, or set CANDADO_SERVER_PASSWORD_FILE."),
+    "SIGNER_SETUP": (_UNSIGNED, "Compare the setting `authority` with the token; see docs/ops/authority.md."),
+    "SIGNER_UNAVAILABLE": (_UNSIGNED, "Connect the token and run the command again."),
     "STORE_UNAVAILABLE": (_AS_BEFORE, "Wait until it runs again, see its log and the network, then run it again."),
     "UNSUPPORTED_VERSION": (_UNCHANGED, "Use the version of candado-server that wrote it, or a newer one."),
     "USAGE": (_UNCHANGED, "See the command's --help."),

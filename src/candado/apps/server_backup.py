@@ -7,7 +7,8 @@ unfinished write session staged is no part of a backup.
     DEST/backup.json     schema, time, counts, SHA-256 of the database; DEST/unfinished instead while it is being made
     DEST/bodies.txt      one line a body: SHA-256, size, id
     DEST/candado.db      the rows, as a database of SQLite
-    DEST/config.toml  DEST/authority.pem  DEST/blobs/..
+    DEST/config.toml  DEST/blobs/..
+    DEST/authority.pem   unless the authority's key is on a token
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from typing import Any, Final
 from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.adapters.sqlite import SqliteDatabase
 from candado.apps.cli.output import rfc3339
-from candado.apps.server_config import CONFIG_NAME, ServerConfig, rewrite_places
+from candado.apps.server_config import CONFIG_NAME, ServerConfig, load_config, rewrite_places
 from candado.apps.server_copy import compare_rows, export_rows, import_rows, named_bodies
 from candado.apps.server_wiring import open_backend, open_database, open_services
 from candado.errors import (
@@ -93,8 +94,11 @@ def _begin(dest: Path) -> dict[str, tuple[str, int]]:
 def _finish_backup(
     config: ServerConfig, dest: Path, named: dict[str, int], known: dict[str, tuple[str, int]], copied: int
 ) -> dict[str, Any]:
-    for name, source in ((CONFIG_NAME, config.data / CONFIG_NAME), (_KEY, config.authority_key_path)):
-        _copy_private(source, dest / name)
+    _copy_private(config.data / CONFIG_NAME, dest / CONFIG_NAME)
+    if config.authority_uri is None:
+        _copy_private(config.authority_key_path, dest / _KEY)
+    else:
+        (dest / _KEY).unlink(missing_ok=True)
     # What earlier backups had, finished or not, and this one has not.
     for place in (dest / "blobs").glob("*/*/*"):
         if place.name not in named:
@@ -178,7 +182,8 @@ async def restore_backup(src: Path, config: ServerConfig) -> dict[str, Any]:
             await _restore_rows(src, data / ".restoring.db", manifest, database)
         finally:
             await database.close()
-        _copy_private(src / _KEY, data / _KEY)
+        if (src / _KEY).exists() or load_config(src, os.environ).authority_uri is None:
+            _copy_private(src / _KEY, data / _KEY)
         # Last: without it the directory is no data directory. Places are those of this restore, not those of then.
         text = rewrite_places((src / CONFIG_NAME).read_text("utf-8"), database=config.database, storage=config.storage)
         _write_durably(data / CONFIG_NAME, text.encode())

@@ -3,6 +3,7 @@
 Layer: ``apps``. Errors say four things and end with the documented exit statuses, as those of ``candado`` do.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,9 +14,20 @@ import click
 from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
+from candado.apps.server_authority import authority_commands
 from candado.apps.server_common import Invocation, command_options, read_password
-from candado.apps.server_config import CONFIG_NAME, ServerConfig, check_database, check_storage, write_config
+from candado.apps.server_config import (
+    CONFIG_NAME,
+    SOFTWARE_AUTHORITY,
+    ServerConfig,
+    check_database,
+    check_storage,
+    environment_setting,
+    parse_authority,
+    write_config,
+)
 from candado.apps.server_users import app_password, group_commands, user_commands
+from candado.apps.signer_wiring import SOFTWARE_WARNING, make_authority
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
 from candado.server.check import ReadTally
 
@@ -33,18 +45,30 @@ def cli() -> None:
 cli.add_command(user_commands)
 cli.add_command(group_commands)
 cli.add_command(app_password)
+cli.add_command(authority_commands)
 
 
 @cli.command("init")
 @click.option("--url", default="", help="Public base URL, such as https://cloud.example.org.")
+@click.option(
+    "--authority",
+    help="Where the key is that signs certificates: software (a file, the default), or the PKCS#11 URI of a token.",
+)
 @click.option("--admin", help="Name of a first user who may administrate.")
 @click.option("--admin-password-file", type=SECRET_FILE, help="File with that user's password.")
 @click.option("--if-absent", is_flag=True, help="When it was made already, do nothing: for scripts and containers.")
 @command_options
 def _init(
-    invocation: Invocation, url: str, admin: str | None, admin_password_file: Path | None, if_absent: bool
+    invocation: Invocation,
+    url: str,
+    authority: str | None,
+    admin: str | None,
+    admin_password_file: Path | None,
+    if_absent: bool,
 ) -> None:
     r"""Make a data directory: configuration, database, blobs and the authority's key.
+
+    A key that is on the token already under that label is taken as it is.
 
     \b
     candado-server init --data /srv/candado --url https://cloud.example.org
@@ -56,24 +80,26 @@ def _init(
     if (data / CONFIG_NAME).exists() or (data.is_dir() and any(data.iterdir())):
         raise AlreadyExistsError("the data directory is not empty", path=str(data), advice="Choose a new directory.")
     password = read_password(admin_password_file) if admin else None
-    database, storage = invocation.overrides["database"], invocation.overrides["storage"]
-    if database:
-        check_database(str(database))
-    if storage:
-        check_storage(str(storage))
+    database, storage = _places(invocation)
+    authority = authority or environment_setting("authority", os.environ) or SOFTWARE_AUTHORITY
+    on_token, made = authority != SOFTWARE_AUTHORITY, True
+    if on_token:
+        parse_authority(authority, "--authority")
+        # Before anything else: without its token there is nothing to make.
+        made = invocation.run(make_authority(ServerConfig(data, authority=authority)))
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         data.chmod(0o700)
-        write_config(data / CONFIG_NAME, url=url, database=str(database or ""), storage=str(storage or ""))
+        write_config(data / CONFIG_NAME, url=url, database=database, storage=storage, authority=authority)
     except OSError as exc:
         raise LocalPermissionError(f"the data directory cannot be made: {exc.strerror}", path=str(data)) from exc
-    config = invocation.config()
+    config = invocation.config(authority=authority)
 
     async def work() -> str:
-        from candado.adapters.signers import SoftwareSigner
         from candado.apps.server_wiring import open_services
 
-        SoftwareSigner.create(config.authority_key_path)
+        if not on_token:
+            await make_authority(config)
         async with open_services(config, create=True) as services:
             if admin and password:
                 with as_usage(admin):
@@ -86,14 +112,25 @@ def _init(
     except BaseException:
         _clear(data)
         raise
+    kind = f"on a token, {'made' if made else 'found there'}" if on_token else SOFTWARE_AUTHORITY
     lines = [
         f"initialised {data}",
-        f"authority key (software): {fingerprint}",
-        "Whoever reads authority.pem can issue certificates for every user; keep it and its backups private.",
+        f"authority key ({kind}): {fingerprint}",
+        *([] if on_token else [f"warning: {SOFTWARE_WARNING}; keep authority.pem and its backups private."]),
         f"next: candado-server user add NAME --password-file F --data {data}",
         f"then: candado-server serve --data {data}",
     ]
     invocation.show("init", {"data": str(data), "made": True, "authority_fingerprint": fingerprint}, "\n".join(lines))
+
+
+def _places(invocation: Invocation) -> tuple[str, str]:
+    """Where the options put rows and bodies, empty for the data directory; UsageError when they cannot be there."""
+    database, storage = (str(invocation.overrides[name] or "") for name in ("database", "storage"))
+    if database:
+        check_database(database)
+    if storage:
+        check_storage(storage)
+    return database, storage
 
 
 def _clear(data: Path) -> None:
@@ -245,40 +282,6 @@ def _restore(invocation: Invocation, src: Path, verify: bool) -> int:
     )
     invocation.show("restore", summary, "\n".join(lines))
     return _FINDINGS if problems else 0
-
-
-@cli.group("ca")
-def _authority() -> None:
-    """The authority that signs users' certificates."""
-
-
-@_authority.command("status")
-@command_options
-def _status(invocation: Invocation) -> None:
-    """Show the authority's key and what it signed; signs and verifies a test message."""
-    config = invocation.config()
-
-    async def work() -> dict[str, Any]:
-        from candado.apps.server_wiring import open_services
-
-        async with open_services(config) as services:
-            await services.pki.check_signer()
-            records = await services.pki.issued()
-            return {
-                "key": "software",
-                "fingerprint": services.pki.authority_fingerprint_hex,
-                "issued": len(records),
-                "valid": sum(record.revoked_at is None for record in records),
-            }
-
-    found = invocation.run(work())
-    lines = [
-        f"key:          {found['key']} ({config.authority_key_path})",
-        f"fingerprint:  {found['fingerprint']}",
-        f"certificates: {found['issued']} issued, {found['valid']} valid",
-        "warning: the key is a file; whoever reads it can issue certificates for every user.",
-    ]
-    invocation.show("ca", found, "\n".join(lines))
 
 
 def run(arguments: list[str]) -> int:

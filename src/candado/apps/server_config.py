@@ -14,21 +14,26 @@ from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from candado.apps.server_proxy import parse_proxies
-from candado.errors import NotFoundError, UsageError
+from candado.errors import FormatError, NotFoundError, UsageError
+from candado.formats.pkcs11uri import KeyUri, parse_key_uri
 
 __all__ = [
     "CONFIG_NAME",
+    "SOFTWARE_AUTHORITY",
     "ServerConfig",
     "check_database",
     "check_storage",
+    "environment_setting",
     "load_config",
     "local_path",
+    "parse_authority",
     "parse_bytes",
     "rewrite_places",
     "write_config",
 ]
 
 CONFIG_NAME: Final = "config.toml"
+SOFTWARE_AUTHORITY: Final = "software"
 _UNITS: Final = {
     "": 1,
     "K": 10**3,
@@ -66,6 +71,8 @@ class ServerConfig:
     """Of PostgreSQL, when it is not in ``database``."""
     storage: str = ""
     """``file:///ABSOLUTE/PATH`` or ``s3://BUCKET/PREFIX?endpoint=..``; empty: ``blobs`` in the data directory."""
+    authority: str = ""
+    """Where the authority's key is: ``software`` for a file in the data directory, or a PKCS#11 URI for a token."""
     connections: int = 4096
     """Connections of one worker; beyond them the one that has been idle longest is closed."""
     header_seconds: int = 30
@@ -120,8 +127,39 @@ class ServerConfig:
 
     @property
     def authority_key_path(self) -> Path:
-        """PEM file of the authority's key."""
+        """PEM file of the authority's key, if it is a file."""
         return self.data / "authority.pem"
+
+    @property
+    def authority_uri(self) -> KeyUri | None:
+        """The key of a token, or None for the file.
+
+        Raises:
+            UsageError: the setting is missing or neither of the two. A key in a file is never what is left over when
+                somebody takes the other setting away.
+        """
+        if self.authority == SOFTWARE_AUTHORITY:
+            return None
+        path = str(self.data / CONFIG_NAME)
+        if not self.authority:
+            raise UsageError(
+                "the configuration does not say where the authority's key is",
+                path=path,
+                advice='Add authority = "software" for the file authority.pem, or a PKCS#11 URI.',
+            )
+        return parse_authority(self.authority, path)
+
+
+def parse_authority(text: str, path: str) -> KeyUri:
+    """The key of a token that a setting or an option names; UsageError about ``path``."""
+    try:
+        return parse_key_uri(text)
+    except FormatError as exc:
+        raise UsageError(
+            f"authority is neither {SOFTWARE_AUTHORITY!r} nor an address of a key: {exc.message}",
+            path=path,
+            advice="Write pkcs11:token=LABEL;object=LABEL?module-path=/PATH.so&pin-source=/PATH.",
+        ) from exc
 
 
 def check_database(url: str) -> None:
@@ -217,10 +255,9 @@ def load_config(data: Path, environment: Mapping[str, str], **overrides: object)
             raise UsageError(f"unknown setting {key!r}", path=str(path), advice=hint)
         config = replace(config, **{key: _checked(key, value, known[key], path)})  # type: ignore[arg-type]
     for key, default in known.items():
-        name = f"CANDADO_SERVER_{key.upper()}"
-        text = _environment_text(name, environment)
+        text = environment_setting(key, environment)
         if text is not None:
-            value = _checked(key, _parsed(text, default), default, Path(name))
+            value = _checked(key, _parsed(text, default), default, Path(_variable(key)))
             config = replace(config, **{key: value})  # type: ignore[arg-type]
     if config.tls_key and not config.tls_cert:
         raise UsageError("tls_key without tls_cert", path=str(path), advice="Set both, or neither.")
@@ -228,8 +265,13 @@ def load_config(data: Path, environment: Mapping[str, str], **overrides: object)
     return replace(config, **chosen)  # type: ignore[arg-type]
 
 
-def _environment_text(name: str, environment: Mapping[str, str]) -> str | None:
+def _variable(key: str) -> str:
+    return f"CANDADO_SERVER_{key.upper()}"
+
+
+def environment_setting(key: str, environment: Mapping[str, str]) -> str | None:
     """A setting in the environment, or in the file that it names; UsageError when that cannot be read."""
+    name = _variable(key)
     file = environment.get(f"{name}_FILE")
     if file is None:
         return environment.get(name)
@@ -266,7 +308,7 @@ def _checked(key: str, value: object, default: object, path: Path) -> object:
     return value
 
 
-def write_config(path: Path, *, url: str, database: str, storage: str) -> None:
+def write_config(path: Path, *, url: str, database: str, storage: str, authority: str) -> None:
     """Write the first ``config.toml``; mode 0600 because a metrics token may be added to it."""
     lines = [
         "# Settings of candado-server; every key is optional. See docs/ops/server.md.",
@@ -275,6 +317,7 @@ def write_config(path: Path, *, url: str, database: str, storage: str) -> None:
         "# workers = 1",
         *([f"database = {_toml(database)}"] if database else []),
         *([f"storage = {_toml(storage)}"] if storage else []),
+        f"authority = {_toml(authority)}  # where the key is that signs certificates; see docs/ops/authority.md",
         "# connections = 4096",
         "# lock_seconds = 900",
         '# default_quota = "none"',

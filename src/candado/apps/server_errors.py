@@ -56,6 +56,10 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "BUSY": (503, _SABRE + "ServiceUnavailable"),
     "STORE_UNAVAILABLE": (503, _SABRE + "ServiceUnavailable"),
     "TRANSPORT": (503, _SABRE + "ServiceUnavailable"),
+    "SIGNER_UNAVAILABLE": (503, _SABRE + "ServiceUnavailable"),
+    "SIGNER_SETUP": (503, _SABRE + "ServiceUnavailable"),
+    "PIN_REFUSED": (503, _SABRE + "ServiceUnavailable"),
+    "AUTHORITY_CHANGED": (503, _SABRE + "ServiceUnavailable"),
     "QUOTA_EXCEEDED": (507, _SABRE + "InsufficientStorage"),
     "DISK_FULL": (507, _SABRE + "InsufficientStorage"),
 }

@@ -31,6 +31,7 @@ from candado.apps.server_config import ServerConfig
 from candado.apps.server_log import start_log
 from candado.apps.server_metrics import MULTIPROCESS_VARIABLE, forget_worker
 from candado.apps.server_notify import notify, watchdog_seconds
+from candado.apps.signer_wiring import SOFTWARE_WARNING
 from candado.errors import CandadoError, LocalStorageError, UsageError
 
 __all__ = ["bind", "serve"]
@@ -75,6 +76,8 @@ def bind(listen: str) -> socket.socket:
 
 def serve(config: ServerConfig, announce: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; ``announce`` gets the URL when every worker is ready. The exit status."""
+    if config.authority_uri is None:
+        _LOG.warning("%s", SOFTWARE_WARNING)
     if config.tls_cert:
         # Also a look at the files before anything is started.
         _certificate(config)
@@ -99,7 +102,14 @@ def _certificate(config: ServerConfig) -> ServerCertificate:
     return ServerCertificate(Path(config.tls_cert), Path(config.tls_key) if config.tls_key else None)
 
 
-def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], None], parent: Connection | None) -> int:
+def _run_worker(
+    config: ServerConfig,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    parent: Connection | None,
+    *,
+    patient: bool = False,
+) -> int:
     """Serve from this process until it is told to stop."""
     # uvicorn takes signals while it serves, and raises those it took once more when it has stopped. One that comes
     # before must not be lost, one that comes after has nothing left to interrupt.
@@ -114,7 +124,7 @@ def _run_worker(config: ServerConfig, sock: socket.socket, ready: Callable[[], N
     except ImportError:
         loop_factory = None
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_serve_here(config, sock, ready, parent, asked))
+        runner.run(_serve_here(config, sock, ready, parent, asked, patient=patient))
     return 0
 
 
@@ -124,6 +134,8 @@ async def _serve_here(
     ready: Callable[[], None],
     parent: Connection | None,
     asked: threading.Event,
+    *,
+    patient: bool,
 ) -> None:
     import uvicorn
 
@@ -134,7 +146,7 @@ async def _serve_here(
 
     limits = HttpLimits(config.header_seconds, config.stall_seconds, _connections_max(config.connections))
     certificate = _certificate(config) if config.tls_cert else None
-    async with open_services(config) as services:
+    async with open_services(config, patient=patient) as services:
         server = uvicorn.Server(
             uvicorn.Config(
                 TrustedProxies(Application(services), config.trusted_proxies),
@@ -214,12 +226,12 @@ def _keep_watchdog(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(seconds, _keep_watchdog, loop)
 
 
-def _worker_main(config: ServerConfig, sock: socket.socket, pipe: Connection) -> NoReturn:
+def _worker_main(config: ServerConfig, sock: socket.socket, pipe: Connection, patient: bool) -> NoReturn:
     """Entry of a worker process."""
     start_log(config.log_format)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent says what it means
     try:
-        status = _run_worker(config, sock, lambda: pipe.send("ready"), pipe)
+        status = _run_worker(config, sock, lambda: pipe.send("ready"), pipe, patient=patient)
     except CandadoError as error:
         pipe.send(error)
         status = _FAILED
@@ -247,9 +259,7 @@ class _Supervisor:
         if self._config.tls_cert:
             signal.signal(signal.SIGHUP, self._on_hangup)
         try:
-            for _ in range(self._config.workers):
-                self._start()
-            if all(self._await_ready(pipe) for _, pipe in list(self._workers.values())):
+            if self._start_all():
                 ready()
             while self._running():
                 self._replace_dead()
@@ -278,9 +288,20 @@ class _Supervisor:
         """Whether no signal came so far, nor within ``seconds``."""
         return not self._stopped.poll(seconds)
 
-    def _start(self) -> Connection:
+    def _start_all(self) -> bool:
+        """Start every worker; false when a signal came meanwhile."""
+        started: list[Connection] = []
+        for _ in range(self._config.workers):
+            started.append(self._start(patient=False))
+            # A wrong PIN goes to the token once, and not once a worker: a token locks itself after a few.
+            if self._config.authority_uri is not None and not self._await_ready(started.pop()):
+                return False
+        return all(self._await_ready(pipe) for pipe in started)
+
+    def _start(self, *, patient: bool) -> Connection:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_worker_main, args=(self._config, self._socket, theirs), daemon=True)
+        arguments = (self._config, self._socket, theirs, patient)
+        process = self._context.Process(target=_worker_main, args=arguments, daemon=True)
         process.start()
         theirs.close()
         assert process.pid is not None
@@ -306,7 +327,8 @@ class _Supervisor:
 
     def _start_another(self) -> None:
         try:
-            self._await_ready(self._start())
+            # One in the place of another must serve what it can: the others do without the authority as well.
+            self._await_ready(self._start(patient=True))
         except CandadoError as error:
             # The others go on serving; this one is dead as well by now, and the next look replaces it.
             _LOG.error("a worker could not start: %s", error)

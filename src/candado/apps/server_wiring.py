@@ -15,11 +15,11 @@ from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.adapters.objects import DirectoryObjects
 from candado.adapters.passwords import Argon2Passwords
 from candado.adapters.pooled import PooledRandom
-from candado.adapters.signers import SoftwareSigner
 from candado.adapters.sqlite import SqliteDatabase
 from candado.adapters.sqlite_schema import stored_version
 from candado.adapters.steps import check_version
 from candado.apps.server_config import ServerConfig
+from candado.apps.signer_wiring import open_signer
 from candado.errors import CandadoError
 from candado.ports.ambient import Random
 from candado.ports.server import Database, Migration, ObjectStore, Rows
@@ -130,10 +130,17 @@ async def outstanding_steps(config: ServerConfig) -> tuple[int, tuple[Migration,
 
 
 @asynccontextmanager
-async def open_services(config: ServerConfig, *, create: bool = False) -> AsyncIterator[Services]:
-    """Everything a worker needs, with its periodic cleaning running; ``create`` as for ``open_backend``."""
-    async with open_backend(config, create=create) as backend:
-        signer = await asyncio.to_thread(SoftwareSigner.load, config.authority_key_path)
+async def open_services(
+    config: ServerConfig, *, create: bool = False, patient: bool = False
+) -> AsyncIterator[Services]:
+    """Everything a worker needs, with its periodic cleaning running.
+
+    Args:
+        config: the settings.
+        create: as for ``open_backend``.
+        patient: start also when the authority's key is not set up as it must be; then nobody can enrol.
+    """
+    async with open_backend(config, create=create) as backend, open_signer(config, backend, patient=patient) as signer:
         passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
         accounts, metadata = Accounts(backend, passwords), FolderMetadata(backend)
         services = Services(

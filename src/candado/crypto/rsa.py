@@ -108,6 +108,11 @@ class PublicKey:
         """Return the key in a PEM block ``PUBLIC KEY``; errors as ``from_spki_der``."""
         return cls(pem_decode(pem, "PUBLIC KEY"))
 
+    @classmethod
+    def from_numbers(cls, modulus: int, exponent: int) -> Self:
+        """Return the key of a modulus and a public exponent, both >= 0; errors as ``from_spki_der``."""
+        return cls(_encode_spki(modulus, exponent))
+
     def to_pem(self) -> str:
         """PEM block ``PUBLIC KEY``, 64 columns, final newline."""
         return pem_encode("PUBLIC KEY", self.spki_der)

@@ -28,6 +28,7 @@ from candado.errors.documents import (
     WrongPassphraseError,
 )
 from candado.errors.local import (
+    AuthorityChangedError,
     BusyError,
     CorruptStateError,
     DiskFullError,
@@ -37,8 +38,11 @@ from candado.errors.local import (
     LocalPermissionError,
     LocalStorageError,
     NotLoggedInError,
+    PinRefusedError,
     SafetyLimitError,
     SecretNeededError,
+    SignerSetupError,
+    SignerUnavailableError,
     StoreUnavailableError,
     UsageError,
 )
@@ -82,6 +86,7 @@ from candado.errors.tamper import (
 __all__ = [
     "AlreadyExistsError",
     "AuthRequiredError",
+    "AuthorityChangedError",
     "BadRequestError",
     "BadSignatureError",
     "BusyError",
@@ -118,6 +123,7 @@ __all__ = [
     "NotLoggedInError",
     "OpenFailedError",
     "PeerWithoutKeysError",
+    "PinRefusedError",
     "PreconditionFailedError",
     "QuotaExceededError",
     "RateLimitedError",
@@ -128,6 +134,8 @@ __all__ = [
     "SafetyLimitError",
     "SecretNeededError",
     "SignerError",
+    "SignerSetupError",
+    "SignerUnavailableError",
     "StoreLieError",
     "StoreUnavailableError",
     "TamperError",

@@ -97,3 +97,38 @@ class InterruptedByUserError(CandadoError):
     code = "INTERRUPTED"
     default_safe = "Finished files stay finished; the unfinished session is undone."
     default_advice = "Run the command again to go on."
+
+
+class SignerUnavailableError(CandadoError):
+    """The authority's key cannot be reached now."""
+
+    code = "SIGNER_UNAVAILABLE"
+    retry = True
+    default_safe = "Nothing was signed; everything that needs no new certificate goes on."
+    default_advice = (
+        "Connect the token; the server finds it by itself. `candado-server ca status` tells when it is back."
+    )
+
+
+class SignerSetupError(CandadoError):
+    """The authority's key is not set up as it must be."""
+
+    code = "SIGNER_SETUP"
+    default_safe = "Nothing was signed."
+    default_advice = "Compare the setting `authority` with the token; see docs/ops/authority.md."
+
+
+class PinRefusedError(SignerSetupError):
+    """The token does not accept the PIN."""
+
+    code = "PIN_REFUSED"
+    default_safe = "Nothing was signed; the same PIN is not tried again, so that the token does not lock itself."
+    default_advice = "Put the right PIN into its file; the server reads it anew."
+
+
+class AuthorityChangedError(SignerSetupError):
+    """The key is not the one this server's certificates are signed with."""
+
+    code = "AUTHORITY_CHANGED"
+    default_safe = "Nothing was signed; clients would refuse certificates of another key."
+    default_advice = "Connect the right token, or restore the right key."

@@ -167,5 +167,17 @@ class Signer(Protocol):
         ...
 
     async def sign(self, message: bytes) -> bytes:
-        """RSA PKCS#1 v1.5 signature with SHA-256 over ``message``."""
+        """RSA PKCS#1 v1.5 signature with SHA-256 over ``message``; no other key signs when this one is away.
+
+        Raises:
+            SignerUnavailableError: the key cannot be reached now. SignerSetupError: waiting will not mend it.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return when ``sign`` would work now; the same errors. Nothing is signed that anybody could use."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what holds the key; harmless twice."""
         ...

@@ -75,9 +75,8 @@ class Pki:
         return self._authority.fingerprint_hex
 
     async def check_signer(self) -> None:
-        """Sign and verify a message; BadSignatureError when the signer and its public key do not belong together."""
-        message = b"candado authority self-test " + self._random.token(16)
-        self._authority.verify_pkcs1_sha256(await self._signer.sign(message), message)
+        """Return when certificates could be signed now; the errors of ``Signer.check``."""
+        await self._signer.check()
 
     async def keys_exist(self, user_id: UserId) -> bool:
         """Whether the user has both a certificate and a wrapped private key."""

@@ -32,10 +32,12 @@ def test_a_fresh_key_is_what_the_protocol_asks_for() -> None:
 
 def test_a_public_key_has_one_encoding_and_one_fingerprint() -> None:
     public = ALICE.public
-    foreign = rsa.RSAPublicNumbers(65537, int.from_bytes(public.spki_der[33:289], "big")).public_key()
+    modulus = int.from_bytes(public.spki_der[33:289], "big")
+    foreign = rsa.RSAPublicNumbers(65537, modulus).public_key()
     assert foreign.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == public.spki_der
     assert public.fingerprint_hex == hashlib.sha256(public.spki_der).hexdigest()
     assert PublicKey.from_pem(public.to_pem()) == public
+    assert PublicKey.from_numbers(modulus, 65537) == public
     assert hash(PublicKey.from_spki_der(public.spki_der)) == hash(public)
     assert public != BOB.public
     assert public != public.spki_der

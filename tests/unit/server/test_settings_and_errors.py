@@ -75,7 +75,13 @@ def test_a_database_elsewhere_is_refused(url: str) -> None:
 
 
 def test_what_init_writes_can_be_read_and_flags_win(tmp_path: Path) -> None:
-    write_config(tmp_path / "config.toml", url='https://x/"q"\\', database="sqlite:///srv/a b.db", storage="")
+    write_config(
+        tmp_path / "config.toml",
+        url='https://x/"q"\\',
+        database="sqlite:///srv/a b.db",
+        authority="software",
+        storage="",
+    )
     config = load_config(tmp_path, {}, workers=3, listen=None)
     assert (config.url, config.workers, config.listen) == ('https://x/"q"\\', 3, "127.0.0.1:8080")
     assert config.database_path == Path("/srv/a b.db")
