@@ -60,7 +60,7 @@ def pem_encode(label: str, der: bytes) -> str:
     return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
-def pem_decode(text: str, label: str) -> bytes:
+def pem_decode(text: str, label: str, *, chars_max: int = PEM_CHARS_MAX) -> bytes:
     """Return the bytes inside one PEM block, or raise.
 
     Shapes:
@@ -72,8 +72,8 @@ def pem_decode(text: str, label: str) -> bytes:
 
     Source: protocol document, section 3 (64 and 65 columns) and 4 (one single line).
     """
-    if len(text) > PEM_CHARS_MAX:
-        raise LimitExceededError(f"PEM text is longer than {PEM_CHARS_MAX} characters")
+    if len(text) > chars_max:
+        raise LimitExceededError(f"PEM text is longer than {chars_max} characters")
     body = text.strip(" \t\r\n")
     begin, end = f"-----BEGIN {label}-----", f"-----END {label}-----"
     if not (body.startswith(begin) and body.endswith(end) and len(body) >= len(begin) + len(end)):

@@ -127,6 +127,7 @@ async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Calle
         "nested-in-one-session": True,
         "staged-chunks": True,
         "link-folder": True,
+        "revocation-list": True,
         "bodies": {"max-count": 100, "max-bytes": 1 << 20},
     }
 

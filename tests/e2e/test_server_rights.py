@@ -147,6 +147,7 @@ TABLE = [
     ocs("DELETE", "/core/apppassword/{device}", OWN),
     ocs("POST", "/core/apppassword/{device}/wipe", OWN),
     ocs("GET", "/core/navigation/apps", SIGNED_IN),
+    ocs("GET", "/apps/candado/api/v1/revocations", SIGNED_IN),
     ocs("POST", "/apps/candado/api/v1/bodies", OWN, {"folder": "/private", "names": '["file"]'}),
     ocs("POST", "/apps/candado/api/v1/bodies", (401, 404, 200, 401), {"folder": "/shared", "names": '["file"]'}),
     Row("GET", "/", OPEN),

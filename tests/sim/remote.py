@@ -74,6 +74,12 @@ class SimRemote:
             found[user] = account.certificate
         return found
 
+    async def revocation_list(self) -> str:
+        self._note("revocation_list")
+        if self.server.revocation_list is None:
+            raise NotFoundError
+        return self.server.revocation_list
+
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         self._note("register_certificate", "", csr_pem)
         account = self.server.link_keys[link] if link else self.server.account(self.user)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from candado.crypto.crl import REASONS, RevokedKey, assemble_revocation_list, revocation_list_to_sign
 from candado.crypto.rsa import PrivateKey
 from candado.crypto.x509 import assemble_certificate, certificate_to_sign, parse_csr
 from candado.errors import (
@@ -104,6 +105,7 @@ class SimServer:
         self.random = random
         self.authority = authority
         self.capabilities = ours()
+        self.revocation_list: str | None = None
         self.quota_bytes = 10**12
         self.lock_seconds = 900.0
         self.users: dict[str, Account] = {}
@@ -175,6 +177,18 @@ class SimServer:
             not_after=self.clock.now() + 7300 * 86400.0,
         )
         return assemble_certificate(tbs, self.authority.sign_pkcs1_sha256(tbs))
+
+    def publish_revoked(self, *fingerprints: str, number: int, signer: PrivateKey | None = None, days: int = 7) -> None:
+        """Publish a list of revoked keys, by SHA-256 of the key."""
+        signer, now = signer or self.authority, self.clock.now()
+        tbs = revocation_list_to_sign(
+            [RevokedKey(1, now, fingerprint, REASONS["left"]) for fingerprint in fingerprints],
+            signer.public,
+            number=number,
+            this_update=now,
+            next_update=now + days * 86_400.0,
+        )
+        self.revocation_list = assemble_revocation_list(tbs, signer.sign_pkcs1_sha256(tbs))
 
     # --- the tree -------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ _SMALL_BYTES_MAX: Final = 1 << 20
 _METADATA_BYTES_MAX: Final = 48 << 20
 _TOKEN_CHARS_MAX: Final = 512
 
+_REVOCATIONS: Final = "/ocs/v2.php/apps/candado/api/v1/revocations"
 BODIES: Final = "/ocs/v2.php/apps/candado/api/v1/bodies"
 _E2EE: Final = "/ocs/v2.php/apps/end_to_end_encryption/api/v2"
 _FILE_BITS: Final = 15
@@ -142,6 +143,10 @@ class HttpCalls:
         if any(user not in found for user in users):
             raise PeerWithoutKeysError("the server left out a certificate that was asked for", path=where)
         return found
+
+    async def revocation_list(self) -> str:
+        """The signed list of revoked keys, PEM; NotFoundError."""
+        return read_member(await self._ocs("GET", _REVOCATIONS, harmless=True), "revocation-list")
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         """Send a CSR, return the certificate; KeysExistError."""

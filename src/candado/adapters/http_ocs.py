@@ -82,6 +82,7 @@ def read_capabilities(data: JsonValue) -> Capabilities:
         chunk_bytes_max=max(0, _number(chunked.get("max_size"), 0)),
         bodies_count_max=max(0, _number(bodies.get("max-count"), 0)),
         bodies_bytes_max=max(0, _number(bodies.get("max-bytes"), 0)),
+        revocation_list=ours.get("revocation-list") is True,
     )
 
 

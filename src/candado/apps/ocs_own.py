@@ -1,6 +1,6 @@
-"""Calls of our own, which the capabilities announce: many small bodies in one answer, the folder of a link.
+"""Calls of our own, which the capabilities announce: many small bodies, the folder of a link, the list of revoked keys.
 
-Layer: ``apps``. Source: docs/spec/formats.md, Many bodies at once, Links.
+Layer: ``apps``. Source: docs/spec/formats.md, Many bodies at once, Links, List of revoked keys.
 """
 
 import logging
@@ -21,6 +21,7 @@ __all__ = ["own_routes"]
 
 _BODIES: Final = "/ocs/v{version}.php/apps/candado/api/v1/bodies"
 _LINK: Final = "/ocs/v{version}.php/apps/candado/api/v1/link-folder"
+_REVOCATIONS: Final = "/ocs/v{version}.php/apps/candado/api/v1/revocations"
 _LOG = logging.getLogger("candado.server")
 
 
@@ -29,6 +30,7 @@ def own_routes(services: Services) -> list[BaseRoute]:
     return [
         Route(_BODIES, endpoint(services, _bodies), methods=["POST"]),
         Route(_LINK, endpoint(services, _link_folder, visitors=True), methods=["GET"]),
+        Route(_REVOCATIONS, endpoint(services, _revocations), methods=["GET"]),
     ]
 
 
@@ -41,6 +43,10 @@ async def _link_folder(call: OcsCall) -> JsonValue:
         "meta-data": found.text,
         "signature": found.signature,
     }
+
+
+async def _revocations(call: OcsCall) -> JsonValue:
+    return {"revocation-list": await call.services.revocations.published()}
 
 
 async def _bodies(call: OcsCall) -> Response:

@@ -91,6 +91,10 @@ _CORE: Final = (
         "GET", "/apps/candado/api/v1/link-folder", "The encrypted folder of a link, for one who drops files", "server",
         _object(file_id=_NUMBER, permissions=_NUMBER, meta_data=_TEXT, signature=_TEXT), statuses=(403,),
     ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/revocations", "The signed list of revoked keys (docs/spec/formats.md)", "server",
+        _object(revocation_list=_TEXT),
+    ),
 )  # fmt: skip
 
 # --- users and groups --------------------------------------------------------------------------------------

@@ -3,25 +3,44 @@
 Layer: ``apps``. They work on the data directory itself, also while the server runs.
 """
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
+from candado.adapters.passwords import Argon2Passwords
+from candado.apps.cli.output import rfc3339
+from candado.apps.server_advice import as_usage
 from candado.apps.server_common import Invocation, command_options
 from candado.apps.server_config import SOFTWARE_AUTHORITY
 from candado.apps.server_wiring import open_backend
 from candado.apps.signer_wiring import SOFTWARE_WARNING, adopt_signer, make_authority, open_signer
+from candado.crypto.crl import REASONS
+from candado.crypto.x509 import parse_csr
+from candado.errors import (
+    AlreadyExistsError,
+    LocalStorageError,
+    NotFoundError,
+    SignerSetupError,
+    SignerUnavailableError,
+)
+from candado.server.accounts import Accounts
 from candado.server.authority import has_signed
-from candado.server.pki import Pki
+from candado.server.model import Principal
+from candado.server.pki import CertificateRecord, Pki, issued_certificates
+from candado.server.revocations import PublishedList, Revocations, RevokedCertificate
+from candado.types import UserId
 
 __all__ = ["authority_commands"]
 
-_NEEDED = "CKM_SHA256_RSA_PKCS to sign, CKM_RSA_PKCS_KEY_PAIR_GEN to make keys"
+_FILE_BYTES_MAX: Final = 64 * 1024
+_AFTER_MAX: Final = 2**53
+_NEEDED: Final = "CKM_SHA256_RSA_PKCS to sign, CKM_RSA_PKCS_KEY_PAIR_GEN to make keys"
 
 
 @click.group("ca")
 def authority_commands() -> None:
-    """The authority that signs users' certificates: status, init, selftest."""
+    """The authority that signs users' certificates: status, init, selftest, list, issue, revoke, crl."""
 
 
 @authority_commands.command("status")
@@ -36,7 +55,7 @@ def _status(invocation: Invocation) -> None:
         async with open_backend(config) as backend, open_signer(config, backend) as signer:
             pki = Pki(backend, signer)
             await signer.check()
-            records = await pki.issued()
+            records = await issued_certificates(backend)
             found: dict[str, Any] = {
                 "key": SOFTWARE_AUTHORITY,
                 "place": str(config.authority_key_path),
@@ -82,6 +101,144 @@ def _init(invocation: Invocation) -> None:
     found = invocation.run(work())
     how = "made" if found["made"] else "was there"
     invocation.show("ca-init", found, f"authority key {how}: {found['fingerprint']}")
+
+
+@authority_commands.command("list")
+@click.argument("user", required=False)
+@command_options
+def _list(invocation: Invocation, user: str | None) -> None:
+    """List the certificates that were signed, of everybody or of one user."""
+    config = invocation.config()
+
+    async def work() -> list[CertificateRecord]:
+        async with open_backend(config) as backend:
+            return await issued_certificates(backend)
+
+    found = [record for record in invocation.run(work()) if user in (None, record.user_id)]
+    shown = [_record(record) for record in found]
+    lines = [f"{r['serial']}\t{r['user']}\t{r['not_after']}\t{r['state']}" for r in shown]
+    invocation.show("ca-list", {"certificates": shown}, "\n".join(lines))
+
+
+@authority_commands.command("issue")
+@click.argument("csr", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File for the certificate instead of stdout.")
+@command_options
+def _issue(invocation: Invocation, csr: Path, out: Path | None) -> None:
+    """Sign a request that came by another way than over HTTP, such as on a medium; its common name is the user's id.
+
+    The user must exist and have no certificate yet.
+    """
+    config = invocation.config()
+    text = _read_text(csr)
+
+    async def work() -> str:
+        async with open_backend(config) as backend, open_signer(config, backend) as signer:
+            with as_usage(str(csr)):
+                user = parse_csr(text).common_name
+                await Accounts(backend, Argon2Passwords()).get(user)
+                return await Pki(backend, signer).register(Principal(UserId(user)), text)
+
+    pem = invocation.run(work())
+    _write_text(invocation, "ca-issue", "certificate", pem, out)
+
+
+@authority_commands.command("revoke")
+@click.argument("who")
+@click.option("--reason", type=click.Choice(sorted(REASONS)), required=True, help="Stands in the list.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@command_options
+def _revoke(invocation: Invocation, who: str, reason: str, yes: bool) -> None:
+    """Revoke the key of a user, or of the certificate with this serial number, for good.
+
+    At a terminal it is asked first.
+    Nobody is given the certificate any more, the key never gets another one, and it goes onto the list of revoked keys.
+    What the key can open already stays readable for whoever has it: members must take the user out of their folders.
+    """
+    config = invocation.config()
+    if not yes:
+        invocation.confirm(f"Revoke the key of {who} for good?", path=who)
+
+    async def work() -> tuple[list[RevokedCertificate], str]:
+        async with open_backend(config) as backend, open_signer(config, backend, patient=True) as signer:
+            revocations = Revocations(backend, signer)
+            hit = await revocations.revoke(who, reason)
+            try:
+                await revocations.refresh()
+            except (SignerUnavailableError, SignerSetupError) as error:
+                return hit, error.code
+            return hit, ""
+
+    hit, fault = invocation.run(work())
+    shown = [{"serial": one.serial, "user": one.user_id, "key": one.key_fingerprint_hex} for one in hit]
+    lines = [f"revoked: {one.user_id}, serial {one.serial}" for one in hit]
+    if fault:
+        lines.append(
+            f"warning: the list could not be signed ({fault}); a server that runs signs it when the token is back"
+        )
+    invocation.show("ca-revoke", {"revoked": shown, "published": not fault, "fault": fault or None}, "\n".join(lines))
+
+
+@authority_commands.command("crl")
+@click.option("--renew", is_flag=True, help="Sign a new list even if the present one is complete and fresh.")
+@click.option(
+    "--after",
+    type=click.IntRange(0, _AFTER_MAX),
+    default=0,
+    help="Sign one with a number above this, which clients have seen.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File for the list instead of stdout.")
+@command_options
+def _crl(invocation: Invocation, renew: bool, after: int, out: Path | None) -> None:
+    """Print the list of revoked keys in force; sign a new one if that is due."""
+    config = invocation.config()
+
+    async def work() -> PublishedList:
+        async with open_backend(config) as backend, open_signer(config, backend) as signer:
+            return await Revocations(backend, signer).refresh(force=renew, after=after)
+
+    made = invocation.run(work())
+    more = {"number": made.number, "this_update": rfc3339(made.this_update), "revoked": made.count}
+    _write_text(invocation, "ca-crl", "revocation_list", made.pem, out, more)
+
+
+def _record(record: CertificateRecord) -> dict[str, Any]:
+    return {
+        "serial": record.serial,
+        "user": record.user_id,
+        "fingerprint": record.fingerprint_hex,
+        "issued": rfc3339(record.issued_at),
+        "not_after": rfc3339(record.not_after),
+        "revoked": None if record.revoked_at is None else rfc3339(record.revoked_at),
+        "state": "valid" if record.revoked_at is None else "revoked",
+    }
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_FILE_BYTES_MAX).decode("ascii", "replace")
+    except FileNotFoundError as exc:
+        raise NotFoundError("there is no such file", path=str(path), advice="Name the right file.") from exc
+    except OSError as exc:
+        raise LocalStorageError(f"the file cannot be read: {exc.strerror}", path=str(path)) from exc
+
+
+def _write_text(
+    invocation: Invocation, schema: str, name: str, text: str, out: Path | None, more: dict[str, Any] | None = None
+) -> None:
+    """Show a PEM text, or put it into a file that is not there yet."""
+    if out is None:
+        invocation.show(schema, {name: text, **(more or {})}, text.rstrip("\n"))
+        return
+    try:
+        with out.open("x", encoding="ascii") as file:
+            file.write(text)
+    except FileExistsError as exc:
+        raise AlreadyExistsError("the file is there already", path=str(out)) from exc
+    except OSError as exc:
+        raise LocalStorageError(f"the file cannot be written: {exc.strerror}", path=str(out)) from exc
+    invocation.show(schema, {"file": str(out), **(more or {})}, f"written to {out}")
 
 
 @authority_commands.command("selftest")

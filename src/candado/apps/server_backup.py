@@ -26,7 +26,8 @@ from candado.adapters.sqlite import SqliteDatabase
 from candado.apps.cli.output import rfc3339
 from candado.apps.server_config import CONFIG_NAME, ServerConfig, load_config, rewrite_places
 from candado.apps.server_copy import compare_rows, export_rows, import_rows, named_bodies
-from candado.apps.server_wiring import open_backend, open_database, open_services
+from candado.apps.server_wiring import open_backend, open_database
+from candado.apps.signer_wiring import open_signer
 from candado.errors import (
     AlreadyExistsError,
     CandadoError,
@@ -53,6 +54,8 @@ _OTHER_BACKUP: Final = "Restore another backup."
 _PIECE: Final = 1 << 20
 _IDS_SKIPPED: Final = 2**24
 _NUMBERS_SKIPPED: Final = 2**16
+_LISTS_SKIPPED: Final = """INSERT INTO sequences (name, next) VALUES ('revocations', $1)
+    ON CONFLICT (name) DO UPDATE SET next = sequences.next + $1"""
 
 
 async def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
@@ -214,6 +217,8 @@ async def _restore_rows(src: Path, temporary: Path, manifest: dict[str, Any], da
 
     async def skip(rows: Rows) -> None:
         await rows.run("UPDATE sequences SET next = next + $1 WHERE name = 'node'", _IDS_SKIPPED)
+        # Lists of revoked keys that were published after the backup have higher numbers than the backup knows.
+        await rows.run(_LISTS_SKIPPED, _IDS_SKIPPED)
 
     # Ids that were given out after the backup are left out: clients know them as other files, folders and shares.
     await database.write(skip)
@@ -257,14 +262,14 @@ def _unfinished(config: ServerConfig) -> Iterator[None]:
 async def verify_restored(src: Path, config: ServerConfig) -> list[str]:
     """Read back what was restored; one sentence a problem, none when it is what the backup has."""
     problems: list[str] = []
-    async with open_services(config) as services:
-        objects, database = services.backend.objects, services.backend.database
+    async with open_backend(config) as backend:
         for blob_id, (digest, _) in _read_bodies(src).items():
-            if await _hash_body(objects, blob_id) != digest:
+            if await _hash_body(backend.objects, blob_id) != digest:
                 problems.append(f"body {blob_id} is missing or altered")
-        problems += await compare_rows(src / _DATABASE, database)
-        await services.pki.check_signer()
-        problems += [f"{f.code} {f.subject}: {f.message}" for f in await check_store(services.backend, read_data=True)]
+        problems += await compare_rows(src / _DATABASE, backend.database)
+        problems += [f"{f.code} {f.subject}: {f.message}" for f in await check_store(backend, read_data=True)]
+        async with open_signer(config, backend) as signer:
+            await signer.check()
     return problems
 
 

@@ -82,11 +82,8 @@ def _init(
     password = read_password(admin_password_file) if admin else None
     database, storage = _places(invocation)
     authority = authority or environment_setting("authority", os.environ) or SOFTWARE_AUTHORITY
-    on_token, made = authority != SOFTWARE_AUTHORITY, True
-    if on_token:
-        parse_authority(authority, "--authority")
-        # Before anything else: without its token there is nothing to make.
-        made = invocation.run(make_authority(ServerConfig(data, authority=authority)))
+    on_token = authority != SOFTWARE_AUTHORITY
+    kind = _make_on_token(invocation, authority) if on_token else SOFTWARE_AUTHORITY
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         data.chmod(0o700)
@@ -112,7 +109,6 @@ def _init(
     except BaseException:
         _clear(data)
         raise
-    kind = f"on a token, {'made' if made else 'found there'}" if on_token else SOFTWARE_AUTHORITY
     lines = [
         f"initialised {data}",
         f"authority key ({kind}): {fingerprint}",
@@ -121,6 +117,13 @@ def _init(
         f"then: candado-server serve --data {data}",
     ]
     invocation.show("init", {"data": str(data), "made": True, "authority_fingerprint": fingerprint}, "\n".join(lines))
+
+
+def _make_on_token(invocation: Invocation, authority: str) -> str:
+    """Make the authority's key before anything else: without its token there is nothing to make. What was done."""
+    parse_authority(authority, "--authority")
+    made = invocation.run(make_authority(ServerConfig(invocation.data, authority=authority)))
+    return f"on a token, {'made' if made else 'found there'}"
 
 
 def _places(invocation: Invocation) -> tuple[str, str]:

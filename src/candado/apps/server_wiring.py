@@ -37,6 +37,7 @@ from candado.server.model import Backend, ServerSettings
 from candado.server.pki import Pki
 from candado.server.ratelimit import RateLimiter
 from candado.server.removal import Removal
+from candado.server.revocations import Revocations
 from candado.server.schema import MIGRATIONS
 from candado.server.searching import Searching
 from candado.server.sessions import Sessions
@@ -67,6 +68,7 @@ class Services:
     limiter: RateLimiter
     logins: LoginFlows
     pki: Pki
+    revocations: Revocations
     files: Files
     uploads: Uploads
     sessions: Sessions
@@ -156,6 +158,7 @@ async def open_services(
             limiter=limiter,
             logins=LoginFlows(backend),
             pki=Pki(backend, signer),
+            revocations=Revocations(backend, signer),
             files=files,
             uploads=Uploads(backend),
             sessions=Sessions(backend),
@@ -175,8 +178,15 @@ async def open_services(
 
 
 async def _clean_for_ever(services: Services) -> None:
-    """Roll back expired sessions and collect garbage; every worker may do it, each step is one transaction."""
+    """Renew the list of revoked keys, roll back expired sessions, collect garbage; every worker may do it.
+
+    Each step is one transaction.
+    """
     while True:
+        try:
+            await services.revocations.refresh()
+        except CandadoError as error:
+            _LOG.warning("the list of revoked keys was not renewed: %s %s", error.code, error.message)
         await services.backend.clock.sleep(_SWEEP_SECONDS)
         try:
             swept = await sweep(services.backend)

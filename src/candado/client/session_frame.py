@@ -15,6 +15,7 @@ from candado.client.ends import whose_share_ended
 from candado.client.lock import Lock, recover_locked
 from candado.client.pins import Row
 from candado.client.reader import FolderReader
+from candado.client.revocation import warn_of_revoked
 from candado.client.transfer import Progress
 from candado.client.view import FolderView, clear_path
 from candado.errors import (
@@ -102,6 +103,7 @@ class SessionFrame:
                 self._change = self._first_members(self._create[1])
             else:
                 await self._drafts.open(self.scope, file_id)
+                await warn_of_revoked(self.account, self._drafts.root)
         except BaseException as error:
             await self._locked.abort(error)
             raise

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from candado.client.account import Account
 from candado.client.ends import remember_ends
 from candado.client.reader import FolderReader
+from candado.client.revocation import require_unrevoked, revoked_keys
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
 from candado.client.trust import Fingerprint, known_peers, peer_certificate
 from candado.client.view import FolderView, root_deleted
+from candado.crypto.x509 import Certificate
 from candado.errors import (
     CandadoError,
+    KeyRevokedError,
     NotFoundError,
+    PeerWithoutKeysError,
     UntrustedCertificateError,
     UsageError,
 )
@@ -105,6 +109,7 @@ async def share(
     Raises:
         PeerWithoutKeysError: the person has not set up end-to-end encryption; nothing was changed.
         KeyChangedError, UntrustedCertificateError: the person's key is not acceptable; nothing was changed.
+        KeyRevokedError: it was revoked, or that of a member, who has to be taken out first; nothing was changed.
         NotEncryptedError: not the top of an encrypted folder.
         RemoteError: the server refused the share; the person was taken out of the metadata again.
     """
@@ -112,12 +117,15 @@ async def share(
         raise UsageError("a folder cannot be shared with oneself")
     reader = FolderReader(account)
     root = await _root(reader, path)
-    certificate = await peer_certificate(account, user_id)
+    revoked = await revoked_keys(account)
+    certificate = await _unrevoked_certificate(account, user_id, revoked)
+    assert root.folder is not None
+    # A new member comes with a new key of the folder, which everybody in it is given.
+    require_unrevoked(root.folder.members, revoked, root.path)
     if require_verified and not _known(account, user_id).verified:
         raise UntrustedCertificateError(f"The key of {user_id} was not compared with the person yet.")
     wanted = _READ if read_only else _ALL
     shares = [item for item in await account.remote.list_shares(root.path) if item.share_with == user_id]
-    assert root.folder is not None
     member = root.folder.member(user_id)
     was_member = member is not None and member.key_fingerprint == certificate.public_key.fingerprint_hex
     folders = 0
@@ -136,6 +144,20 @@ async def share(
         remember_ends(account, root.file_id, await account.remote.list_shares(root.path))
     shown = _known(account, user_id)
     return ShareReport(root.path, user_id, shown, read_only, folders, was_member)
+
+
+async def _unrevoked_certificate(account: Account, user_id: UserId, revoked: frozenset[str]) -> Certificate:
+    try:
+        certificate = await peer_certificate(account, user_id)
+    except PeerWithoutKeysError as error:
+        # Our own server gives nobody a certificate that was revoked.
+        pin = account.book.peers().get(user_id)
+        if pin is None or pin.key_fingerprint not in revoked:
+            raise
+        raise KeyRevokedError(f"The key of {user_id} was revoked.") from error
+    if certificate.public_key.fingerprint_hex in revoked:
+        raise KeyRevokedError(f"The key of {user_id} was revoked.")
+    return certificate
 
 
 async def _set_share(

@@ -52,15 +52,16 @@ class Node:
 class _Reader:
     """Reads one byte string; keeps the count of elements."""
 
-    def __init__(self, data: bytes, *, indefinite: bool) -> None:
+    def __init__(self, data: bytes, *, indefinite: bool, elements_max: int) -> None:
         self.data = data
         self.indefinite = indefinite
+        self.elements_max = elements_max
         self.elements = 0
 
     def element(self, at: int, stop: int, depth: int) -> tuple[Node, int]:
         """The element at ``at`` and the offset after it."""
         self.elements += 1
-        if depth > DEPTH_MAX or self.elements > ELEMENTS_MAX:
+        if depth > DEPTH_MAX or self.elements > self.elements_max:
             raise LimitExceededError("a DER structure is nested too deeply or has too many elements")
         if stop - at < 2:
             raise MalformedError("a DER element is cut short")
@@ -105,14 +106,14 @@ class _Reader:
         return tuple(children), end
 
 
-def read_der(data: bytes, *, indefinite: bool = False) -> Node:
+def read_der(data: bytes, *, indefinite: bool = False, elements_max: int = ELEMENTS_MAX) -> Node:
     """Return the one element that ``data`` consists of.
 
     Raises:
         MalformedError: not DER, trailing bytes; an indefinite length unless ``indefinite``.
-        LimitExceededError: more than 16 levels or 4,096 elements.
+        LimitExceededError: more than 16 levels, or more elements than 4,096 or what was said.
     """
-    node, end = _Reader(data, indefinite=indefinite).element(0, len(data), 1)
+    node, end = _Reader(data, indefinite=indefinite, elements_max=elements_max).element(0, len(data), 1)
     if end != len(data):
         raise MalformedError("there are bytes after the DER structure")
     return node

@@ -20,14 +20,19 @@ from candado.errors import BadSignatureError, MalformedError, MisuseError, Untru
 from candado.types import UserId
 
 __all__ = [
+    "AUTHORITY_KEY_ID",
+    "SHA256_WITH_RSA",
     "SIGNATURE_HASHES",
     "Certificate",
     "Csr",
     "assemble_certificate",
     "certificate_to_sign",
     "check_certificate",
+    "common_name_only",
+    "extension",
     "fingerprint_grouped",
     "fingerprint_words",
+    "key_identifier",
     "make_csr",
     "parse_certificate",
     "parse_csr",
@@ -38,7 +43,7 @@ _REQUEST: Final = "CERTIFICATE REQUEST"
 _COMMON_NAME: Final = der.oid("2.5.4.3")
 _NULL: Final = der.tlv(der.NULL)
 _TRUE: Final = b"\x01\x01\xff"
-_SHA256_WITH_RSA: Final = der.sequence(der.oid("1.2.840.113549.1.1.11"), _NULL)
+SHA256_WITH_RSA: Final = der.sequence(der.oid("1.2.840.113549.1.1.11"), _NULL)
 
 SIGNATURE_HASHES: Final[dict[bytes, HashName]] = {
     der.oid("1.2.840.113549.1.1.5"): "sha1",
@@ -50,12 +55,12 @@ SIGNATURE_HASHES: Final[dict[bytes, HashName]] = {
 
 _BASIC_CONSTRAINTS: Final = der.oid("2.5.29.19")
 _SUBJECT_KEY_ID: Final = der.oid("2.5.29.14")
-_AUTHORITY_KEY_ID: Final = der.oid("2.5.29.35")
+AUTHORITY_KEY_ID: Final = der.oid("2.5.29.35")
 _UNDERSTOOD: Final = frozenset(
     (
         _BASIC_CONSTRAINTS,
         _SUBJECT_KEY_ID,
-        _AUTHORITY_KEY_ID,
+        AUTHORITY_KEY_ID,
         der.oid("2.5.29.15"),  # key usage
         der.oid("2.5.29.17"),  # subject alternative name
         der.oid("2.5.29.37"),  # extended key usage
@@ -102,9 +107,9 @@ class Certificate:
 def make_csr(key: PrivateKey, common_name: str) -> str:
     """Return a PEM certificate request with nothing but the common name, signed with SHA-256."""
     info = der.sequence(
-        der.integer(0), _name(common_name), key.public.spki_der, der.tlv(0xA0)
+        der.integer(0), common_name_only(common_name), key.public.spki_der, der.tlv(0xA0)
     )  # version, subject, key, no attributes
-    signed = der.sequence(info, _SHA256_WITH_RSA, der.bit_string(key.sign_pkcs1_sha256(info)))
+    signed = der.sequence(info, SHA256_WITH_RSA, der.bit_string(key.sign_pkcs1_sha256(info)))
     return pem_encode(_REQUEST, signed)
 
 
@@ -200,18 +205,17 @@ def certificate_to_sign(csr: Csr, *, serial: int, not_before: float, not_after: 
     """
     if not 0 < serial < 1 << 159 or not_before >= not_after:
         raise MisuseError("a serial number is positive and has at most 159 bits; a certificate ends after it begins")
-    name = _name(csr.common_name)
-    key_bits = der.read_bits(der.read_der(csr.spki_der).children[1])
-    key_id = hashlib.sha1(key_bits, usedforsecurity=False).digest()  # RFC 5280, 4.2.1.2, method 1
+    name = common_name_only(csr.common_name)
+    key_id = key_identifier(csr.spki_der)
     extensions = der.sequence(
-        _extension(_SUBJECT_KEY_ID, der.tlv(der.OCTET_STRING, key_id)),
-        _extension(_AUTHORITY_KEY_ID, der.sequence(der.tlv(0x80, key_id))),
-        _extension(_BASIC_CONSTRAINTS, der.sequence(_TRUE), critical=True),
+        extension(_SUBJECT_KEY_ID, der.tlv(der.OCTET_STRING, key_id)),
+        extension(AUTHORITY_KEY_ID, der.sequence(der.tlv(0x80, key_id))),
+        extension(_BASIC_CONSTRAINTS, der.sequence(_TRUE), critical=True),
     )
     return der.sequence(
         der.tlv(0xA0, der.integer(2)),
         der.integer(serial),
-        _SHA256_WITH_RSA,
+        SHA256_WITH_RSA,
         name,
         der.sequence(der.time(not_before), der.time(not_after)),
         name,
@@ -222,7 +226,7 @@ def certificate_to_sign(csr: Csr, *, serial: int, not_before: float, not_after: 
 
 def assemble_certificate(tbs: bytes, signature: bytes) -> str:
     """Return the PEM certificate of a signed TBSCertificate: 64 columns, final newline."""
-    return pem_encode(_CERTIFICATE, der.sequence(tbs, _SHA256_WITH_RSA, der.bit_string(signature)))
+    return pem_encode(_CERTIFICATE, der.sequence(tbs, SHA256_WITH_RSA, der.bit_string(signature)))
 
 
 def fingerprint_words(fingerprint_hex: str) -> str:
@@ -245,7 +249,13 @@ def _checked_fingerprint(fingerprint_hex: str) -> str:
     return fingerprint_hex
 
 
-def _name(common_name: str) -> bytes:
+def key_identifier(spki_der: bytes) -> bytes:
+    """Return the 20 bytes by which extensions name a public key (RFC 5280, 4.2.1.2, method 1)."""
+    return hashlib.sha1(der.read_bits(der.read_der(spki_der).children[1]), usedforsecurity=False).digest()
+
+
+def common_name_only(common_name: str) -> bytes:
+    """Return a name that consists of a common name, DER."""
     value = der.tlv(der.UTF8_STRING, common_name.encode("utf-8"))
     return der.sequence(der.tlv(der.SET, der.sequence(_COMMON_NAME, value)))
 
@@ -273,7 +283,8 @@ def _signature_hash(algorithm: der.Node) -> HashName:
     return hash_name
 
 
-def _extension(kind: bytes, value: bytes, *, critical: bool = False) -> bytes:
+def extension(kind: bytes, value: bytes, *, critical: bool = False) -> bytes:
+    """Return an extension, DER; ``kind`` is an encoded object identifier."""
     return der.sequence(kind, _TRUE if critical else b"", der.tlv(der.OCTET_STRING, value))
 
 

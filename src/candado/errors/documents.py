@@ -67,6 +67,16 @@ class KeyChangedError(UntrustedCertificateError):
     )
 
 
+class KeyRevokedError(UntrustedCertificateError):
+    """The authority revoked this key."""
+
+    code = "KEY_REVOKED"
+    default_advice = (
+        "Ask the administrator why. When the person has a new key, run `candado trust forget USER` and compare it; "
+        "take a revoked member out with `candado unshare FOLDER USER`."
+    )
+
+
 class WrongMnemonicError(CryptoError):
     """The words do not open the private key: a word is wrong, or the stored key was altered."""
 

@@ -57,6 +57,8 @@ class Capabilities:
     """How many small files one call of ``get_many`` may ask for; 0 where there is no such call."""
     bodies_bytes_max: int = 0
     """How many bytes of bodies one answer of it has at most."""
+    revocation_list: bool = False
+    """The server publishes which keys were revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,10 @@ class Remote(Protocol):
 
     async def certificates(self, users: Sequence[UserId]) -> dict[UserId, str]:
         """PEM certificates by user id; PeerWithoutKeysError or NoKeysError when one is missing."""
+        ...
+
+    async def revocation_list(self) -> str:
+        """PEM of the signed list of revoked keys; NotFoundError where there is none."""
         ...
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:

@@ -29,6 +29,7 @@ _OWN: Final[Mapping[str, Any]] = {
     "nested-in-one-session": True,
     "staged-chunks": True,
     "link-folder": True,
+    "revocation-list": True,
     "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
 }
 _UNLIMITED: Final = -3

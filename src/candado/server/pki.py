@@ -30,9 +30,10 @@ from candado.errors import (
 )
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.model import Backend, Principal
+from candado.server.revocations import require_unrevoked
 from candado.types import UserId
 
-__all__ = ["CertificateRecord", "Pki"]
+__all__ = ["CertificateRecord", "Pki", "issued_certificates"]
 
 _VALID_SECONDS: Final = 7300 * 86400
 _BACKDATE_SECONDS: Final = 60.0
@@ -40,6 +41,8 @@ _CSR_CHARS_MAX: Final = 16384
 _CERTIFICATE_CHARS_MAX: Final = 32768
 _WRAPPED_CHARS_MAX: Final = 32768
 _USERS_MAX: Final = 500
+_CURRENT: Final = """SELECT k.certificate, c.revoked FROM user_keys k
+    LEFT JOIN certificates c ON c.user_id = k.user_id AND c.certificate = k.certificate WHERE k.user_id = $1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,8 @@ class Pki:
     async def certificates(self, principal: Principal, users: Sequence[str]) -> dict[str, str]:
         """PEM certificates of ``users`` and always of the caller; only of ``users`` for a link that has no keys.
 
+        Of nobody but the caller when it was revoked.
+
         Raises:
             NoKeysError: the caller has none. PeerWithoutKeysError: somebody else has none.
             BadRequestError: more than 500 users.
@@ -157,8 +162,9 @@ class Pki:
         async def work(rows: Rows) -> dict[str, str]:
             found: dict[str, str] = {}
             for user in wanted:
-                row = await rows.one("SELECT certificate FROM user_keys WHERE user_id = $1", user)
-                if row is not None and row[0] is not None:
+                row = await rows.one(_CURRENT, user)
+                # A revoked certificate is still shown to its user, whose apps would forget the private key without it.
+                if row is not None and row[0] is not None and (row[1] is None or user == own):
                     found[user] = str(row[0])
             return found
 
@@ -177,7 +183,7 @@ class Pki:
 
         Raises:
             BadRequestError: no request, bad self-signature, unfit key.
-            ForbiddenError: its common name is not the caller's user id.
+            ForbiddenError: its common name is not the caller's user id, or its key was revoked.
             KeysExistError: there is a certificate already.
         """
         if len(csr_pem) > _CSR_CHARS_MAX:
@@ -190,6 +196,7 @@ class Pki:
             raise ForbiddenError("the common name of the signing request is not the user id")
         if await self._has_certificate(principal.member_id):
             raise KeysExistError("there is a certificate already")
+        await self._database.read(lambda rows: require_unrevoked(rows, csr.public_key))
         now = self._clock.now()
         serial = int.from_bytes(self._random.token(8)) >> 1 | 1
         tbs = certificate_to_sign(
@@ -204,6 +211,7 @@ class Pki:
 
         Raises:
             BadRequestError: no certificate, another name, or not signed by this authority.
+            ForbiddenError: its key was revoked.
             KeysExistError: there is a certificate already.
         """
         if len(pem) > _CERTIFICATE_CHARS_MAX:
@@ -226,26 +234,6 @@ class Pki:
 
         await self._database.write(work)
 
-    async def issued(self) -> list[CertificateRecord]:
-        """All certificates ever stored, by time."""
-
-        async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
-            return await rows.all(
-                "SELECT serial, user_id, fingerprint, issued, not_after, revoked FROM certificates ORDER BY issued"
-            )
-
-        return [
-            CertificateRecord(
-                str(serial),
-                UserId(str(user)),
-                str(fingerprint),
-                _seconds(issued),
-                _seconds(not_after),
-                None if revoked is None else _seconds(revoked),
-            )
-            for serial, user, fingerprint, issued, not_after, revoked in await self._database.read(work)
-        ]
-
     async def _has_certificate(self, user_id: UserId) -> bool:
         async def work(rows: Rows) -> bool:
             row = await rows.one("SELECT 1 FROM user_keys WHERE user_id = $1 AND certificate IS NOT NULL", user_id)
@@ -257,6 +245,7 @@ class Pki:
         now = self._clock.now()
 
         async def work(rows: Rows) -> None:
+            await require_unrevoked(rows, certificate.public_key)
             changed = await rows.run(
                 "INSERT INTO user_keys (user_id, certificate, certificate_created) VALUES ($1, $2, $3)"
                 " ON CONFLICT (user_id) DO UPDATE SET certificate = excluded.certificate,"
@@ -284,3 +273,24 @@ class Pki:
 def _seconds(value: SqlValue) -> float:
     assert isinstance(value, int | float)
     return float(value)
+
+
+async def issued_certificates(backend: Backend) -> list[CertificateRecord]:
+    """All certificates ever stored, by time."""
+
+    async def work(rows: Rows) -> list[tuple[SqlValue, ...]]:
+        return await rows.all(
+            "SELECT serial, user_id, fingerprint, issued, not_after, revoked FROM certificates ORDER BY issued"
+        )
+
+    return [
+        CertificateRecord(
+            str(serial),
+            UserId(str(user)),
+            str(fingerprint),
+            _seconds(issued),
+            _seconds(not_after),
+            None if revoked is None else _seconds(revoked),
+        )
+        for serial, user, fingerprint, issued, not_after, revoked in await backend.database.read(work)
+    ]

@@ -273,6 +273,17 @@ _FOR_FEW = (
     "CREATE INDEX staged_made ON staged (node_id) WHERE is_new = 1 AND is_folder = 1",
 )
 
+_REVOKED_KEYS = (
+    # What an administrator revoked; a certificate that its user gave up is marked in ``certificates`` only.
+    """CREATE TABLE revoked_keys (
+        fingerprint TEXT PRIMARY KEY,
+        serial TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        revoked REAL NOT NULL)""",
+    "CREATE INDEX revoked_keys_user ON revoked_keys (user_id)",
+)
+
 MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (1, _ACCOUNTS + _TREE + _SESSIONS),
     (2, _OWN_MARKS),
@@ -280,5 +291,6 @@ MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (4, _MEMBERSHIP_STEPS),
     (5, _DEVICES_AND_BROWSERS),
     (6, _FOR_FEW),
+    (7, _REVOKED_KEYS),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

@@ -684,6 +684,7 @@ async def test_capabilities_of_a_stock_server_and_of_ours_are_read() -> None:
             "version": 1,
             "nested-in-one-session": True,
             "staged-chunks": True,
+            "revocation-list": True,
             "bodies": {"max-count": 7, "max-bytes": 9},
         },
     }
@@ -703,6 +704,7 @@ async def test_capabilities_of_a_stock_server_and_of_ours_are_read() -> None:
             staged_chunks=True,
             bodies_count_max=7,
             bodies_bytes_max=9,
+            revocation_list=True,
         ),
         Capabilities("", "", False, "", 0, False, False, 0),
     ]

@@ -62,6 +62,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "UNTRUSTED_CERTIFICATE": 15,
     "KEY_CHANGED": 15,
     "AUTHORITY_CHANGED": 15,
+    "KEY_REVOKED": 15,
     "TLS": 15,
     "FORMAT": 16,
     "MALFORMED": 16,
