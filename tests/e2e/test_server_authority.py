@@ -85,6 +85,24 @@ def test_a_request_from_a_medium_is_signed_for_a_user_that_exists(tmp_path: Path
     assert "BEGIN CERTIFICATE" not in run_server("ca", "list", "--data", str(data)).stdout
 
 
+def test_a_profile_says_how_long_and_a_renewal_keeps_the_key(tmp_path: Path) -> None:
+    data, csr = make_data(tmp_path, "alice"), tmp_path / "alice.csr"
+    config = data / "config.toml"
+    config.write_text(config.read_text() + "certificate_days = 90\n")
+    csr.write_text(make_csr(private_key("alice"), "alice"))
+    first = parse_certificate(_answered("ca", "issue", csr, data=data)["certificate"])
+    assert first.not_after - first.not_before == pytest.approx(90 * 86_400 + 60, abs=2)
+    assert _answered("ca", "renew", "--expiring", "89", data=data)["renewed"] == []
+    (renewed,) = _answered("ca", "renew", "--expiring", "91", data=data)["renewed"]
+    assert renewed["user"] == "alice"
+    assert renewed["serial"] != str(first.serial)
+    assert run_server("ca", "renew", "alice", "--data", str(data)).stdout.startswith("renewed: alice, serial ")
+    assert _answered("ca", "renew", "bob", data=data, status=10)["error"]["code"] == "NO_KEYS"
+    assert _answered("ca", "renew", data=data, status=2)["error"]["code"] == "USAGE"
+    config.write_text(config.read_text().replace("= 90", "= 0"))
+    assert _answered("ca", "list", data=data, status=2)["error"]["code"] == "USAGE"
+
+
 @pytest.mark.parametrize(
     ("content", "status", "code"),
     [

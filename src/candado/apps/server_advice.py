@@ -31,7 +31,13 @@ _FACTS: Final[dict[str, tuple[str, str]]] = {
     "LOCAL_PERMISSION": (_AS_BEFORE, "Run the command as the owner of the data directory, or change the permissions."),
     "LOCAL_STORAGE": (_AS_BEFORE, "Check the path, its permissions and the disk, then run the command again."),
     "LOCK_HELD": (_AS_BEFORE, "Somebody is writing. Wait until the lock ends (lock_seconds), then run it again."),
+    "KEYS_EXIST": (
+        _UNCHANGED,
+        "The user has a certificate; `candado-server ca renew USER` makes one for the same key.",
+    ),
+    "NO_KEYS": (_UNCHANGED, "The user sets up encryption first, in any client that can."),
     "NOT_FOUND": (_UNCHANGED, "Check the spelling; `candado-server user list` and `group list` show what there is."),
+    "PRECONDITION_FAILED": (_UNCHANGED, "Somebody else changed it at the same time; run the command again."),
     "PIN_REFUSED": (_NOT_AGAIN, "Put the right PIN into its file and run the command again."),
     "QUOTA_EXCEEDED": (_AS_BEFORE, "Free space where the data directory lies, then run the command again."),
     "RATE_LIMITED": (_UNCHANGED, "Wait a few seconds and run the command again."),

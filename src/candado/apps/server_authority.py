@@ -16,13 +16,14 @@ from candado.apps.server_config import SOFTWARE_AUTHORITY
 from candado.apps.server_wiring import open_backend
 from candado.apps.signer_wiring import SOFTWARE_WARNING, adopt_signer, make_authority, open_signer
 from candado.crypto.crl import REASONS
-from candado.crypto.x509 import parse_csr
+from candado.crypto.x509 import Certificate, parse_csr
 from candado.errors import (
     AlreadyExistsError,
     LocalStorageError,
     NotFoundError,
     SignerSetupError,
     SignerUnavailableError,
+    UsageError,
 )
 from candado.server.accounts import Accounts
 from candado.server.authority import has_signed
@@ -40,7 +41,7 @@ _NEEDED: Final = "CKM_SHA256_RSA_PKCS to sign, CKM_RSA_PKCS_KEY_PAIR_GEN to make
 
 @click.group("ca")
 def authority_commands() -> None:
-    """The authority that signs users' certificates: status, init, selftest, list, issue, revoke, crl."""
+    """The authority that signs users' certificates: status, init, selftest, list, issue, renew, revoke, crl."""
 
 
 @authority_commands.command("status")
@@ -141,6 +142,37 @@ def _issue(invocation: Invocation, csr: Path, out: Path | None) -> None:
 
     pem = invocation.run(work())
     _write_text(invocation, "ca-issue", "certificate", pem, out)
+
+
+@authority_commands.command("renew")
+@click.argument("user", required=False)
+@click.option("--expiring", type=click.IntRange(0, 7300), help="Everybody whose certificate ends within so many days.")
+@command_options
+def _renew(invocation: Invocation, user: str | None, expiring: int | None) -> None:
+    """Give users another certificate for the same key: USER, or all that end soon.
+
+    Nothing else changes for anybody. What was done stays done when a later one fails; the next run goes on.
+    """
+    if (user is None) == (expiring is None):
+        raise UsageError("name a user, or --expiring DAYS")
+    config = invocation.config()
+
+    async def work() -> list[Certificate]:
+        async with open_backend(config) as backend, open_signer(config, backend) as signer:
+            pki = Pki(backend, signer)
+            if user is not None:
+                return [await pki.renew(UserId(user))]
+            end = backend.clock.now() + (expiring or 0) * 86_400.0
+            valid = [one for one in await issued_certificates(backend) if one.revoked_at is None]
+            due = dict.fromkeys(one.user_id for one in valid if one.not_after <= end)
+            return [await pki.renew(one) for one in due]
+
+    shown = [
+        {"user": one.common_name, "serial": str(one.serial), "not_after": rfc3339(one.not_after)}
+        for one in invocation.run(work())
+    ]
+    lines = [f"renewed: {one['user']}, serial {one['serial']}, until {one['not_after']}" for one in shown]
+    invocation.show("ca-renew", {"renewed": shown}, "\n".join(lines) or "nothing ends within that time")
 
 
 @authority_commands.command("revoke")

@@ -46,6 +46,7 @@ _UNITS: Final = {
     "TI": 2**40,
 }
 _POSITIVE: Final = ("workers", "connections", "header_seconds", "stall_seconds", "lock_seconds")
+_DAYS_MAX: Final = 7300
 _LATER: Final = ("gs", "az")
 _POSTGRES: Final = ("postgresql", "postgres")
 
@@ -73,6 +74,8 @@ class ServerConfig:
     """``file:///ABSOLUTE/PATH`` or ``s3://BUCKET/PREFIX?endpoint=..``; empty: ``blobs`` in the data directory."""
     authority: str = ""
     """Where the authority's key is: ``software`` for a file in the data directory, or a PKCS#11 URI for a token."""
+    certificate_days: int = 7300
+    """Days that a certificate is valid; stock servers give 7300."""
     connections: int = 4096
     """Connections of one worker; beyond them the one that has been idle longest is closed."""
     header_seconds: int = 30
@@ -303,6 +306,8 @@ def _checked(key: str, value: object, default: object, path: Path) -> object:
         raise UsageError(f"{key} must be a {type(default).__name__}", path=str(path))
     if key == "log_format" and value not in ("text", "json"):
         raise UsageError("log_format is text or json", path=str(path))
+    if key == "certificate_days" and isinstance(value, int) and not 1 <= value <= _DAYS_MAX:
+        raise UsageError(f"certificate_days must be between 1 and {_DAYS_MAX}", path=str(path))
     if key in _POSITIVE and isinstance(value, int) and value < 1:
         raise UsageError(f"{key} must be at least 1", path=str(path))
     return value

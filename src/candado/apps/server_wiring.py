@@ -89,7 +89,9 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
     database = await open_database(config, random, create=create)
     try:
         objects = await _open_objects(config, random, create=create)
-        settings = ServerSettings(lock_ttl_seconds=float(config.lock_seconds))
+        settings = ServerSettings(
+            lock_ttl_seconds=float(config.lock_seconds), certificate_seconds=config.certificate_days * 86_400.0
+        )
         yield Backend(database, objects, clock, random, settings)
     finally:
         await database.close()

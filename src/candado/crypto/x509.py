@@ -36,6 +36,7 @@ __all__ = [
     "make_csr",
     "parse_certificate",
     "parse_csr",
+    "renewal_of",
 ]
 
 _CERTIFICATE: Final = "CERTIFICATE"
@@ -189,6 +190,12 @@ def check_certificate(certificate: Certificate, *, user_id: UserId, authority: P
     if now + _SKEW_SECONDS < certificate.not_before:
         warnings.append("certificate.not-yet-valid")
     return warnings
+
+
+def renewal_of(certificate: Certificate) -> Csr:
+    """Return the request for another certificate of the same name and key; its holder has shown the key before."""
+    name = certificate.common_name
+    return Csr(name, certificate.public_key, certificate.public_key.spki_der, common_name_only(name))
 
 
 def certificate_to_sign(csr: Csr, *, serial: int, not_before: float, not_after: float) -> bytes:

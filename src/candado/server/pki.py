@@ -11,11 +11,13 @@ from typing import Final
 from candado.crypto.rsa import PublicKey
 from candado.crypto.x509 import (
     Certificate,
+    Csr,
     assemble_certificate,
     certificate_to_sign,
     check_certificate,
     parse_certificate,
     parse_csr,
+    renewal_of,
 )
 from candado.encoding import split_wrapped
 from candado.errors import (
@@ -26,6 +28,7 @@ from candado.errors import (
     KeysExistError,
     NoKeysError,
     PeerWithoutKeysError,
+    PreconditionFailedError,
     UntrustedCertificateError,
 )
 from candado.ports.server import Rows, Signer, SqlValue
@@ -35,12 +38,15 @@ from candado.types import UserId
 
 __all__ = ["CertificateRecord", "Pki", "issued_certificates"]
 
-_VALID_SECONDS: Final = 7300 * 86400
 _BACKDATE_SECONDS: Final = 60.0
 _CSR_CHARS_MAX: Final = 16384
 _CERTIFICATE_CHARS_MAX: Final = 32768
 _WRAPPED_CHARS_MAX: Final = 32768
 _USERS_MAX: Final = 500
+_REPLACE: Final = """UPDATE user_keys SET certificate = $3, certificate_created = $4
+    WHERE user_id = $1 AND certificate = $2"""
+_ISSUED: Final = """INSERT INTO certificates (serial, user_id, fingerprint, certificate, issued, not_after)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET revoked = NULL"""
 _CURRENT: Final = """SELECT k.certificate, c.revoked FROM user_keys k
     LEFT JOIN certificates c ON c.user_id = k.user_id AND c.certificate = k.certificate WHERE k.user_id = $1"""
 
@@ -65,6 +71,7 @@ class Pki:
         self._clock = backend.clock
         self._random = backend.random
         self._signer = signer
+        self._lifetime = backend.settings.certificate_seconds
         self._authority = PublicKey.from_pem(signer.public_key_pem)
 
     @property
@@ -197,14 +204,49 @@ class Pki:
         if await self._has_certificate(principal.member_id):
             raise KeysExistError("there is a certificate already")
         await self._database.read(lambda rows: require_unrevoked(rows, csr.public_key))
+        pem = await self._sign(csr)
+        await self._store_certificate(principal.member_id, parse_certificate(pem), pem)
+        return pem
+
+    async def renew(self, user_id: UserId) -> Certificate:
+        """Issue and store another certificate for the same key, in place of the user's present one.
+
+        Signatures and wrapped keys go by the key, so nothing that was written under the old one has to change.
+
+        Raises:
+            NoKeysError: the user has no certificate. ForbiddenError: its key was revoked; nothing was signed.
+            PreconditionFailedError: the certificate was replaced or removed meanwhile.
+        """
+
+        async def look(rows: Rows) -> str:
+            row = await rows.one(_CURRENT, user_id)
+            if row is None or row[0] is None:
+                raise NoKeysError("the user has no certificate", path=user_id)
+            await require_unrevoked(rows, parse_certificate(str(row[0])).public_key)
+            return str(row[0])
+
+        old = await self._database.read(look)
+        pem = await self._sign(renewal_of(parse_certificate(old)))
+        fresh, now = parse_certificate(pem), self._clock.now()
+
+        async def replace(rows: Rows) -> None:
+            await require_unrevoked(rows, fresh.public_key)
+            if await rows.run(_REPLACE, user_id, old, pem, now) == 0:
+                raise PreconditionFailedError("the certificate was replaced meanwhile", path=user_id)
+            sql = "UPDATE certificates SET revoked = $3 WHERE user_id = $1 AND certificate = $2 AND revoked IS NULL"
+            await rows.run(sql, user_id, old, now)
+            await rows.run(_ISSUED, *_issued_row(user_id, fresh, now))
+
+        await self._database.write(replace)
+        return fresh
+
+    async def _sign(self, csr: Csr) -> str:
         now = self._clock.now()
         serial = int.from_bytes(self._random.token(8)) >> 1 | 1
         tbs = certificate_to_sign(
-            csr, serial=serial, not_before=now - _BACKDATE_SECONDS, not_after=now + _VALID_SECONDS
+            csr, serial=serial, not_before=now - _BACKDATE_SECONDS, not_after=now + self._lifetime
         )
-        pem = assemble_certificate(tbs, await self._signer.sign(tbs))
-        await self._store_certificate(principal.member_id, parse_certificate(pem), pem)
-        return pem
+        return assemble_certificate(tbs, await self._signer.sign(tbs))
 
     async def store_certificate(self, principal: Principal, pem: str) -> None:
         """Store a certificate that this authority issued earlier for the caller.
@@ -256,16 +298,7 @@ class Pki:
             )
             if changed == 0:
                 raise KeysExistError("there is a certificate already")
-            await rows.run(
-                "INSERT INTO certificates (serial, user_id, fingerprint, certificate, issued, not_after)"
-                " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET revoked = NULL",
-                str(certificate.serial),
-                user_id,
-                certificate.fingerprint_hex,
-                pem,
-                now,
-                certificate.not_after,
-            )
+            await rows.run(_ISSUED, *_issued_row(user_id, certificate, now))
 
         await self._database.write(work)
 
@@ -273,6 +306,10 @@ class Pki:
 def _seconds(value: SqlValue) -> float:
     assert isinstance(value, int | float)
     return float(value)
+
+
+def _issued_row(user_id: UserId, certificate: Certificate, now: float) -> tuple[SqlValue, ...]:
+    return (str(certificate.serial), user_id, certificate.fingerprint_hex, certificate.pem, now, certificate.not_after)
 
 
 async def issued_certificates(backend: Backend) -> list[CertificateRecord]:

@@ -1,6 +1,7 @@
 """Revoking keys: in force at once, on the list as soon as it can be signed, never taken back."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.unit.server.world import ALICE, BOB, World, add_users
@@ -12,10 +13,13 @@ from candado.crypto.x509 import make_csr, parse_certificate
 from candado.errors import (
     BadRequestError,
     ForbiddenError,
+    NoKeysError,
     NotFoundError,
     PeerWithoutKeysError,
+    PreconditionFailedError,
     SignerUnavailableError,
 )
+from candado.server.model import ServerSettings
 from candado.server.pki import Pki, issued_certificates
 from candado.server.revocations import RENEWED_SECONDS, VALID_SECONDS, Revocations
 
@@ -191,6 +195,46 @@ async def test_of_two_that_publish_at_once_the_higher_number_stays(authority: Au
     assert await late == newer
     assert await authority.revocations.published() == newer.pem
     assert newer.count == 2
+
+
+async def test_a_renewed_certificate_has_the_same_key_and_the_lifetime_of_the_profile(world: World) -> None:
+    authority = Authority(world)
+    authority.pki = Pki(
+        replace(world.backend, settings=ServerSettings(certificate_seconds=400 * 86_400.0)), authority.signer
+    )
+    first = parse_certificate(await authority.enrol("bob"))
+    assert first.not_after == world.clock.time + 400 * 86_400.0
+    world.clock.time += 390 * 86_400.0
+    fresh = await authority.pki.renew(BOB.user_id)
+    assert (fresh.public_key, fresh.common_name) == (first.public_key, "bob")
+    assert (fresh.serial != first.serial, fresh.not_after) == (True, world.clock.time + 400 * 86_400.0)
+    assert await authority.pki.certificates(BOB, []) == {"bob": fresh.pem}
+    states = {one.serial: one.revoked_at is None for one in await issued_certificates(world.backend)}
+    assert states == {str(first.serial): False, str(fresh.serial): True}
+    assert (await authority.revocations.refresh()).count == 0
+
+
+async def test_what_is_revoked_or_gone_is_not_renewed(authority: Authority) -> None:
+    await authority.revocations.revoke("bob", "left")
+    signed = authority.signer.signed
+    with pytest.raises(ForbiddenError):
+        await authority.pki.renew(BOB.user_id)
+    await authority.pki.delete_certificate(ALICE.user_id)
+    with pytest.raises(NoKeysError):
+        await authority.pki.renew(ALICE.user_id)
+    assert authority.signer.signed == signed
+
+
+async def test_of_two_who_renew_at_once_one_does(authority: Authority) -> None:
+    slow = Signer(authority.signer.key)
+    slow.gate = asyncio.Event()
+    late = asyncio.create_task(Pki(authority.backend, slow).renew(BOB.user_id))
+    await slow.asked.wait()
+    fresh = await authority.pki.renew(BOB.user_id)
+    slow.gate.set()
+    with pytest.raises(PreconditionFailedError):
+        await late
+    assert await authority.pki.certificates(BOB, []) == {"bob": fresh.pem}
 
 
 async def test_a_key_that_is_revoked_while_it_is_being_certified_gets_nothing(authority: Authority) -> None:
