@@ -11,6 +11,7 @@ from typing import Final, Self
 from candado.adapters.hsm import HsmSession, HsmToken, PinReader
 from candado.crypto.rsa import PublicKey
 from candado.errors import (
+    AlreadyExistsError,
     AuthorityChangedError,
     MalformedError,
     SignerSetupError,
@@ -73,12 +74,13 @@ class HsmSigner:
         return cls(uri, token, public)
 
     @classmethod
-    async def prepare(cls, uri: KeyUri, read_pin: PinReader, *, may_make: bool) -> bool:
+    async def prepare(cls, uri: KeyUri, read_pin: PinReader, *, may_make: bool, must_be_new: bool = False) -> bool:
         """Make what is missing on the token, the authority's key and the test key; whether the former was made.
 
         A key that is there is never replaced. Without ``may_make`` the authority's key must be there.
 
         Raises:
+            AlreadyExistsError: it is there, and ``must_be_new``; nothing was made.
             SignerUnavailableError, SignerSetupError, PinRefusedError.
         """
         label = uri.label
@@ -89,6 +91,10 @@ class HsmSigner:
 
         def make(session: HsmSession) -> bool:
             is_new = may_make and not session.has(label)
+            if must_be_new and not is_new:
+                raise AlreadyExistsError(
+                    "the token has a key of this name already", path=uri.place, advice="Choose another label."
+                )
             if is_new:
                 session.generate(label, uri.key_id or _KEY_ID, _AUTHORITY_BITS)
             _authority_of(session, uri)

@@ -11,16 +11,15 @@ import click
 from candado.adapters.passwords import Argon2Passwords
 from candado.apps.cli.output import rfc3339
 from candado.apps.server_advice import as_usage
+from candado.apps.server_ceremony import ceremony_command, transcript_command
 from candado.apps.server_common import Invocation, command_options
 from candado.apps.server_config import SOFTWARE_AUTHORITY
+from candado.apps.server_files import read_file, write_new
 from candado.apps.server_wiring import open_backend
 from candado.apps.signer_wiring import SOFTWARE_WARNING, adopt_signer, make_authority, open_signer
 from candado.crypto.crl import REASONS
 from candado.crypto.x509 import Certificate, parse_csr
 from candado.errors import (
-    AlreadyExistsError,
-    LocalStorageError,
-    NotFoundError,
     SignerSetupError,
     SignerUnavailableError,
     UsageError,
@@ -41,7 +40,11 @@ _NEEDED: Final = "CKM_SHA256_RSA_PKCS to sign, CKM_RSA_PKCS_KEY_PAIR_GEN to make
 
 @click.group("ca")
 def authority_commands() -> None:
-    """The authority that signs users' certificates: status, init, selftest, list, issue, renew, revoke, crl."""
+    """The authority that signs users' certificates: its key, what it signed, what it revoked."""
+
+
+authority_commands.add_command(ceremony_command)
+authority_commands.add_command(transcript_command)
 
 
 @authority_commands.command("status")
@@ -131,7 +134,7 @@ def _issue(invocation: Invocation, csr: Path, out: Path | None) -> None:
     The user must exist and have no certificate yet.
     """
     config = invocation.config()
-    text = _read_text(csr)
+    text = read_file(csr, size_max=_FILE_BYTES_MAX).decode("ascii", "replace")
 
     async def work() -> str:
         async with open_backend(config) as backend, open_signer(config, backend) as signer:
@@ -246,16 +249,6 @@ def _record(record: CertificateRecord) -> dict[str, Any]:
     }
 
 
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(_FILE_BYTES_MAX).decode("ascii", "replace")
-    except FileNotFoundError as exc:
-        raise NotFoundError("there is no such file", path=str(path), advice="Name the right file.") from exc
-    except OSError as exc:
-        raise LocalStorageError(f"the file cannot be read: {exc.strerror}", path=str(path)) from exc
-
-
 def _write_text(
     invocation: Invocation, schema: str, name: str, text: str, out: Path | None, more: dict[str, Any] | None = None
 ) -> None:
@@ -263,13 +256,7 @@ def _write_text(
     if out is None:
         invocation.show(schema, {name: text, **(more or {})}, text.rstrip("\n"))
         return
-    try:
-        with out.open("x", encoding="ascii") as file:
-            file.write(text)
-    except FileExistsError as exc:
-        raise AlreadyExistsError("the file is there already", path=str(out)) from exc
-    except OSError as exc:
-        raise LocalStorageError(f"the file cannot be written: {exc.strerror}", path=str(out)) from exc
+    write_new(out, text)
     invocation.show(schema, {"file": str(out), **(more or {})}, f"written to {out}")
 
 

@@ -24,7 +24,7 @@ from candado.server.authority import adopt_authority, known_authority, pin_autho
 from candado.server.model import Backend
 from candado.types import SecretText
 
-__all__ = ["SOFTWARE_WARNING", "adopt_signer", "authority_warnings", "make_authority", "open_signer"]
+__all__ = ["SOFTWARE_WARNING", "adopt_signer", "authority_warnings", "make_authority", "open_signer", "read_pin"]
 
 _LOG = logging.getLogger("candado.server")
 _PIN: Final = "CANDADO_AUTHORITY_PIN"
@@ -64,7 +64,7 @@ async def _signer(config: ServerConfig, known: PublicKey | None, *, patient: boo
     else:
         from candado.adapters.hsm_signer import HsmSigner
 
-        signer = await HsmSigner.open(uri, lambda: _read_pin(uri), expected=known, patient=patient)
+        signer = await HsmSigner.open(uri, lambda: read_pin(uri), expected=known, patient=patient)
     try:
         yield signer
     finally:
@@ -82,7 +82,7 @@ async def make_authority(config: ServerConfig, *, may_make: bool = True) -> bool
     if uri is not None:
         from candado.adapters.hsm_signer import HsmSigner
 
-        return await HsmSigner.prepare(uri, lambda: _read_pin(uri), may_make=may_make)
+        return await HsmSigner.prepare(uri, lambda: read_pin(uri), may_make=may_make)
     if not may_make or config.authority_key_path.exists():
         return False
     await asyncio.to_thread(SoftwareSigner.create, config.authority_key_path)
@@ -103,7 +103,7 @@ async def adopt_signer(config: ServerConfig, backend: Backend) -> PublicKey:
     return key
 
 
-def _read_pin(uri: KeyUri) -> SecretText:
+def read_pin(uri: KeyUri) -> SecretText:
     """The PIN from ``pin-source``, or from where the environment says.
 
     Raises:
