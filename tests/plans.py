@@ -46,6 +46,8 @@ ALLOWED = (
     ("candado.server.accounts", "id <> $1 AND is_admin = 1", "an index holds the administrators alone"),
     ("candado.server.pki", "FROM certificates ORDER BY", "`candado-server ca status` and `ca list`"),
     ("candado.server.authority", "SELECT 1 FROM certificates", "it ends at the first row"),
+    ("candado.server.approvals", "FROM key_requests ORDER BY", "`candado-server ca requests`, and each decision"),
+    ("candado.server.approvals", "FROM key_approvals ORDER BY", "the same"),
     ("candado.server.revocations", "FROM revoked_keys", "the list of revoked keys names every one"),
     ("candado.apps.plain_routes", "FROM settings", "a handful of rows"),
     ("candado.server.groups", "FROM groups", "groups of the whole server: few, and only asked for by administrators"),

@@ -82,7 +82,8 @@ def test_a_request_from_a_medium_is_signed_for_a_user_that_exists(tmp_path: Path
     _answered("ca", "issue", csr, "--out", out, data=data)
     certificate = parse_certificate(out.read_text())
     assert (certificate.common_name, certificate.public_key) == ("alice", private_key("alice").public)
-    assert "BEGIN CERTIFICATE" not in run_server("ca", "list", "--data", str(data)).stdout
+    cells = run_server("ca", "list", "--data", str(data)).stdout.removesuffix("\n").split("\t")
+    assert (cells[0], cells[1], cells[3]) == (str(certificate.serial), "alice", "valid")
 
 
 def test_a_profile_says_how_long_and_a_renewal_keeps_the_key(tmp_path: Path) -> None:
@@ -133,6 +134,47 @@ def test_lists_go_on_above_all_earlier_numbers_after_a_restore(tmp_path: Path) -
     later = _answered("ca", "crl", "--renew", data=data)["number"]
     run_server("restore", str(tmp_path / "backup"), "--data", str(tmp_path / "again"))
     assert _answered("ca", "crl", data=tmp_path / "again")["number"] > later + 2**20
+
+
+async def test_a_new_key_of_a_user_waits_for_two_administrators(tmp_path: Path) -> None:
+    data, password = make_data(tmp_path, "alice", "bob", admin="ada"), tmp_path / "password"
+    config = data / "config.toml"
+    config.write_text(config.read_text() + "new_key_approvals = 2\n")
+    run_server("user", "add", "bea", "--admin", "--password-file", str(password), "--data", str(data))
+    with serving(data) as server:
+        async with Caller(server.url, "alice") as alice:
+
+            async def enrol(key: str) -> tuple[int, str]:
+                csr = make_csr(private_key(key), "alice")
+                answer = await alice.e2ee("POST", "public-key", body={"csr": csr})
+                return answer.status, answer.text
+
+            assert (await enrol("alice"))[0] == 200
+            assert (await alice.e2ee("DELETE", "public-key")).status == 200
+            status, text = await enrol("mallory")
+            fingerprint = private_key("mallory").public.fingerprint_hex
+            assert (status, fingerprint[:16] in text) == (403, True)
+            (waiting,) = _answered("ca", "requests", data=data)["requests"]
+            assert (waiting["user"], waiting["key"], waiting["missing"]) == ("alice", fingerprint, 2)
+            _approve(data, password, fingerprint)
+            assert (await enrol("mallory"))[0] == 200
+    assert run_server("ca", "requests", "--data", str(data)).stdout.split("\t")[3:] == ["issued", "ada,bea\n"]
+    assert _answered("ca", "crl", data=data)["revoked"] == 1
+    assert "alice asks for a new key" in (tmp_path / "server.log").read_text()
+
+
+def _approve(data: Path, password: Path, key: str) -> None:
+    """What one administrator and others say, until two have approved."""
+    words = ("ca", "approve", key[:12], "--password-file", password, "--admin")
+    assert _answered(*words, "ada", data=data)["missing"] == 1
+    assert _answered(*words, "ada", data=data)["missing"] == 1
+    assert _answered(*words, "bob", data=data, status=13)["error"]["code"] == "FORBIDDEN"
+    wrong = data.parent / "wrong"
+    wrong.write_text("not the password of bea")
+    refused = _answered("ca", "approve", key, "--admin", "bea", "--password-file", wrong, data=data, status=12)
+    assert refused["error"]["code"] == "AUTH_REQUIRED"
+    assert _answered("ca", "reject", "00000000", *words[3:], "bea", data=data, status=4)["error"]["code"] == "NOT_FOUND"
+    assert _answered(*words, "bea", data=data)["missing"] == 0
 
 
 def test_nothing_is_revoked_by_mistake(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _RESTORE: Final = "Stop the server, keep its data directory, and restore the lat
 
 _FACTS: Final[dict[str, tuple[str, str]]] = {
     "ALREADY_EXISTS": (_UNCHANGED, "Choose another name."),
+    "APPROVAL_NEEDED": (_UNSIGNED, "Run `candado-server ca requests`, then `ca approve`, each administrator once."),
     "AUTHORITY_CHANGED": (_UNSIGNED, "Connect the right token, or restore the right key."),
     "BAD_REQUEST": (_UNCHANGED, "See the command's --help."),
     "BUSY": (_AS_BEFORE, "Wait for the other process to end and run the command again."),

@@ -11,6 +11,7 @@ import click
 from candado.adapters.passwords import Argon2Passwords
 from candado.apps.cli.output import rfc3339
 from candado.apps.server_advice import as_usage
+from candado.apps.server_approvals import approve_command, reject_command, requests_command
 from candado.apps.server_ceremony import ceremony_command, transcript_command
 from candado.apps.server_common import Invocation, command_options
 from candado.apps.server_config import SOFTWARE_AUTHORITY
@@ -45,6 +46,9 @@ def authority_commands() -> None:
 
 authority_commands.add_command(ceremony_command)
 authority_commands.add_command(transcript_command)
+authority_commands.add_command(requests_command)
+authority_commands.add_command(approve_command)
+authority_commands.add_command(reject_command)
 
 
 @authority_commands.command("status")
@@ -121,7 +125,7 @@ def _list(invocation: Invocation, user: str | None) -> None:
     found = [record for record in invocation.run(work()) if user in (None, record.user_id)]
     shown = [_record(record) for record in found]
     lines = [f"{r['serial']}\t{r['user']}\t{r['not_after']}\t{r['state']}" for r in shown]
-    invocation.show("ca-list", {"certificates": shown}, "\n".join(lines))
+    invocation.show_table("ca-list", {"certificates": shown}, lines)
 
 
 @authority_commands.command("issue")

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +50,13 @@ class Invocation:
             print(json.dumps({"schema": f"candado.server.{schema}/1", **document}), flush=True)
         elif text:
             print("\n".join(printable(line) for line in text.split("\n")), flush=True)
+
+    def show_table(self, schema: str, document: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """Print the answer as ``show`` does, but text as lines with tabs, for scripts; names have none."""
+        self.show(schema, document, "")
+        if not self.as_json:
+            for line in lines:
+                print("\t".join(printable(cell) for cell in line.split("\t")))
 
     def confirm(self, question: str, *, path: str) -> None:
         """Ask at a terminal; UsageError unless the answer is yes. Without one the command is meant as written."""

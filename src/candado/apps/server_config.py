@@ -47,6 +47,7 @@ _UNITS: Final = {
 }
 _POSITIVE: Final = ("workers", "connections", "header_seconds", "stall_seconds", "lock_seconds")
 _DAYS_MAX: Final = 7300
+_APPROVALS_MAX: Final = 5
 _LATER: Final = ("gs", "az")
 _POSTGRES: Final = ("postgresql", "postgres")
 
@@ -76,6 +77,8 @@ class ServerConfig:
     """Where the authority's key is: ``software`` for a file in the data directory, or a PKCS#11 URI for a token."""
     certificate_days: int = 7300
     """Days that a certificate is valid; stock servers give 7300."""
+    new_key_approvals: int = 0
+    """How many administrators must allow a new key of a user who had one; 0: nobody, as on stock servers."""
     connections: int = 4096
     """Connections of one worker; beyond them the one that has been idle longest is closed."""
     header_seconds: int = 30
@@ -308,6 +311,8 @@ def _checked(key: str, value: object, default: object, path: Path) -> object:
         raise UsageError("log_format is text or json", path=str(path))
     if key == "certificate_days" and isinstance(value, int) and not 1 <= value <= _DAYS_MAX:
         raise UsageError(f"certificate_days must be between 1 and {_DAYS_MAX}", path=str(path))
+    if key == "new_key_approvals" and isinstance(value, int) and not 0 <= value <= _APPROVALS_MAX:
+        raise UsageError(f"new_key_approvals must be between 0 and {_APPROVALS_MAX}", path=str(path))
     if key in _POSITIVE and isinstance(value, int) and value < 1:
         raise UsageError(f"{key} must be at least 1", path=str(path))
     return value

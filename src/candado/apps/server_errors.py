@@ -31,6 +31,7 @@ _LOCKED: Final = "OCA\\DAV\\Connector\\Sabre\\Exception\\FileLocked"
 _TABLE: Final[dict[str, tuple[int, str]]] = {
     "AUTH_REQUIRED": (401, _SABRE + "NotAuthenticated"),
     "FORBIDDEN": (403, _SABRE + "Forbidden"),
+    "APPROVAL_NEEDED": (403, _SABRE + "Forbidden"),
     "NOT_ENCRYPTED": (403, _SABRE + "Forbidden"),
     "NAME_UNSAFE": (403, _SABRE + "Forbidden"),
     "NOT_FOUND": (404, _SABRE + "NotFound"),

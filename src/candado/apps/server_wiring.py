@@ -90,7 +90,9 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
     try:
         objects = await _open_objects(config, random, create=create)
         settings = ServerSettings(
-            lock_ttl_seconds=float(config.lock_seconds), certificate_seconds=config.certificate_days * 86_400.0
+            lock_ttl_seconds=float(config.lock_seconds),
+            certificate_seconds=config.certificate_days * 86_400.0,
+            new_key_approvals=config.new_key_approvals,
         )
         yield Backend(database, objects, clock, random, settings)
     finally:

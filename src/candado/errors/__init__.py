@@ -49,6 +49,7 @@ from candado.errors.local import (
 )
 from candado.errors.peer import (
     AlreadyExistsError,
+    ApprovalNeededError,
     AuthRequiredError,
     BadRequestError,
     CounterConflictError,
@@ -86,6 +87,7 @@ from candado.errors.tamper import (
 
 __all__ = [
     "AlreadyExistsError",
+    "ApprovalNeededError",
     "AuthRequiredError",
     "AuthorityChangedError",
     "BadRequestError",

@@ -23,6 +23,13 @@ class ForbiddenError(RemoteError):
     default_advice = "Ask the owner of the folder or the administrator for the right."
 
 
+class ApprovalNeededError(ForbiddenError):
+    """Administrators must approve this new key first."""
+
+    code = "APPROVAL_NEEDED"
+    default_advice = "Tell the administrators the fingerprint by another way, wait for them, and run the command again."
+
+
 class NotFoundError(RemoteError):
     """There is nothing at this path."""
 

@@ -85,6 +85,8 @@ class ServerSettings:
 
     lock_ttl_seconds: float = 900.0
     upload_ttl_seconds: float = 86_400.0
+    new_key_approvals: int = 0
+    """How many administrators must allow a new key of a user who had one."""
     certificate_seconds: float = 7300 * 86_400.0
     garbage_grace_seconds: float = 3_600.0
     name_bytes_max: int = 250

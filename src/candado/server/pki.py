@@ -21,6 +21,7 @@ from candado.crypto.x509 import (
 )
 from candado.encoding import split_wrapped
 from candado.errors import (
+    ApprovalNeededError,
     BadRequestError,
     BadSignatureError,
     ForbiddenError,
@@ -32,6 +33,7 @@ from candado.errors import (
     UntrustedCertificateError,
 )
 from candado.ports.server import Rows, Signer, SqlValue
+from candado.server.approvals import Approvals, close_request, is_admitted
 from candado.server.model import Backend, Principal
 from candado.server.revocations import require_unrevoked
 from candado.types import UserId
@@ -71,6 +73,8 @@ class Pki:
         self._clock = backend.clock
         self._random = backend.random
         self._signer = signer
+        self._approvals = Approvals(backend)
+        self._needed = backend.settings.new_key_approvals
         self._lifetime = backend.settings.certificate_seconds
         self._authority = PublicKey.from_pem(signer.public_key_pem)
 
@@ -192,6 +196,7 @@ class Pki:
             BadRequestError: no request, bad self-signature, unfit key.
             ForbiddenError: its common name is not the caller's user id, or its key was revoked.
             KeysExistError: there is a certificate already.
+            ApprovalNeededError: the user had another key, and too few administrators approved this one so far.
         """
         if len(csr_pem) > _CSR_CHARS_MAX:
             raise BadRequestError("the signing request is too long")
@@ -204,6 +209,9 @@ class Pki:
         if await self._has_certificate(principal.member_id):
             raise KeysExistError("there is a certificate already")
         await self._database.read(lambda rows: require_unrevoked(rows, csr.public_key))
+        if not await self._database.read(lambda rows: self._admits(rows, principal.member_id, csr.public_key)):
+            await self._approvals.ask(principal.member_id, csr.public_key)
+            raise _not_admitted(csr.public_key)
         pem = await self._sign(csr)
         await self._store_certificate(principal.member_id, parse_certificate(pem), pem)
         return pem
@@ -239,6 +247,9 @@ class Pki:
 
         await self._database.write(replace)
         return fresh
+
+    async def _admits(self, rows: Rows, user_id: UserId, key: PublicKey) -> bool:
+        return await is_admitted(rows, user_id, key, self._needed)
 
     async def _sign(self, csr: Csr) -> str:
         now = self._clock.now()
@@ -288,6 +299,8 @@ class Pki:
 
         async def work(rows: Rows) -> None:
             await require_unrevoked(rows, certificate.public_key)
+            if not await self._admits(rows, user_id, certificate.public_key):
+                raise _not_admitted(certificate.public_key)
             changed = await rows.run(
                 "INSERT INTO user_keys (user_id, certificate, certificate_created) VALUES ($1, $2, $3)"
                 " ON CONFLICT (user_id) DO UPDATE SET certificate = excluded.certificate,"
@@ -298,6 +311,7 @@ class Pki:
             )
             if changed == 0:
                 raise KeysExistError("there is a certificate already")
+            await close_request(rows, user_id, certificate, now)
             await rows.run(_ISSUED, *_issued_row(user_id, certificate, now))
 
         await self._database.write(work)
@@ -306,6 +320,12 @@ class Pki:
 def _seconds(value: SqlValue) -> float:
     assert isinstance(value, int | float)
     return float(value)
+
+
+def _not_admitted(key: PublicKey) -> ApprovalNeededError:
+    return ApprovalNeededError(
+        f"administrators must approve this new key first: {key.fingerprint_hex[:16]}", path=key.fingerprint_hex
+    )
 
 
 def _issued_row(user_id: UserId, certificate: Certificate, now: float) -> tuple[SqlValue, ...]:

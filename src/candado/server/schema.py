@@ -284,6 +284,21 @@ _REVOKED_KEYS = (
     "CREATE INDEX revoked_keys_user ON revoked_keys (user_id)",
 )
 
+_NEW_KEYS = (
+    # Keys of users who had another one, and who of the administrators approved them.
+    """CREATE TABLE key_requests (
+        fingerprint TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        requested REAL NOT NULL,
+        outcome TEXT NOT NULL)""",
+    "CREATE INDEX key_requests_user ON key_requests (user_id)",
+    """CREATE TABLE key_approvals (
+        fingerprint TEXT NOT NULL,
+        admin TEXT NOT NULL,
+        approved REAL NOT NULL,
+        PRIMARY KEY (fingerprint, admin))""",
+)
+
 MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (1, _ACCOUNTS + _TREE + _SESSIONS),
     (2, _OWN_MARKS),
@@ -292,5 +307,6 @@ MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (5, _DEVICES_AND_BROWSERS),
     (6, _FOR_FEW),
     (7, _REVOKED_KEYS),
+    (8, _NEW_KEYS),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

@@ -44,6 +44,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "SECRET_NEEDED": 12,
     "PIN_REFUSED": 12,
     "FORBIDDEN": 13,
+    "APPROVAL_NEEDED": 13,
     "NOT_A_MEMBER": 13,
     "LOCAL_PERMISSION": 13,
     "CRYPTO": 14,
