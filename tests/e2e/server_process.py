@@ -3,12 +3,13 @@
 import asyncio
 import base64
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,8 @@ from urllib.parse import urlencode
 import aiohttp
 from tests.postgres import cluster
 from yarl import URL
+
+from candado.apps import server_cli
 
 PASSWORD = "four random words suffice"
 # The server as it is, but for a look at the plan of every statement: one that reads a whole table fails.
@@ -48,6 +51,28 @@ def run_server(*arguments: str, check: bool = True) -> subprocess.CompletedProce
     if check:
         assert done.returncode == 0, done.stderr
     return done
+
+
+def answer_of(*words: str | Path, status: int = 0) -> dict[str, Any]:
+    """The JSON answer of an administrative command that ends with this status.
+
+    It runs in this process unless an event loop does already, which saves the start of an interpreter.
+    """
+    arguments = [*map(str, words), "--json"]
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        output = io.StringIO()
+        with redirect_stdout(output):
+            found = server_cli.run(arguments)
+        asyncio.set_event_loop_policy(None)
+        text = output.getvalue()
+    else:
+        done = run_server(*arguments, check=False)
+        found, text = done.returncode, done.stdout
+    assert found == status, text
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def _database() -> list[str]:

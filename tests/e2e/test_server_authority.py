@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.cli_world import Cloud, running_cloud
-from tests.e2e.server_process import Caller, make_data, run_server, serving
+from tests.e2e.server_process import Caller, answer_of, make_data, run_server, serving
 from tests.softhsm import SoftToken
 from tests.vectors.keys import private_key
 
@@ -17,11 +17,7 @@ from candado.crypto.x509 import make_csr, parse_certificate
 
 
 def _answered(*words: str | Path, data: Path, status: int = 0) -> dict[str, Any]:
-    """The JSON answer of a command that ends with this status."""
-    done = run_server(*map(str, words), "--data", str(data), "--json", check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+    return answer_of(*words, "--data", data, status=status)
 
 
 def test_a_revoked_person_is_told_of_and_given_nothing_more(tmp_path: Path) -> None:

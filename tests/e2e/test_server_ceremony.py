@@ -1,12 +1,11 @@
 """The ceremony: a plan that was reviewed, a key that is made on the token, a transcript that the key signs."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.server_process import run_server
+from tests.e2e.server_process import answer_of, run_server
 from tests.softhsm import MODULE, SoftToken
 from tests.vectors.keys import private_key
 
@@ -28,17 +27,10 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SoftToken:
     return made
 
 
-def _answered(*words: str | Path, status: int = 0) -> dict[str, Any]:
-    done = run_server(*map(str, words), "--json", check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
-
-
 def test_a_ceremony_makes_the_key_of_a_server_and_a_transcript_that_proves_it(token: SoftToken, tmp_path: Path) -> None:
     plan, out = tmp_path / "plan.toml", tmp_path / "transcript.json"
     plan.write_text(PLAN.format(address=token.address()))
-    made = _answered("ca", "ceremony", "--config", plan, "--out", out)
+    made = answer_of("ca", "ceremony", "--config", plan, "--out", out)
     assert (made["rehearsal"], made["place"], made["people"]) == (
         False,
         "candado/authority",
@@ -47,27 +39,27 @@ def test_a_ceremony_makes_the_key_of_a_server_and_a_transcript_that_proves_it(to
     assert made["plan_sha256"] == hashlib.sha256(plan.read_bytes()).hexdigest()
     assert made["module_sha256"] == hashlib.sha256(Path(MODULE).read_bytes()).hexdigest()
     assert made["token"]["key"] == "never left the token"
-    shown = _answered("ca", "transcript", out, "--config", plan)
+    shown = answer_of("ca", "transcript", out, "--config", plan)
     assert {**shown, "schema": ""} == {**{k: v for k, v in made.items() if k != "transcript"}, "schema": ""}
     data = tmp_path / "data"
     run_server("init", "--data", str(data), "--authority", token.address())
-    assert _answered("ca", "status", "--data", data)["fingerprint"] == made["fingerprint"]
+    assert answer_of("ca", "status", "--data", data)["fingerprint"] == made["fingerprint"]
     _cannot_be_repeated_nor_altered(token, plan, out)
 
 
 def _cannot_be_repeated_nor_altered(token: SoftToken, plan: Path, out: Path) -> None:
     before = out.read_text()
-    assert _answered("ca", "ceremony", "--config", plan, "--out", out, status=2)["error"]["code"] == "USAGE"
+    assert answer_of("ca", "ceremony", "--config", plan, "--out", out, status=2)["error"]["code"] == "USAGE"
     other = out.with_name("other.json")
-    error = _answered("ca", "ceremony", "--config", plan, "--out", other, status=1)["error"]
+    error = answer_of("ca", "ceremony", "--config", plan, "--out", other, status=1)["error"]
     assert (error["code"], error["path"]) == ("ALREADY_EXISTS", "candado/authority")
     assert not other.exists()
     assert out.read_text() == before
     out.write_text(before.replace("Ben, watches", "Bob, watches"))
-    assert _answered("ca", "transcript", out, status=14)["error"]["code"] == "BAD_SIGNATURE"
+    assert answer_of("ca", "transcript", out, status=14)["error"]["code"] == "BAD_SIGNATURE"
     out.write_text(before)
     plan.write_text(plan.read_text() + "\n")
-    assert _answered("ca", "transcript", out, "--config", plan, status=2)["error"]["code"] == "USAGE"
+    assert answer_of("ca", "transcript", out, "--config", plan, status=2)["error"]["code"] == "USAGE"
 
 
 def test_a_plan_for_hardware_is_rehearsed_on_softhsm(
@@ -76,17 +68,17 @@ def test_a_plan_for_hardware_is_rehearsed_on_softhsm(
     plan, out = tmp_path / "plan.toml", tmp_path / "rehearsal.json"
     address = "pkcs11:token=candado;serial=4711;object=authority?module-path=/usr/lib/vendor.so&pin-source=/media/pin"
     plan.write_text(PLAN.format(address=address))
-    assert _answered("ca", "ceremony", "--config", plan, "--out", out, status=1)["error"]["code"] == "LOCAL_STORAGE"
+    assert answer_of("ca", "ceremony", "--config", plan, "--out", out, status=1)["error"]["code"] == "LOCAL_STORAGE"
     monkeypatch.setenv("CANDADO_AUTHORITY_PIN_FILE", str(token.pin_file))
-    made = _answered("ca", "ceremony", "--config", plan, "--out", out, "--rehearse", MODULE)
+    made = answer_of("ca", "ceremony", "--config", plan, "--out", out, "--rehearse", MODULE)
     assert (made["rehearsal"], made["module"]) == (True, MODULE)
-    assert _answered("ca", "transcript", out, "--config", plan)["rehearsal"] is True
+    assert answer_of("ca", "transcript", out, "--config", plan)["rehearsal"] is True
     told = run_server("ca", "transcript", str(out)).stdout
     assert told.startswith("the signature holds\n")
     assert "rehearsal:    True" in told
     for module in ("softhsm.so", "/no/such.so"):
         again = tmp_path / "again.json"
-        _answered(
+        answer_of(
             "ca",
             "ceremony",
             "--config",
