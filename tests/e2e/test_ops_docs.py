@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.server_process import PASSWORD, run_server
 from tests.postgres import cluster
 from tests.seaweed import seaweed
+from tests.softhsm import SoftToken
 
 from candado.apps.server_cli import cli
 
@@ -27,6 +28,7 @@ BUCKET = "s3://BUCKET/PREFIX?endpoint=https://s3.example.org&region=NAME&credent
 
 def test_the_pages_show_commands() -> None:
     assert {page: len(lines) for page, lines in SHOWN.items() if page != "server"} == {
+        "authority": 8,
         "backup": 4,
         "install": 3,
         "monitoring": 0,
@@ -55,10 +57,17 @@ def test_the_server_takes_the_options_that_are_shown(line: str) -> None:
 @pytest.mark.parametrize(
     "page", [page for page, lines in SHOWN.items() if any(" serve " not in line for line in lines)]
 )
-def test_the_commands_of_a_page_work_one_after_the_other(page: str, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_work_one_after_the_other(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = SoftToken(tmp_path / "token")
+    if any("pkcs11:" in line for line in SHOWN[page]):
+        token.add()
+        monkeypatch.setenv("SOFTHSM2_CONF", token.environment["SOFTHSM2_CONF"])
     needs_bucket = any(BUCKET in line for line in SHOWN[page])
     places = {
         BUCKET: seaweed().address(seaweed().bucket()) if needs_bucket else BUCKET,
+        "/etc/candado/pin": str(token.pin_file),
         "/srv/": f"{tmp_path}/",
         "/mnt/backup/": f"{tmp_path}/backup-",
         "postgresql://candado:SECRET@db.example.org/candado": asyncio.run(cluster().fresh()),
@@ -72,7 +81,7 @@ def test_the_commands_of_a_page_work_one_after_the_other(page: str, tmp_path: Pa
         text = line
         for shown, here in places.items():
             text = text.replace(shown, here)
-        words = shlex.split(text)[1:]
+        words = shlex.split(text, comments=True)[1:]
         if words[0] == "init" and (tmp_path / "candado").exists():
             words[words.index("--data") + 1] += str(number)  # another way to begin
             if "--database" in words:

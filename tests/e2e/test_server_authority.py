@@ -125,11 +125,17 @@ def test_a_request_that_cannot_be_signed_is_told_why(
 
 
 def test_lists_go_on_above_all_earlier_numbers_after_a_restore(tmp_path: Path) -> None:
-    data = make_data(tmp_path)
+    data, csr = make_data(tmp_path, "alice"), tmp_path / "alice.csr"
+    csr.write_text(make_csr(private_key("alice"), "alice"))
+    _answered("ca", "issue", csr, data=data)
+    _answered("ca", "revoke", "alice", "--reason", "left", data=data)
     run_server("backup", str(tmp_path / "backup"), "--data", str(data))
     later = _answered("ca", "crl", "--renew", data=data)["number"]
-    run_server("restore", str(tmp_path / "backup"), "--data", str(tmp_path / "again"))
-    assert _answered("ca", "crl", data=tmp_path / "again")["number"] > later + 2**20
+    restored = answer_of("restore", tmp_path / "backup", "--verify", "--data", tmp_path / "again")
+    assert restored["problems"] == []
+    found = _answered("ca", "crl", data=tmp_path / "again")
+    assert (found["number"] > later + 2**20, found["revoked"]) == (True, 1)
+    assert [row["state"] for row in _answered("ca", "list", data=tmp_path / "again")["certificates"]] == ["revoked"]
 
 
 async def test_a_new_key_of_a_user_waits_for_two_administrators(tmp_path: Path) -> None:

@@ -208,6 +208,34 @@ async def test_a_software_key_is_warned_of_as_long_as_it_is_one(tmp_path: Path) 
     assert "the authority's key is a file" in (tmp_path / "server.log").read_text()
 
 
+def test_the_environment_can_name_the_token_when_a_server_is_made(
+    token: SoftToken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = tmp_path / "setting"
+    setting.write_text(token.address() + "\n")
+    monkeypatch.setenv("CANDADO_SERVER_AUTHORITY_FILE", str(setting))
+    data = make_data(tmp_path)
+    assert not (data / "authority.pem").exists()
+    # The file says the same, so that no other key is made or used when the variable is gone.
+    monkeypatch.delenv("CANDADO_SERVER_AUTHORITY_FILE")
+    assert _answered("ca", "status", "--data", str(data))["place"] == "candado/authority"
+    monkeypatch.setenv("CANDADO_SERVER_AUTHORITY", "software")
+    assert _answered("ca", "status", "--data", str(data), status=4)["error"]["code"] == "NOT_FOUND"
+
+
+def test_a_backup_made_anew_after_the_key_went_to_a_token_holds_the_old_one_no_more(
+    token: SoftToken, tmp_path: Path
+) -> None:
+    data, backup = make_data(tmp_path), tmp_path / "backup"
+    run_server("backup", str(backup), "--data", str(data))
+    assert (backup / "authority.pem").exists()
+    config = data / "config.toml"
+    config.write_text(config.read_text().replace('"software"', f'"{token.address()}"'))
+    run_server("ca", "init", "--data", str(data))
+    run_server("backup", str(backup), "--data", str(data))
+    assert not (backup / "authority.pem").exists()
+
+
 def test_a_backup_of_a_server_with_a_token_holds_no_key_and_restores_with_the_token(
     token: SoftToken, tmp_path: Path
 ) -> None:
