@@ -245,8 +245,7 @@ class DavFiles:
         """Compute and keep the checksum of a file anew: what stock desktop clients ask when a download does not fit."""
         kind = exchange.text(b"x-recalculate-hash")
         if kind is None:
-            await exchange.reply(405, [(b"allow", _ALLOW)])
-            return
+            raise BadRequestError("PATCH computes a checksum anew and wants X-Recalculate-Hash")
         node, parts = await self._files.open_file(exchange.principal, place.path)
         shown = await digest_parts(self._services.backend.objects, parts, kind)
         await self._files.keep_checksum(node.file_id, parts, shown)

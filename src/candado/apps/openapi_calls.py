@@ -260,9 +260,9 @@ PAGES: Final = (
     _page("GET", "/logo.svg", "The picture that the capabilities name", "server", "image/svg+xml", 200),
     _page("GET", "/openapi.json", "This document", "server", {"type": "object", "required": ["openapi"]}, 200),
     _page("POST", "/core/wipe/check", "Whether the device with this password is to be wiped", "server",
-          _object(wipe={"const": True}), 200, 400, 404, 413, 429, 503, fields="token", refusal=_JSON),
+          _object(wipe={"const": True}), 200, 400, 404, 413, 429, 503, fields="token"),
     _page("POST", "/core/wipe/success", "The device has wiped itself", "server", {"type": "array"},
-          200, 400, 404, 413, 429, 503, fields="token", refusal=_JSON),
+          200, 400, 404, 413, 429, 503, fields="token"),
     _page("POST", "/login/v2", "A device asks to be let in", "sign-in",
           {"type": "object", "required": ["poll", "login"]}, 200, 429, 503, **_LOGIN),
     _page("POST", "/login/v2/poll", "The device asks whether it was; 404 without a body until then", "sign-in",
@@ -332,7 +332,7 @@ DAV: Final = (
         )
     ),
     *(
-        _dav("PATCH", path, "Compute the checksum of a file anew", 204, 405, access=access,
+        _dav("PATCH", path, "Compute the checksum of a file anew", 204, access=access,
              headers="X-Recalculate-Hash!")
         for path, access, _ in _TREES[:2]
     ),
