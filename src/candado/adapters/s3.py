@@ -45,8 +45,8 @@ _YIELD_BYTES: Final = 1024 * 1024
 _STREAM_BYTES: Final = 512 * 1024
 _WRITER_AHEAD: Final = 3
 """Pieces that one reception may have under way."""
-_PIECES_UNDER_WAY: Final = 16
-"""Of all receptions of a process, which makes 128 MiB; each holds up to 8 MiB more that it gathers."""
+_PIECES_UNDER_WAY: Final = 4
+"""Of all receptions of a process, which makes 32 MiB; each holds up to 8 MiB more that it gathers."""
 _STALL_SECONDS: Final = 3600.0
 """A reception that sends no piece for so long is given up: a day later its pieces would be taken for left-overs."""
 _RESUMES: Final = 1
