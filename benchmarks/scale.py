@@ -198,7 +198,7 @@ async def row_sizes(database: Database, files: int) -> list[str]:
 
 
 async def prepare(data: Path, sizes: dict[str, int]) -> list[str]:
-    config = load_config(data, database=None, storage=None)
+    config = load_config(data, {}, database=None, storage=None)
     async with open_backend(config) as backend:
         assert isinstance(backend.objects, DirectoryObjects)
         for user, files in sizes.items():
