@@ -55,7 +55,7 @@ def test_a_tree_goes_up_and_comes_down_whole(pair: tuple[CommandClient, CommandC
     for number, name in enumerate(ODD_NAMES):
         _write(one.folder / "names" / name / f"in {number}", name.encode())
         _write(one.folder / "names" / f"{name} f", name.encode())
-    for number in range(1000):
+    for number in range(2000):
         _write(one.folder / f"many/{number % 7}/{number}", str(number).encode())
     _write(one.folder / "big", noise.randbytes(23_000_000))
     _write(one.folder / "deep/" / "/".join("abcdefghijklmnopqrst") / "bottom", b"")
