@@ -1,72 +1,22 @@
 """How many statements lists and searches ask: a number that does not grow with what is found."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
+from tests.unit.server.counting import CountingDatabase
 from tests.unit.server.world import ALICE, BOB, World
 
 from candado.adapters.passwords import Argon2Passwords
 from candado.formats.davsearch import FAVOURITE
-from candado.ports.server import Database, Rows, SqlValue
 from candado.server.searching import Searching
 from candado.server.shares import ShareRequest, Shares
 
-T = TypeVar("T")
-
-
-class _CountingRows:
-    def __init__(self, rows: Rows, asked: list[str]) -> None:
-        self._rows = rows
-        self._asked = asked
-
-    async def one(self, sql: str, *values: SqlValue) -> tuple[SqlValue, ...] | None:
-        self._asked.append(sql)
-        return await self._rows.one(sql, *values)
-
-    async def all(self, sql: str, *values: SqlValue) -> list[tuple[SqlValue, ...]]:
-        self._asked.append(sql)
-        return await self._rows.all(sql, *values)
-
-    async def run(self, sql: str, *values: SqlValue) -> int:
-        self._asked.append(sql)
-        return await self._rows.run(sql, *values)
-
-    async def many(self, sql: str, values: Sequence[Sequence[SqlValue]]) -> None:
-        self._asked.append(sql)
-        await self._rows.many(sql, values)
-
-
-class _CountingDatabase:
-    """The port of a database that keeps every statement it is asked."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.asked: list[str] = []
-        self.epoch = database.epoch
-
-    @property
-    def pending(self) -> int:
-        return self._database.pending
-
-    async def skip_numbers(self, count: int) -> None:
-        await self._database.skip_numbers(count)
-
-    async def write(self, work: Callable[[Rows], Awaitable[T]], *, durable: bool = True) -> T:
-        return await self._database.write(lambda rows: work(_CountingRows(rows, self.asked)), durable=durable)
-
-    async def read(self, work: Callable[[Rows], Awaitable[T]]) -> T:
-        return await self._database.read(lambda rows: work(_CountingRows(rows, self.asked)))
-
-    async def close(self) -> None:
-        await self._database.close()
-
 
 @pytest.fixture
-async def counted(tmp_path: Path) -> AsyncIterator[tuple[World, _CountingDatabase]]:
+async def counted(tmp_path: Path) -> AsyncIterator[tuple[World, CountingDatabase]]:
     plain = await World.open(tmp_path)
-    database = _CountingDatabase(plain.database)
+    database = CountingDatabase(plain.database)
     yield World(database, plain.objects, plain.clock), database
     await plain.close()
 
@@ -84,7 +34,7 @@ async def _spread_out(world: World, count: int, *, at: int) -> None:
 
 
 async def test_lists_of_shares_ask_the_same_for_three_as_for_thirty(
-    counted: tuple[World, _CountingDatabase],
+    counted: tuple[World, CountingDatabase],
 ) -> None:
     world, database = counted
     await world.files.ensure_home(BOB.user_id)
@@ -110,7 +60,7 @@ async def test_lists_of_shares_ask_the_same_for_three_as_for_thirty(
 
 
 async def test_a_search_by_ids_asks_the_same_for_three_as_for_thirty(
-    counted: tuple[World, _CountingDatabase],
+    counted: tuple[World, CountingDatabase],
 ) -> None:
     world, database = counted
     await world.files.ensure_home(BOB.user_id)
@@ -129,7 +79,7 @@ async def test_a_search_by_ids_asks_the_same_for_three_as_for_thirty(
 
 
 async def test_an_own_node_hides_a_received_one_of_its_name_in_searches_by_id(
-    counted: tuple[World, _CountingDatabase],
+    counted: tuple[World, CountingDatabase],
 ) -> None:
     world, _ = counted
     await world.files.ensure_home(BOB.user_id)
