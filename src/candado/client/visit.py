@@ -28,6 +28,7 @@ from candado.errors import (
     NoKeysError,
     PreconditionFailedError,
     UntrustedCertificateError,
+    WrongMnemonicError,
 )
 from candado.folder.filedrop import drop_digest
 from candado.folder.model import Identity, RawText
@@ -84,7 +85,11 @@ async def enter(account: Account, address: LinkAddress, words: SecretText) -> Vi
             advice="Open the address in a browser; it says what it is for.",
         ) from exc
     authority = PublicKey.from_pem(await remote.server_key())
-    opened = await asyncio.to_thread(open_private_key, wrapped, words)
+    try:
+        opened = await asyncio.to_thread(open_private_key, wrapped, words)
+    except WrongMnemonicError as exc:
+        exc.advice = "Check the twelve words of the link and their order, then open it again."
+        raise
     certificate = parse_certificate(pem)
     check_certificate(certificate, user_id=member_id, authority=authority, now=account.clock.now())
     own = opened.key.public
