@@ -14,7 +14,7 @@ AUTH = b"Authorization: Basic " + base64.b64encode(f"alice:{PASSWORD}".encode())
 MINE = "/remote.php/dav/files/alice/"
 E2EE = "/apps/end_to_end_encryption/api/v2"
 SHARES = "/apps/files_sharing/api/v1/shares"
-MEMORY_MAX = 130 * 1024 * 1024
+MEMORY_MAX = 200_000_000  # what the server promises of a worker, whatever is asked of it
 LEAKS = re.compile(r"Traceback|File \"|site-packages|sqlite|/candado|\.py\b|/tmp/", re.IGNORECASE)
 
 
