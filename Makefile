@@ -45,10 +45,11 @@ $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
 	@$(PIP) check || $(BIN)/python -m pip check
 	@touch $@
 
-test-long: $(VENV)/.fuzz   ## the property tests and machines, ten times longer; the server on PostgreSQL and S3; the whole API
+test-long: $(VENV)/.fuzz   ## the property tests and machines, ten times longer; the server on PostgreSQL and S3; the whole API; the commands of the documents
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest -n 2 --timeout 3000 tests/properties tests/unit/server/test_server_session_machine.py tests/unit/server/test_server_plain_machine.py
 	@CANDADO_TEST_DATABASE=postgresql $(BIN)/pytest -n 2 tests/unit/server
 	@CANDADO_TEST_OBJECTS=s3 $(BIN)/pytest -n 2 tests/unit/server
+	@CANDADO_TEST_LONG=1 $(BIN)/pytest -n 2 --timeout 300 tests/long
 	@CANDADO_TEST_CEPH=1 $(BIN)/pytest -n 0 tests/contracts/test_objects.py
 	@CANDADO_FUZZ="$(VENV)/fuzz/bin/st" $(BIN)/pytest -n 2 --timeout 600 tests/fuzz
 

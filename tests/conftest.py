@@ -19,10 +19,10 @@ ALLOWED_SKIPS = (
 )
 
 # The clients of other people are installed by `make interop`, which names their folder.
-# `make test-long` names the program that calls everything in the OpenAPI document.
+# `make test-long` names the program that calls everything in the OpenAPI document, and runs what takes minutes.
 collect_ignore = [
     folder
-    for folder, variable in (("interop", "CANDADO_INTEROP"), ("fuzz", "CANDADO_FUZZ"))
+    for folder, variable in (("interop", "CANDADO_INTEROP"), ("fuzz", "CANDADO_FUZZ"), ("long", "CANDADO_TEST_LONG"))
     if not os.environ.get(variable)
 ]
 
