@@ -12,6 +12,7 @@ Several processes may share the file: SQLite's own lock orders their batches.
 
 import asyncio
 import contextlib
+import contextvars
 import queue
 import re
 import sqlite3
@@ -130,6 +131,7 @@ class _Job:
     work: Callable[[Rows], Awaitable[Any]]
     durable: bool
     future: asyncio.Future[Any]
+    context: contextvars.Context
     loop: asyncio.AbstractEventLoop
     result: Any = None
     error: BaseException | None = None
@@ -166,7 +168,7 @@ class _Worker:
             raise MisuseError("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._jobs.append(_Job(work, durable, future, loop))
+        self._jobs.append(_Job(work, durable, future, contextvars.copy_context(), loop))
         if loop not in self._ringing:
             # Waking the thread costs more than a job: what else this turn of the loop submits goes along.
             self._ringing.add(loop)
@@ -229,13 +231,13 @@ class _Worker:
     def _execute_one(self, job: _Job) -> None:
         if not self._writes:
             try:
-                job.result = _drive(job.work, self._rows)
+                job.result = job.context.run(_drive, job.work, self._rows)
             except BaseException as exc:  # noqa: BLE001 -- it belongs to the caller, who gets it
                 job.error = exc
             return
         self._connection.execute("SAVEPOINT unit").close()
         try:
-            job.result = _drive(job.work, self._rows)
+            job.result = job.context.run(_drive, job.work, self._rows)
         except BaseException as exc:  # noqa: BLE001 -- it belongs to the caller, who gets it
             job.error = exc
             # Some failures (a full disk) have rolled back everything already; the batch then fails at its next step.

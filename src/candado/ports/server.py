@@ -43,7 +43,7 @@ class Database(Protocol):
     """The SQL database.
 
     ``work`` may run more than once (serialization failures are retried), so it has no effect but through its rows, and
-    awaits nothing else. An exception rolls back its own unit of work only.
+    awaits nothing else. An exception rolls back its own unit of work only. It sees the context variables of who asked.
     """
 
     @property
