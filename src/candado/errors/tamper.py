@@ -91,3 +91,26 @@ class StoreLieError(TamperError):
     """The server acknowledged a write and then showed something else."""
 
     code = "STORE_LIE"
+
+
+class PolicyRefusedError(TamperError):
+    """A policy is not what the organisation signed last."""
+
+    code = "POLICY_REFUSED"
+    default_safe = "Nothing of the policy is followed; folders and local files are unchanged."
+    default_advice = (
+        "Ask the administrator on another channel whether the organisation has a new key or restored an older "
+        "server; a new key is accepted only with `candado trust organisation FINGERPRINT`."
+    )
+
+
+class EscrowError(TamperError):
+    """A folder has, or would get, a recovery key that nobody here agreed to."""
+
+    code = "ESCROW_UNSIGNED"
+    default_safe = "Nobody was added; local files are unchanged and nothing was sent."
+    default_advice = (
+        "Ask the organisation on another channel. `candado recovery status` shows what is announced and signed; a "
+        "folder's owner agrees with `candado recovery accept FOLDER` or takes it out with "
+        "`candado recovery drop FOLDER`."
+    )

@@ -59,6 +59,8 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "DOWNGRADE": 14,
     "UNSIGNED_DELETION": 14,
     "STORE_LIE": 14,
+    "POLICY_REFUSED": 14,
+    "ESCROW_UNSIGNED": 14,
     "CORRUPT_STATE": 14,
     "UNTRUSTED_CERTIFICATE": 15,
     "KEY_CHANGED": 15,

@@ -57,6 +57,9 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "unlock": ("write", "Free a lock that this device left behind."),
         "server-view": ("view", "Show what the server's administrator can read."),
     },
+    "Organisation": {
+        "organisation": ("organisation", "The key under which an organisation signs policies (offline)."),
+    },
     "About": {
         "demo": ("misc", "The whole story on this machine, on real files."),
         "completion": ("misc", "Print a completion script for a shell."),
