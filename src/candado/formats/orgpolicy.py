@@ -24,7 +24,7 @@ from typing import Final, Literal
 from candado.encoding import encode_b64
 from candado.errors import LimitExceededError, MalformedError
 from candado.formats.canonjson import INTEGER_MAX, JsonObject, JsonValue, dump_canonical, load_json
-from candado.formats.fields import b64_member, object_of, string_member
+from candado.formats.fields import b64_member, list_of, object_of, string_member
 
 __all__ = [
     "POLICY_BYTES_MAX",
@@ -52,6 +52,7 @@ POLICY_BYTES_MAX: Final = 256 * 1024
 TEXT_CHARS_MAX: Final = 4000
 RECOVERY_PREFIX: Final = "recovery:"
 _MEMBER_DIGITS: Final = 16
+_FORMER_MAX: Final = 16
 _SCHEMA: Final = "candado.policy/1"
 _SIGNED_SCHEMA: Final = "candado.signed-policy/1"
 _DOMAIN: Final = b"candado policy of an organisation, version 1\n"
@@ -97,12 +98,14 @@ class RecoveryBody:
     """Body of a policy of kind ``recovery``.
 
     ``state`` says whether clients wrap keys for the recovery key; ``key`` is the SHA-256 of its public key (SPKI), of
-    the last one when ``state`` is ``off``; ``record`` the SHA-256 of the record of the ceremony that made it.
+    the last one when ``state`` is ``off``; ``record`` the SHA-256 of the record of the ceremony that made it. ``former``
+    are the keys before it, which folders may still carry; at most 16, none twice.
     """
 
     state: RecoveryState
     key: str
     record: str
+    former: tuple[str, ...] = ()
 
     @property
     def member_id(self) -> str:
@@ -111,7 +114,7 @@ class RecoveryBody:
 
     def to_json(self) -> JsonObject:
         """The body as JSON."""
-        return {"state": self.state, "key": self.key, "record": self.record}
+        return {"state": self.state, "key": self.key, "record": self.record, "former": list(self.former)}
 
 
 def recovery_member_id(fingerprint: str) -> str:
@@ -163,16 +166,17 @@ def parse_signed_policy(text: bytes | str) -> SignedPolicy:
 
 def parse_recovery_body(body: JsonObject) -> RecoveryBody:
     """Return the body of a policy of kind ``recovery``; MalformedError."""
-    if body.keys() != {"state", "key", "record"}:
-        raise MalformedError("a recovery policy has the members state, key and record")
+    if body.keys() != {"state", "key", "record", "former"}:
+        raise MalformedError("a recovery policy has the members state, key, record and former")
     state = _STATES.get(string_member(body, "state"))
     if state is None:
         raise MalformedError("the state of a recovery policy is on or off")
-    return RecoveryBody(
-        state,
-        check_fingerprint(string_member(body, "key")),
-        check_fingerprint(string_member(body, "record")),
-    )
+    key, record = check_fingerprint(string_member(body, "key")), check_fingerprint(string_member(body, "record"))
+    listed = list_of(body["former"], "the former keys of a recovery policy")
+    former = tuple(check_fingerprint(one) for one in listed if isinstance(one, str))
+    if len(former) != len(listed) or len(former) > _FORMER_MAX or len({key, *former}) <= len(former):
+        raise MalformedError("the former keys of a recovery policy are too many, or one is there twice")
+    return RecoveryBody(state, key, record, former)
 
 
 def _policy(document: JsonObject) -> PolicyText:

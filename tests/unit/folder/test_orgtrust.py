@@ -19,7 +19,7 @@ from candado.formats.orgpolicy import (
 from candado.types import SecretBytes
 
 KEY, OTHER = SigningKey(SecretBytes(b"o" * 32)), SigningKey(SecretBytes(b"x" * 32))
-BODY = RecoveryBody("on", "ab" * 32, "cd" * 32)
+BODY = RecoveryBody("on", "ab" * 32, "cd" * 32, ("ef" * 32,))
 POLICY = PolicyText(
     "recovery", 3, 1_800_000_000, KEY.public.fingerprint_hex, "We can recover.\nAsk Ada.", BODY.to_json()
 )
@@ -126,9 +126,14 @@ def test_a_policy_beyond_its_limits_is_neither_read_nor_signed() -> None:
         {**BODY.to_json(), "state": "maybe"},
         {**BODY.to_json(), "key": "ab"},
         {**BODY.to_json(), "record": "AB" * 32},
+        {**BODY.to_json(), "former": None},
+        {**BODY.to_json(), "former": [1]},
+        {**BODY.to_json(), "former": ["ab" * 32]},
+        {**BODY.to_json(), "former": ["ef" * 32] * 2},
+        {**BODY.to_json(), "former": [f"{number:064x}" for number in range(17)]},
     ],
 )
-def test_the_body_of_a_recovery_policy_has_three_sound_members(body: JsonObject) -> None:
+def test_the_body_of_a_recovery_policy_has_four_sound_members(body: JsonObject) -> None:
     with pytest.raises(MalformedError):
         parse_recovery_body(body)
     with pytest.raises(MalformedError):
