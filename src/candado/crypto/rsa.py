@@ -6,6 +6,7 @@ one way only, so that equal keys have equal fingerprints.
 """
 
 import hashlib
+import math
 from typing import Final, Literal, Self, get_args
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -183,6 +184,25 @@ class PrivateKey:
         if not isinstance(key, rsa.RSAPrivateKey):
             raise MalformedError("the private key is not an RSA key")
         return cls(key)
+
+    @classmethod
+    def from_primes(cls, data: bytes) -> Self:
+        """Return the key whose two primes ``primes`` gave; MalformedError when they are not those of a sound key."""
+        half = len(data) // 2
+        p, q = int.from_bytes(data[:half], "big"), int.from_bytes(data[half:], "big")
+        try:
+            d = pow(EXPONENT, -1, math.lcm(p - 1, q - 1))
+            numbers = rsa.RSAPrivateNumbers(
+                p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(EXPONENT, p * q)
+            )
+            return cls(numbers.private_key())
+        except (ValueError, ZeroDivisionError) as exc:
+            raise MalformedError("the private key is damaged") from exc
+
+    def primes(self) -> bytes:
+        """The two primes, each half as long as the modulus: the shortest form of a private key, for paper."""
+        numbers, size = self._key.private_numbers(), self.public.bits // 16
+        return numbers.p.to_bytes(size, "big") + numbers.q.to_bytes(size, "big")
 
     def to_pkcs8_der(self) -> bytes:
         """PKCS#8 PrivateKeyInfo, DER, not encrypted: seal it before it leaves memory."""

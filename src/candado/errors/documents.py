@@ -30,6 +30,14 @@ class LimitExceededError(FormatError):
     code = "LIMIT_EXCEEDED"
 
 
+class ShareTypoError(FormatError):
+    """A sheet of the recovery key was not typed as it is printed."""
+
+    code = "SHARE_TYPO"
+    default_safe = "Nothing was done; no key was put together."
+    default_advice = "Compare the named lines with the sheet, word by word, and type them again."
+
+
 class CryptoError(CandadoError):
     """A cryptographic check failed."""
 
@@ -96,3 +104,11 @@ class NotAMemberError(CryptoError):
 
     code = "NOT_A_MEMBER"
     default_advice = "Ask the owner to share the folder with you again: `candado share FOLDER USER`."
+
+
+class SharesUnfitError(CryptoError):
+    """The sheets do not give the recovery key together."""
+
+    code = "SHARES_UNFIT"
+    default_safe = "Nothing was done: no key was put together, nothing was opened and nothing was signed."
+    default_advice = "Compare the ceremony's name on all sheets, and take others where one does not fit."

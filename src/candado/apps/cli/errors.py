@@ -43,6 +43,8 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "AUTH_REQUIRED": 12,
     "SECRET_NEEDED": 12,
     "PIN_REFUSED": 12,
+    "SHARE_TYPO": 12,
+    "SHARES_UNFIT": 12,
     "FORBIDDEN": 13,
     "APPROVAL_NEEDED": 13,
     "NOT_A_MEMBER": 13,
