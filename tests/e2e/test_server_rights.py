@@ -148,6 +148,7 @@ TABLE = [
     ocs("POST", "/core/apppassword/{device}/wipe", OWN),
     ocs("GET", "/core/navigation/apps", SIGNED_IN),
     ocs("GET", "/apps/candado/api/v1/revocations", SIGNED_IN),
+    ocs("GET", "/apps/candado/api/v1/handovers", SIGNED_IN),
     ocs("POST", "/apps/candado/api/v1/bodies", OWN, {"folder": "/private", "names": '["file"]'}),
     ocs("POST", "/apps/candado/api/v1/bodies", (401, 404, 200, 401), {"folder": "/shared", "names": '["file"]'}),
     Row("GET", "/", OPEN),

@@ -80,6 +80,10 @@ class SimRemote:
             raise NotFoundError
         return self.server.revocation_list
 
+    async def handovers(self) -> list[str]:
+        self._note("handovers")
+        return list(self.server.handovers)
+
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         self._note("register_certificate", "", csr_pem)
         account = self.server.link_keys[link] if link else self.server.account(self.user)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from candado.crypto.crl import REASONS, RevokedKey, assemble_revocation_list, revocation_list_to_sign
+from candado.crypto.handover import assemble_handover, handover_to_sign
 from candado.crypto.rsa import PrivateKey
-from candado.crypto.x509 import assemble_certificate, certificate_to_sign, parse_csr
+from candado.crypto.x509 import Csr, assemble_certificate, certificate_to_sign, parse_certificate, parse_csr, renewal_of
 from candado.errors import (
     AuthRequiredError,
     CounterConflictError,
@@ -106,6 +107,7 @@ class SimServer:
         self.authority = authority
         self.capabilities = ours()
         self.revocation_list: str | None = None
+        self.handovers: list[str] = []
         self.quota_bytes = 10**12
         self.lock_seconds = 900.0
         self.users: dict[str, Account] = {}
@@ -170,8 +172,12 @@ class SimServer:
 
     def issue(self, csr_pem: str) -> str:
         """Certificate for a CSR, signed by the authority; valid from now for twenty years."""
+        return self.certify(parse_csr(csr_pem))
+
+    def certify(self, request: Csr) -> str:
+        """Certificate for a request that was read."""
         tbs = certificate_to_sign(
-            parse_csr(csr_pem),
+            request,
             serial=int.from_bytes(self.random.token(8), "big") >> 1,
             not_before=self.clock.now(),
             not_after=self.clock.now() + 7300 * 86400.0,
@@ -189,6 +195,17 @@ class SimServer:
             next_update=now + days * 86_400.0,
         )
         self.revocation_list = assemble_revocation_list(tbs, signer.sign_pkcs1_sha256(tbs))
+
+    def hand_over(self, new: PrivateKey) -> None:
+        """Make another key the authority's, as both of them say, and renew every certificate."""
+        signed = handover_to_sign(self.authority.public, new.public, time=self.clock.now())
+        by_old, by_new = self.authority.sign_pkcs1_sha256(signed), new.sign_pkcs1_sha256(signed)
+        self.handovers.append(assemble_handover(signed, by_old=by_old, by_new=by_new))
+        self.authority = new
+        for account in self.users.values():
+            if account.certificate is not None:
+                request = renewal_of(parse_certificate(account.certificate))
+                account.certificate = self.certify(request)
 
     # --- the tree -------------------------------------------------------------------------------------
 

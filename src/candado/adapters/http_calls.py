@@ -15,6 +15,7 @@ from candado.adapters.http_ocs import (
     read_public_keys,
     read_share,
     read_steps,
+    read_texts,
     read_user,
 )
 from candado.adapters.http_settings import HttpSettings, encoded
@@ -44,6 +45,7 @@ _SMALL_BYTES_MAX: Final = 1 << 20
 _METADATA_BYTES_MAX: Final = 48 << 20
 _TOKEN_CHARS_MAX: Final = 512
 
+_HANDOVERS: Final = "/ocs/v2.php/apps/candado/api/v1/handovers"
 _REVOCATIONS: Final = "/ocs/v2.php/apps/candado/api/v1/revocations"
 BODIES: Final = "/ocs/v2.php/apps/candado/api/v1/bodies"
 _E2EE: Final = "/ocs/v2.php/apps/end_to_end_encryption/api/v2"
@@ -147,6 +149,10 @@ class HttpCalls:
     async def revocation_list(self) -> str:
         """The signed list of revoked keys, PEM; NotFoundError."""
         return read_member(await self._ocs("GET", _REVOCATIONS, harmless=True), "revocation-list")
+
+    async def handovers(self) -> list[str]:
+        """Texts of the hand-overs of the authority, oldest first; at most 64."""
+        return read_texts(await self._ocs("GET", _HANDOVERS, harmless=True), "handovers", count_max=64)
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         """Send a CSR, return the certificate; KeysExistError."""

@@ -18,6 +18,7 @@ __all__ = [
     "read_public_keys",
     "read_share",
     "read_steps",
+    "read_texts",
     "read_user",
 ]
 
@@ -62,6 +63,14 @@ def read_member(data: JsonValue, name: str) -> str:
     return _text(_object(data).get(name))
 
 
+def read_texts(data: JsonValue, name: str, *, count_max: int) -> list[str]:
+    """A member of the data that is a list of at most so many texts."""
+    found = _object(data).get(name)
+    if not isinstance(found, list) or len(found) > count_max:
+        raise MalformedError("the server's answer has no list where one is due, or a longer one")
+    return [_text(text) for text in found]
+
+
 def read_capabilities(data: JsonValue) -> Capabilities:
     """Capabilities; what is absent counts as not there."""
     answer = _object(data)
@@ -83,6 +92,7 @@ def read_capabilities(data: JsonValue) -> Capabilities:
         bodies_count_max=max(0, _number(bodies.get("max-count"), 0)),
         bodies_bytes_max=max(0, _number(bodies.get("max-bytes"), 0)),
         revocation_list=ours.get("revocation-list") is True,
+        handovers=ours.get("handovers") is True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Calls of our own, which the capabilities announce: many small bodies, the folder of a link, the list of revoked keys.
+"""Calls of our own, which the capabilities announce: many small bodies, the folder of a link, lists of the authority.
 
 Layer: ``apps``. Source: docs/spec/formats.md, Many bodies at once, Links, List of revoked keys.
 """
@@ -16,11 +16,13 @@ from candado.errors import BadRequestError, CandadoError, FormatError
 from candado.formats.bodies import BODIES_BYTES_MAX, BODIES_COUNT_MAX, format_bodies
 from candado.formats.canonjson import JsonValue, load_json
 from candado.formats.dav import quote_href
+from candado.server.authority import handovers
 
 __all__ = ["own_routes"]
 
 _BODIES: Final = "/ocs/v{version}.php/apps/candado/api/v1/bodies"
 _LINK: Final = "/ocs/v{version}.php/apps/candado/api/v1/link-folder"
+_HANDOVERS: Final = "/ocs/v{version}.php/apps/candado/api/v1/handovers"
 _REVOCATIONS: Final = "/ocs/v{version}.php/apps/candado/api/v1/revocations"
 _LOG = logging.getLogger("candado.server")
 
@@ -31,6 +33,7 @@ def own_routes(services: Services) -> list[BaseRoute]:
         Route(_BODIES, endpoint(services, _bodies), methods=["POST"]),
         Route(_LINK, endpoint(services, _link_folder, visitors=True), methods=["GET"]),
         Route(_REVOCATIONS, endpoint(services, _revocations), methods=["GET"]),
+        Route(_HANDOVERS, endpoint(services, _handovers), methods=["GET"]),
     ]
 
 
@@ -47,6 +50,10 @@ async def _link_folder(call: OcsCall) -> JsonValue:
 
 async def _revocations(call: OcsCall) -> JsonValue:
     return {"revocation-list": await call.services.revocations.published()}
+
+
+async def _handovers(call: OcsCall) -> JsonValue:
+    return {"handovers": list(await handovers(call.services.backend))}
 
 
 async def _bodies(call: OcsCall) -> Response:

@@ -95,6 +95,10 @@ _CORE: Final = (
         "GET", "/apps/candado/api/v1/revocations", "The signed list of revoked keys (docs/spec/formats.md)", "server",
         _object(revocation_list=_TEXT),
     ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/handovers", "Hand-overs of the authority, oldest first", "server",
+        _object(handovers={"type": "array", "items": _TEXT}),
+    ),
 )  # fmt: skip
 
 # --- users and groups --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from candado.apps.server_ceremony import ceremony_command, transcript_command
 from candado.apps.server_common import Invocation, command_options
 from candado.apps.server_config import SOFTWARE_AUTHORITY
 from candado.apps.server_files import read_file, write_new
+from candado.apps.server_rotate import renew_others, rotate_command
 from candado.apps.server_wiring import open_backend
 from candado.apps.signer_wiring import SOFTWARE_WARNING, adopt_signer, make_authority, open_signer
 from candado.crypto.crl import REASONS
@@ -49,6 +50,7 @@ authority_commands.add_command(transcript_command)
 authority_commands.add_command(requests_command)
 authority_commands.add_command(approve_command)
 authority_commands.add_command(reject_command)
+authority_commands.add_command(rotate_command)
 
 
 @authority_commands.command("status")
@@ -154,14 +156,15 @@ def _issue(invocation: Invocation, csr: Path, out: Path | None) -> None:
 @authority_commands.command("renew")
 @click.argument("user", required=False)
 @click.option("--expiring", type=click.IntRange(0, 7300), help="Everybody whose certificate ends within so many days.")
+@click.option("--rotated", is_flag=True, help="Everybody whose certificate is signed by an earlier key.")
 @command_options
-def _renew(invocation: Invocation, user: str | None, expiring: int | None) -> None:
-    """Give users another certificate for the same key: USER, or all that end soon.
+def _renew(invocation: Invocation, user: str | None, expiring: int | None, rotated: bool) -> None:
+    """Give users another certificate for the same key: USER, all that end soon, or all of an earlier authority's key.
 
     Nothing else changes for anybody. What was done stays done when a later one fails; the next run goes on.
     """
-    if (user is None) == (expiring is None):
-        raise UsageError("name a user, or --expiring DAYS")
+    if (user is not None) + (expiring is not None) + rotated != 1:
+        raise UsageError("name a user, or --expiring DAYS, or --rotated")
     config = invocation.config()
 
     async def work() -> list[Certificate]:
@@ -169,6 +172,8 @@ def _renew(invocation: Invocation, user: str | None, expiring: int | None) -> No
             pki = Pki(backend, signer)
             if user is not None:
                 return [await pki.renew(UserId(user))]
+            if rotated:
+                return (await renew_others(backend, signer))[0]
             end = backend.clock.now() + (expiring or 0) * 86_400.0
             valid = [one for one in await issued_certificates(backend) if one.revoked_at is None]
             due = dict.fromkeys(one.user_id for one in valid if one.not_after <= end)
@@ -179,7 +184,7 @@ def _renew(invocation: Invocation, user: str | None, expiring: int | None) -> No
         for one in invocation.run(work())
     ]
     lines = [f"renewed: {one['user']}, serial {one['serial']}, until {one['not_after']}" for one in shown]
-    invocation.show("ca-renew", {"renewed": shown}, "\n".join(lines) or "nothing ends within that time")
+    invocation.show("ca-renew", {"renewed": shown}, "\n".join(lines) or "nothing was due")
 
 
 @authority_commands.command("revoke")

@@ -28,6 +28,7 @@ __all__ = [
     "local_path",
     "parse_authority",
     "parse_bytes",
+    "rewrite_authority",
     "rewrite_places",
     "write_config",
 ]
@@ -47,6 +48,7 @@ _UNITS: Final = {
 }
 _POSITIVE: Final = ("workers", "connections", "header_seconds", "stall_seconds", "lock_seconds")
 _DAYS_MAX: Final = 7300
+_AUTHORITY_LINE: Final = re.compile(r"authority\s*=")
 _APPROVALS_MAX: Final = 5
 _LATER: Final = ("gs", "az")
 _POSTGRES: Final = ("postgresql", "postgres")
@@ -344,6 +346,13 @@ def rewrite_places(text: str, *, database: str, storage: str) -> str:
     places = [f"{name} = {_toml(url)}\n" for name, url in (("database", database), ("storage", storage)) if url]
     # Before the first line, because a table could begin anywhere behind.
     return "".join(places + lines)
+
+
+def rewrite_authority(text: str, authority: str) -> str:
+    """A ``config.toml`` that names another place of the authority's key; the rest stays as it is."""
+    lines = [line for line in text.splitlines(keepends=True) if not _AUTHORITY_LINE.match(line)]
+    # Before the first line, because a table could begin anywhere behind.
+    return "".join([f"authority = {_toml(authority)}\n", *lines])
 
 
 def _toml(text: str) -> str:

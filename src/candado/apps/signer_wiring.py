@@ -24,7 +24,15 @@ from candado.server.authority import adopt_authority, known_authority, pin_autho
 from candado.server.model import Backend
 from candado.types import SecretText
 
-__all__ = ["SOFTWARE_WARNING", "adopt_signer", "authority_warnings", "make_authority", "open_signer", "read_pin"]
+__all__ = [
+    "SOFTWARE_WARNING",
+    "adopt_signer",
+    "authority_warnings",
+    "make_authority",
+    "open_signer",
+    "open_successor",
+    "read_pin",
+]
 
 _LOG = logging.getLogger("candado.server")
 _PIN: Final = "CANDADO_AUTHORITY_PIN"
@@ -56,11 +64,13 @@ async def open_signer(config: ServerConfig, backend: Backend, *, patient: bool =
 
 
 @asynccontextmanager
-async def _signer(config: ServerConfig, known: PublicKey | None, *, patient: bool = False) -> AsyncIterator[Signer]:
+async def _signer(
+    config: ServerConfig, known: PublicKey | None, *, patient: bool = False, file: Path | None = None
+) -> AsyncIterator[Signer]:
     uri = config.authority_uri
     signer: Signer
     if uri is None:
-        signer = await asyncio.to_thread(SoftwareSigner.load, config.authority_key_path)
+        signer = await asyncio.to_thread(SoftwareSigner.load, file or config.authority_key_path)
     else:
         from candado.adapters.hsm_signer import HsmSigner
 
@@ -71,8 +81,20 @@ async def _signer(config: ServerConfig, known: PublicKey | None, *, patient: boo
         await signer.close()
 
 
-async def make_authority(config: ServerConfig, *, may_make: bool = True) -> bool:
+@asynccontextmanager
+async def open_successor(config: ServerConfig, *, file: Path) -> AsyncIterator[Signer]:
+    """The signer of a key that is not the authority's yet, in ``file`` if it is one of software; closed afterwards.
+
+    The errors of ``open_signer`` but for the comparison with the key that the database knows.
+    """
+    async with _signer(config, None, file=file) as signer:
+        yield signer
+
+
+async def make_authority(config: ServerConfig, *, may_make: bool = True, file: Path | None = None) -> bool:
     """Make the key that the configuration names, and what belongs to it; false when there was one already.
+
+    ``file`` is where a key of software goes, if not to its usual place.
 
     Raises:
         SignerUnavailableError, SignerSetupError, PinRefusedError: the token; without ``may_make`` also its lack of a
@@ -83,9 +105,10 @@ async def make_authority(config: ServerConfig, *, may_make: bool = True) -> bool
         from candado.adapters.hsm_signer import HsmSigner
 
         return await HsmSigner.prepare(uri, lambda: read_pin(uri), may_make=may_make)
-    if not may_make or config.authority_key_path.exists():
+    path = file or config.authority_key_path
+    if not may_make or path.exists():
         return False
-    await asyncio.to_thread(SoftwareSigner.create, config.authority_key_path)
+    await asyncio.to_thread(SoftwareSigner.create, path)
     return True
 
 

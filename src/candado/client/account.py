@@ -18,8 +18,8 @@ from candado.client.event_texts import text_of
 from candado.client.issues import Issue, IssueBook
 from candado.client.pins import PinBook, Row
 from candado.crypto.rsa import PrivateKey, PublicKey
-from candado.crypto.x509 import parse_certificate
-from candado.errors import CandadoError, CorruptStateError, DowngradeError, NoKeysError
+from candado.crypto.x509 import Certificate, parse_certificate
+from candado.errors import CandadoError, CorruptStateError, DowngradeError, MisuseError, NoKeysError
 from candado.folder.model import Accepted, AccountPins, Event, Identity, RawText
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Capabilities, Keychain, Remote, StateStore
@@ -110,6 +110,14 @@ class Account:
             ]
         )
         self._identity = identity
+
+    def replace_certificate(self, certificate: Certificate) -> None:
+        """Keep another certificate for the same key; MisuseError when it is for another."""
+        identity = self.require_identity()
+        if certificate.public_key != identity.key.public:
+            raise MisuseError("a renewed certificate is for the same key")
+        self.store.commit([(_IDENTITY, "certificate", certificate.pem.encode())])
+        self._identity = Identity(self.user_id, identity.key, certificate)
 
     def mnemonic(self) -> SecretText | None:
         """The twelve words as this device knows them."""

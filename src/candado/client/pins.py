@@ -14,7 +14,8 @@ from typing import Final
 
 from candado.crypto.keywrap import key_checksum
 from candado.crypto.rsa import PublicKey
-from candado.errors import CorruptStateError, NoKeysError
+from candado.encoding import decode_b64, encode_b64
+from candado.errors import CorruptStateError, FormatError, NoKeysError
 from candado.folder.model import Accepted, AccountPins, FolderPin, OpenFolder, PeerPin
 from candado.ports.client import StateStore
 from candado.types import FileId, MetadataKey, SealedName, UserId, check_file_id, check_user_id
@@ -46,6 +47,7 @@ class PinBook:
         self._user_id = user_id
         self._loaded = False
         self._authority: PublicKey | None = None
+        self._former: tuple[PublicKey, ...] | None = None
         self._folders: dict[FileId, FolderPin] = {}
         self._peers: dict[UserId, PeerPin] = {}
         self._owned: set[FileId] = set()
@@ -75,6 +77,7 @@ class PinBook:
             self._documents,
             self._places,
             frozenset(self._overrides),
+            self._former_authorities(),
         )
 
     def authority(self) -> PublicKey | None:
@@ -83,6 +86,16 @@ class PinBook:
             stored = self._store.load(_ACCOUNT, "authority")
             self._authority = None if stored is None else PublicKey.from_spki_der(stored)
         return self._authority
+
+    def _former_authorities(self) -> tuple[PublicKey, ...]:
+        if self._former is None:
+            stored = self._store.load(_ACCOUNT, "former")
+            try:
+                keys = json.loads(stored) if stored else []
+                self._former = tuple(PublicKey.from_spki_der(decode_b64(key)) for key in keys)
+            except (ValueError, TypeError, FormatError) as exc:
+                raise CorruptStateError("the stored keys of earlier authorities cannot be read") from exc
+        return self._former
 
     def folder(self, file_id: FileId) -> FolderPin | None:
         """The pin of one folder."""
@@ -144,10 +157,13 @@ class PinBook:
 
     # --- changing -----------------------------------------------------------------------------------------
 
-    def rows_account(self, authority: PublicKey) -> list[Row]:
-        """Pin the authority."""
-        self._authority = authority
-        return [(_ACCOUNT, "authority", authority.spki_der)]
+    def rows_account(self, authority: PublicKey, former: Iterable[PublicKey] = ()) -> list[Row]:
+        """Pin the authority, and the keys that handed over to it."""
+        self._authority, self._former = authority, tuple(former)
+        return [
+            (_ACCOUNT, "authority", authority.spki_der),
+            (_ACCOUNT, "former", json.dumps([encode_b64(key.spki_der) for key in self._former]).encode()),
+        ]
 
     def rows_accepted(self, accepted: Accepted) -> list[Row]:
         """Everything one acceptance changes; empty when nothing is new."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from candado.client.account import Account
+from candado.client.handover import follow_authority
 from candado.crypto.crl import RevocationList, check_revocation_list, parse_revocation_list
 from candado.errors import (
     CandadoError,
@@ -27,6 +28,7 @@ from candado.errors import (
     KeyRevokedError,
     NotFoundError,
     TamperError,
+    UntrustedCertificateError,
 )
 from candado.folder.model import Member, OpenFolder
 
@@ -69,7 +71,7 @@ async def revoked_keys(account: Account) -> frozenset[str]:
         except NotFoundError:
             _note_missing(account, seen)
         else:
-            _accept(account, pem, seen)
+            await _accept(account, pem, seen)
     else:
         _note_missing(account, seen)
     return _known(account)
@@ -107,11 +109,16 @@ async def warn_of_revoked(account: Account, root: OpenFolder | None) -> None:
             )
 
 
-def _accept(account: Account, pem: str, seen: _Seen | None) -> None:
+async def _accept(account: Account, pem: str, seen: _Seen | None) -> None:
     """Verify a list, compare it with the newest one, remember it."""
     try:
         found = parse_revocation_list(pem)
-        check_revocation_list(found, account.pins().authority)
+        try:
+            check_revocation_list(found, account.pins().authority)
+        except UntrustedCertificateError:
+            if not await follow_authority(account):
+                raise
+            check_revocation_list(found, account.pins().authority)
         digest = hashlib.sha256(found.signed_part).hexdigest()
         if seen is not None:
             _compare(found, digest, seen)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from candado.client.account import Account
+from candado.client.handover import follow_authority
 from candado.client.reader import FolderReader
 from candado.client.sync_state import rows_meet_anew
 from candado.client.view import clear_path
@@ -191,7 +192,12 @@ async def peer_certificate(account: Account, user_id: UserId) -> Certificate:
     now = account.clock.now()
     try:
         certificate = parse_certificate(pem)
-        warnings = check_certificate(certificate, user_id=user_id, authority=account.pins().authority, now=now)
+        try:
+            warnings = check_certificate(certificate, user_id=user_id, authority=account.pins().authority, now=now)
+        except UntrustedCertificateError:
+            if not await follow_authority(account):
+                raise
+            warnings = check_certificate(certificate, user_id=user_id, authority=account.pins().authority, now=now)
     except (CryptoError, FormatError) as error:
         account.record_refusal(error, path=user_id)
         raise

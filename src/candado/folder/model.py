@@ -161,6 +161,8 @@ class AccountPins:
         documents: digest to the folder it was accepted for (finds a folder's document shown for another folder).
         places: (parent, sealed name) to the file id accepted there (finds a changed file id).
         history_overrides: digests whose shortened key history a person has accepted.
+        former_authorities: keys that handed over to ``authority`` while this device looked; they vouch for members of
+            documents, which carry certificates as they were when somebody was let in, and for nobody else.
     """
 
     user_id: UserId
@@ -172,6 +174,7 @@ class AccountPins:
     documents: Mapping[str, FileId] = field(default_factory=dict[str, FileId])
     places: Mapping[tuple[FileId, SealedName], FileId] = field(default_factory=dict[tuple[FileId, SealedName], FileId])
     history_overrides: frozenset[str] = frozenset()
+    former_authorities: tuple[PublicKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

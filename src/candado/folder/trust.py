@@ -8,6 +8,7 @@ Source: threats.md section 3, A01 to A08, A20 to A28; crypto.md 5 and 15.3.
 
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from candado.crypto.cms import verify_detached
@@ -98,11 +99,23 @@ def _check_member(member: Member, pins: AccountPins, now: float) -> list[Notice]
     try:
         warnings = check_certificate(member.certificate, user_id=member.user_id, authority=pins.authority, now=now)
     except UntrustedCertificateError as exc:
+        former = _by_former_authority(member, pins, now)
+        if former is not None:
+            return former
         if pinned is None:
             raise
         # The key is the one we know, so an authority that changed does not lock us out of our folders (A04).
         return [("cert.untrusted", member.user_id, exc.message)]
     return [("cert.warning", member.user_id, warning) for warning in warnings]
+
+
+def _by_former_authority(member: Member, pins: AccountPins, now: float) -> list[Notice] | None:
+    """The warnings when an authority that has handed over since signed the certificate; None when none did."""
+    for authority in pins.former_authorities:
+        with suppress(UntrustedCertificateError):
+            found = check_certificate(member.certificate, user_id=member.user_id, authority=authority, now=now)
+            return [("cert.warning", member.user_id, warning) for warning in found]
+    return None
 
 
 def _pinned_key(user_id: UserId, pins: AccountPins) -> str | None:

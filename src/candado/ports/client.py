@@ -59,6 +59,8 @@ class Capabilities:
     """How many bytes of bodies one answer of it has at most."""
     revocation_list: bool = False
     """The server publishes which keys were revoked."""
+    handovers: bool = False
+    """The server tells to which key its authority was handed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,10 @@ class Remote(Protocol):
 
     async def revocation_list(self) -> str:
         """PEM of the signed list of revoked keys; NotFoundError where there is none."""
+        ...
+
+    async def handovers(self) -> list[str]:
+        """Texts of the hand-overs of the authority, oldest first; at most 64."""
         ...
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:

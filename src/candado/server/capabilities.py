@@ -30,6 +30,7 @@ _OWN: Final[Mapping[str, Any]] = {
     "staged-chunks": True,
     "link-folder": True,
     "revocation-list": True,
+    "handovers": True,
     "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
 }
 _UNLIMITED: Final = -3

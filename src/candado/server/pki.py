@@ -34,6 +34,7 @@ from candado.errors import (
 )
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.approvals import Approvals, close_request, is_admitted
+from candado.server.authority import require_authority
 from candado.server.model import Backend, Principal
 from candado.server.revocations import require_unrevoked
 from candado.types import UserId
@@ -90,6 +91,7 @@ class Pki:
 
     async def check_signer(self) -> None:
         """Return when certificates could be signed now; the errors of ``Signer.check``."""
+        await self._database.read(lambda rows: require_authority(rows, self._authority))
         await self._signer.check()
 
     async def keys_exist(self, user_id: UserId) -> bool:
@@ -238,6 +240,7 @@ class Pki:
         fresh, now = parse_certificate(pem), self._clock.now()
 
         async def replace(rows: Rows) -> None:
+            await require_authority(rows, self._authority)
             await require_unrevoked(rows, fresh.public_key)
             if await rows.run(_REPLACE, user_id, old, pem, now) == 0:
                 raise PreconditionFailedError("the certificate was replaced meanwhile", path=user_id)
@@ -298,6 +301,7 @@ class Pki:
         now = self._clock.now()
 
         async def work(rows: Rows) -> None:
+            await require_authority(rows, self._authority)
             await require_unrevoked(rows, certificate.public_key)
             if not await self._admits(rows, user_id, certificate.public_key):
                 raise _not_admitted(certificate.public_key)

@@ -16,6 +16,7 @@ from candado.crypto.rsa import PublicKey
 from candado.crypto.x509 import parse_certificate
 from candado.errors import BadRequestError, ForbiddenError, NotFoundError
 from candado.ports.server import Rows, Signer, SqlValue
+from candado.server.authority import require_authority
 from candado.server.model import Backend
 from candado.types import UserId
 
@@ -155,6 +156,7 @@ class Revocations:
         made = PublishedList(number, now, len(revoked), pem)
 
         async def publish(rows: Rows) -> PublishedList:
+            await require_authority(rows, authority)
             other = await _published(rows)
             if other is not None and other.number > number:
                 return other
