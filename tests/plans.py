@@ -50,6 +50,10 @@ ALLOWED = (
     ("candado.server.approvals", "FROM key_approvals ORDER BY", "the same"),
     ("candado.server.revocations", "FROM revoked_keys", "the list of revoked keys names every one"),
     ("candado.apps.plain_routes", "FROM settings", "a handful of rows"),
+    ("candado.server.auditlog", "FROM audit_pending", "events that wait for their number: those of the last second"),
+    ("candado.server.auditlog", "FROM user_keys", "once in the life of a server, when its log begins"),
+    ("candado.server.auditlog", "FROM audit_checkpoints", "it ends at the first row"),
+    ("candado.server.auditproofs", "FROM audit_checkpoints", "it ends at the first row"),
     ("candado.server.groups", "FROM groups", "groups of the whole server: few, and only asked for by administrators"),
     ("candado.server.groups", "FROM memberships ORDER BY", "`candado-server group list`"),
 )
