@@ -75,6 +75,11 @@ from candado.errors.peer import (
     TlsError,
     TransportError,
 )
+from candado.errors.rules import (
+    RulesChangedError,
+    RulesInvalidError,
+    RulesRefusedError,
+)
 from candado.errors.tamper import (
     ContextError,
     CounterRollbackError,
@@ -141,6 +146,9 @@ __all__ = [
     "RemoteBugError",
     "RemoteError",
     "RootDeletedError",
+    "RulesChangedError",
+    "RulesInvalidError",
+    "RulesRefusedError",
     "SafetyLimitError",
     "SecretNeededError",
     "ShareTypoError",

@@ -1,0 +1,30 @@
+"""Access rules: what an administrator forbids, and what that says of one operation.
+
+Layer: ``formats``. All that others need is here: ``parse_rules`` reads a document, ``decide`` answers for the facts of
+one operation. ``Rules.operations`` and ``Rules.subjects`` say what need not be asked and gathered at all.
+"""
+
+from candado.formats.ruledocument import format_rules, make_rule, parse_rules
+from candado.formats.rulefacts import Facts, Operation, Relation, Subject, Test
+from candado.formats.rulelines import Clause, format_line, parse_line
+from candado.formats.rulemodel import DEFAULT_MESSAGE, NO_RULES, Decision, Rule, Rules, decide
+
+__all__ = [
+    "DEFAULT_MESSAGE",
+    "NO_RULES",
+    "Clause",
+    "Decision",
+    "Facts",
+    "Operation",
+    "Relation",
+    "Rule",
+    "Rules",
+    "Subject",
+    "Test",
+    "decide",
+    "format_line",
+    "format_rules",
+    "make_rule",
+    "parse_line",
+    "parse_rules",
+]
