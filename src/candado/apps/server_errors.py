@@ -58,6 +58,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "BAD_SIGNATURE": (400, _SABRE + "BadRequest"),
     "UNTRUSTED_CERTIFICATE": (400, _SABRE + "BadRequest"),
     "BUSY": (503, _SABRE + "ServiceUnavailable"),
+    "RULES_UNREADABLE": (503, _SABRE + "ServiceUnavailable"),
     "STORE_UNAVAILABLE": (503, _SABRE + "ServiceUnavailable"),
     "TRANSPORT": (503, _SABRE + "ServiceUnavailable"),
     "SIGNER_UNAVAILABLE": (503, _SABRE + "ServiceUnavailable"),

@@ -24,6 +24,7 @@ from candado.errors import CandadoError
 from candado.ports.ambient import Random
 from candado.ports.server import Database, Migration, ObjectStore, Rows
 from candado.server.access import Authenticator
+from candado.server.accessrules import AccessRules
 from candado.server.accounts import Accounts, random_text
 from candado.server.browsers import Browsers
 from candado.server.devices import Devices
@@ -77,6 +78,7 @@ class Services:
     shares: Shares
     searching: Searching
     links: Links
+    rules: AccessRules
 
 
 @asynccontextmanager
@@ -171,6 +173,7 @@ async def open_services(
             shares=Shares(backend, files, passwords),
             searching=Searching(backend),
             links=Links(backend, passwords, limiter),
+            rules=AccessRules(backend),
         )
         cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")
         try:

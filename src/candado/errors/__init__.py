@@ -79,6 +79,7 @@ from candado.errors.rules import (
     RulesChangedError,
     RulesInvalidError,
     RulesRefusedError,
+    RulesUnreadableError,
 )
 from candado.errors.tamper import (
     ContextError,
@@ -149,6 +150,7 @@ __all__ = [
     "RulesChangedError",
     "RulesInvalidError",
     "RulesRefusedError",
+    "RulesUnreadableError",
     "SafetyLimitError",
     "SecretNeededError",
     "ShareTypoError",

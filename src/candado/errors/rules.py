@@ -1,5 +1,6 @@
 """Access rules that cannot be taken as they are."""
 
+from candado.errors.base import CandadoError
 from candado.errors.documents import FormatError
 from candado.errors.peer import RemoteError
 
@@ -41,6 +42,17 @@ class RulesRefusedError(RulesInvalidError):
     default_advice = "Narrow the rule down with `when ...`; if it is meant, add --force."
 
 
+class RulesUnreadableError(CandadoError):
+    """The access rules in force cannot be read by this program, so nothing is allowed that they could forbid."""
+
+    code = "RULES_UNREADABLE"
+    retry = True
+    default_advice = (
+        "Run the program that stored them or a newer one, with time zones (the package tzdata) where it runs; or store "
+        "others with `candado-server policy import FILE`."
+    )
+
+
 class RulesChangedError(RemoteError):
     """Somebody else changed the access rules first.
 
@@ -51,7 +63,7 @@ class RulesChangedError(RemoteError):
     default_safe = f"Nothing of the other change was lost. {_IN_FORCE}"
     default_advice = "Look with `candado-server policy show`, and make the change to the new version."
 
-    def __init__(self, *, expected: int, current: int, text: str) -> None:
+    def __init__(self, *, expected: int = 0, current: int = 0, text: str = "") -> None:
         super().__init__(f"the rules have version {current} now, not {expected} any more")
         self.expected = expected
         self.current = current

@@ -67,7 +67,7 @@ class Facts:
         url: the path of the request, percent-decoded, without query, from the first ``/``.
         user_agent: as sent, empty when absent.
         user_id: None for who comes by a link.
-        groups: of the user; none for who comes by a link.
+        groups: of the user, ``admin`` among them for an administrator; none for who comes by a link.
         encrypted: the thing is, or will be, inside of an end-to-end encrypted folder, or is one.
         link: who asks comes by a link.
         device_known: the credential is one of a device that signed in, not the login password.

@@ -7,6 +7,7 @@ one operation. ``Rules.operations`` and ``Rules.subjects`` say what need not be 
 from candado.formats.ruledocument import format_rules, make_rule, parse_rules
 from candado.formats.rulefacts import Facts, Operation, Relation, Subject, Test
 from candado.formats.rulelines import Clause, format_line, parse_line
+from candado.formats.rulelint import RuleFinding, fits_everything, lint_rules
 from candado.formats.rulemodel import DEFAULT_MESSAGE, NO_RULES, Decision, Rule, Rules, decide
 
 __all__ = [
@@ -18,12 +19,15 @@ __all__ = [
     "Operation",
     "Relation",
     "Rule",
+    "RuleFinding",
     "Rules",
     "Subject",
     "Test",
     "decide",
+    "fits_everything",
     "format_line",
     "format_rules",
+    "lint_rules",
     "make_rule",
     "parse_line",
     "parse_rules",

@@ -18,6 +18,8 @@ Rules that hold at any instant (see also ``docs/spec/write-order.md``):
 
 from typing import Final
 
+from candado.server.schema_later import ACCESS_RULES, AUDIT_LOG
+
 __all__ = ["MIGRATIONS"]
 
 _ACCOUNTS = (
@@ -299,47 +301,6 @@ _NEW_KEYS = (
         PRIMARY KEY (fingerprint, admin))""",
 )
 
-_AUDIT_LOG = (
-    # What happened, written with the act itself; whoever numbers the events takes them out.
-    """CREATE TABLE audit_pending (
-        id INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
-        kind TEXT NOT NULL,
-        body TEXT NOT NULL)""",
-    # One row. The edge are the hashes of the complete subtrees from which the root follows.
-    """CREATE TABLE audit_head (
-        name TEXT PRIMARY KEY,
-        size INTEGER NOT NULL,
-        edge TEXT NOT NULL,
-        urgent_size INTEGER NOT NULL)""",
-    "INSERT INTO audit_head (name, size, edge, urgent_size) VALUES ('head', 0, '', 0)",
-    """CREATE TABLE audit_records (
-        sequence INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
-        kind INTEGER NOT NULL,
-        record TEXT NOT NULL)""",
-    # Every complete subtree: 2^level leaves from position * 2^level on. They outlive the records.
-    """CREATE TABLE audit_hashes (
-        level INTEGER NOT NULL,
-        position INTEGER NOT NULL,
-        hash TEXT NOT NULL,
-        PRIMARY KEY (level, position))""",
-    """CREATE TABLE audit_checkpoints (
-        size INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
-        note TEXT NOT NULL)""",
-    # The leaves of the key directory, by whose keys they are.
-    """CREATE TABLE audit_keys (
-        subject TEXT NOT NULL,
-        sequence INTEGER NOT NULL,
-        PRIMARY KEY (subject, sequence))""",
-    # To whom a certificate was given first is an event, and happens once.
-    """CREATE TABLE audit_served (
-        fingerprint TEXT NOT NULL,
-        reader TEXT NOT NULL,
-        PRIMARY KEY (fingerprint, reader))""",
-)
-
 MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (1, _ACCOUNTS + _TREE + _SESSIONS),
     (2, _OWN_MARKS),
@@ -349,6 +310,7 @@ MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (6, _FOR_FEW),
     (7, _REVOKED_KEYS),
     (8, _NEW_KEYS),
-    (9, _AUDIT_LOG),
+    (9, AUDIT_LOG),
+    (10, ACCESS_RULES),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

@@ -1,0 +1,59 @@
+"""The later steps of the schema: what organisations need.
+
+Layer: ``server``. The rules of ``schema`` hold here, too.
+"""
+
+from typing import Final
+
+__all__ = ["ACCESS_RULES", "AUDIT_LOG"]
+
+AUDIT_LOG: Final = (
+    # What happened, written with the act itself; whoever numbers the events takes them out.
+    """CREATE TABLE audit_pending (
+        id INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL)""",
+    # One row. The edge are the hashes of the complete subtrees from which the root follows.
+    """CREATE TABLE audit_head (
+        name TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        edge TEXT NOT NULL,
+        urgent_size INTEGER NOT NULL)""",
+    "INSERT INTO audit_head (name, size, edge, urgent_size) VALUES ('head', 0, '', 0)",
+    """CREATE TABLE audit_records (
+        sequence INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        kind INTEGER NOT NULL,
+        record TEXT NOT NULL)""",
+    # Every complete subtree: 2^level leaves from position * 2^level on. They outlive the records.
+    """CREATE TABLE audit_hashes (
+        level INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        PRIMARY KEY (level, position))""",
+    """CREATE TABLE audit_checkpoints (
+        size INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        note TEXT NOT NULL)""",
+    # The leaves of the key directory, by whose keys they are.
+    """CREATE TABLE audit_keys (
+        subject TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        PRIMARY KEY (subject, sequence))""",
+    # To whom a certificate was given first is an event, and happens once.
+    """CREATE TABLE audit_served (
+        fingerprint TEXT NOT NULL,
+        reader TEXT NOT NULL,
+        PRIMARY KEY (fingerprint, reader))""",
+)
+
+ACCESS_RULES: Final = (
+    # Every version of the document, whole; the last one is in force. No row: there are no rules.
+    """CREATE TABLE access_rules (
+        version INTEGER PRIMARY KEY,
+        text TEXT NOT NULL,
+        changed REAL NOT NULL,
+        changed_by TEXT NOT NULL,
+        note TEXT NOT NULL)""",
+)
