@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from candado.client.view import RemoteEntry
     from candado.ports.client import Spool
 
-__all__ = ["check_body", "even_pieces", "get_big", "get_small", "opened"]
+__all__ = ["body_missing", "check_body", "even_pieces", "get_big", "get_small", "in_thread", "opened", "tag_failure"]
 
 
 async def get_small(account: "Account", entry: "RemoteEntry") -> bytes:
@@ -32,11 +32,11 @@ async def get_small(account: "Account", entry: "RemoteEntry") -> bytes:
     try:
         body = await account.remote.get_bytes(entry.remote_path, size_max=entry.stored_bytes)
     except NotFoundError as error:
-        raise _missing(account, entry) from error
+        raise body_missing(account, entry) from error
     try:
         return opened(account, entry, body)
     except (OpenFailedError, MalformedError) as error:
-        raise await _tag_failure(account, entry) from error
+        raise await tag_failure(account, entry) from error
 
 
 def opened(account: "Account", entry: "RemoteEntry", body: bytes) -> bytes:
@@ -55,16 +55,16 @@ async def get_big(account: "Account", entry: "RemoteEntry", spool: "Spool", prog
     """
     if entry.entry is None:
         async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
-            await _in_thread(spool.write, piece)
+            await in_thread(spool.write, piece)
         return
     opener = BodyOpener(entry.entry.key, entry.entry.nonce, entry.stored_bytes)
     try:
         tail = await _stream(account, entry, opener, spool, progress)
         opener.finish()
     except NotFoundError as error:
-        raise _missing(account, entry) from error
+        raise body_missing(account, entry) from error
     except (OpenFailedError, MalformedError) as error:
-        raise await _tag_failure(account, entry) from error
+        raise await tag_failure(account, entry) from error
     _check_tag(account, entry, tail)
 
 
@@ -80,14 +80,14 @@ async def _stream(
         spool.write(out[: opener.update_into(piece, out)])
 
     async for piece in account.remote.get(entry.remote_path, size_expected=entry.stored_bytes):
-        await _in_thread(write, piece)
+        await in_thread(write, piece)
         tail = (tail + bytes(piece[-BODY_OVERHEAD_BYTES:]))[-BODY_OVERHEAD_BYTES:]
         done += len(piece)
         _tell(progress, entry, min(done, entry.size_bytes))
     return tail
 
 
-async def _in_thread(function: Callable[[bytes | memoryview], None], piece: bytes | memoryview) -> None:
+async def in_thread(function: Callable[[bytes | memoryview], None], piece: bytes | memoryview) -> None:
     """Run it in a thread, to its end also when the caller is cancelled: it must not use what is let go afterwards."""
     work = asyncio.ensure_future(asyncio.to_thread(function, piece))
     try:
@@ -120,9 +120,9 @@ async def check_body(account: "Account", entry: "RemoteEntry") -> list[bytes]:
         marks = [await asyncio.to_thread(take, piece) async for piece in pieces]
         opener.finish()
     except NotFoundError as error:
-        raise _missing(account, entry) from error
+        raise body_missing(account, entry) from error
     except (OpenFailedError, MalformedError) as error:
-        raise await _tag_failure(account, entry) from error
+        raise await tag_failure(account, entry) from error
     return marks
 
 
@@ -154,7 +154,7 @@ def _check_tag(account: "Account", entry: "RemoteEntry", appended: bytes) -> Non
         )
 
 
-async def _tag_failure(account: "Account", entry: "RemoteEntry") -> CandadoError:
+async def tag_failure(account: "Account", entry: "RemoteEntry") -> CandadoError:
     """The error for a body that does not open: replaced meanwhile by somebody (an honest race), or altered."""
     try:
         nodes = await account.remote.list_folder(entry.remote_path, depth=0)
@@ -179,7 +179,8 @@ async def _tag_failure(account: "Account", entry: "RemoteEntry") -> CandadoError
     return error
 
 
-def _missing(account: "Account", entry: "RemoteEntry") -> CandadoError:
+def body_missing(account: "Account", entry: "RemoteEntry") -> CandadoError:
+    """The error for a file that is listed and has no body, put on record."""
     error = NotFoundError(
         "The folder lists this file, but the server has no body for it.",
         path=entry.path,

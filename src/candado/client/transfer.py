@@ -43,6 +43,7 @@ __all__ = [
     "copy_body",
     "download",
     "keep",
+    "persist",
     "read_bytes",
     "upload",
 ]
@@ -159,7 +160,7 @@ async def upload(
             file.close()
 
     with named(path):
-        done = await _persist(account, attempt, lost=target.abandon)
+        done = await persist(account, attempt, lost=target.abandon)
     if progress is not None:
         progress(ProgressEvent(path, "up", done.size_bytes, done.size_bytes, finished=True))
     return done
@@ -191,7 +192,7 @@ async def copy_body(
         return SealedUpload(key, nonce, copy.tag, entry.size_bytes, mtime_ns, result)
 
     with named(entry.path):
-        return await _persist(account, attempt, lost=target.abandon)
+        return await persist(account, attempt, lost=target.abandon)
 
 
 async def _upload_small(
@@ -256,7 +257,7 @@ async def read_bytes(account: "Account", entry: "RemoteEntry") -> bytes:
         PreconditionFailedError: somebody replaced the file meanwhile; read the folder again.
     """
     with named(entry.path):
-        return await _persist(account, lambda: get_small(account, entry))
+        return await persist(account, lambda: get_small(account, entry))
 
 
 async def download(
@@ -292,7 +293,7 @@ async def download(
         return spool
 
     with named(entry.path):
-        spool = await _persist(account, attempt)
+        spool = await persist(account, attempt)
     if progress is not None:
         progress(ProgressEvent(entry.path, "down", entry.size_bytes, entry.size_bytes, finished=True))
     return spool
@@ -315,7 +316,7 @@ def keep(content: bytes, entry: "RemoteEntry", tree: "LocalTree", progress: Prog
 # --- both ---------------------------------------------------------------------------------------------------
 
 
-async def _persist(
+async def persist(
     account: "Account", attempt: Callable[[], Awaitable[T]], *, lost: Callable[[], Awaitable[None]] | None = None
 ) -> T:
     """Run ``attempt`` again after failures of the way or of the server: bounded, with growing, uneven pauses.

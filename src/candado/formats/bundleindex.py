@@ -3,11 +3,13 @@
 Layer: ``formats``; pure. Source: docs/spec/bundle.md.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from candado.errors import LimitExceededError, MalformedError
 from candado.formats.bundle import BODIES_MAX, FOLDERS_MAX, BodyLine, BundleManifest, FolderLine, IndexLine
-from candado.types import FileId
+
+if TYPE_CHECKING:
+    from candado.types import FileId
 
 __all__ = ["DEPTH_MAX", "IndexCheck"]
 

@@ -41,6 +41,8 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "rm": ("write", "Remove files or folders."),
         "mv": ("write", "Move or rename."),
         "cp": ("write", "Copy."),
+        "export": ("export", "Write encrypted folders into a bundle that opens without a server."),
+        "recover": ("recover", "Decrypt a bundle, or what is left of a server, without any server."),
         "sync": ("sync", "Bring a local and an encrypted folder to the same state."),
     },
     "People": {
