@@ -83,7 +83,7 @@ def translated(exc: OSError, path: str) -> CandadoError:
     """The error of our tree for an operating system error at a local path."""
     reason = exc.strerror or "unknown error"
     match exc.errno:
-        case errno.ENOSPC | errno.EDQUOT:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
             return DiskFullError("there is no space left on the local disk", path=path)
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return LocalPermissionError(f"the local file system refuses: {reason}", path=path)
