@@ -26,6 +26,9 @@ EVENT_TEXTS: Final = {
     "name.unsafe": "An entry of this folder has a name that cannot be used",
     "nested.moved": "This folder was moved",
     "nested.old-key": "This folder is still sealed under an older key",
+    "recovery.added": "The owner let the recovery key of the organisation into this folder; its holders can read it",
+    "recovery.member": "The recovery key of the organisation is in this folder; its holders can read it",
+    "recovery.removed": "The recovery key of the organisation was taken out of this folder",
     "share.new": "This folder was met for the first time on this device, in a state signed by this person",
 }
 

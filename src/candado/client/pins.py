@@ -9,7 +9,7 @@ Spaces: ``pin/account``, ``pin/owner``, ``pin/peer``, ``pin/folder``, ``pin/owne
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from candado.crypto.keywrap import key_checksum
@@ -53,6 +53,7 @@ class PinBook:
         self._owned: set[FileId] = set()
         self._deleted: set[FileId] = set()
         self._overrides: set[str] = set()
+        self._recovery: dict[UserId, str] = {}
         self._checksums: dict[str, FileId] = {}
         self._documents: dict[str, FileId] = {}
         self._hints: dict[str, FileId] = {}
@@ -78,6 +79,7 @@ class PinBook:
             self._places,
             frozenset(self._overrides),
             self._former_authorities(),
+            self._recovery,
         )
 
     def authority(self) -> PublicKey | None:
@@ -142,7 +144,7 @@ class PinBook:
         return file_id in self._owned
 
     def owner(self, root_id: FileId) -> str | None:
-        """Who owns a root, as the server said when it was last accepted; for messages only."""
+        """Who owns a root, as the server said when it was first accepted: only this one lets a recovery key in."""
         stored = self._store.load(_OWNER, str(root_id))
         return None if stored is None else stored.decode()
 
@@ -201,6 +203,8 @@ class PinBook:
             if file_id in self._deleted:
                 self._deleted.discard(file_id)
                 rows.append((_DELETED, str(file_id), None))
+            if self.owner(file_id) is not None:
+                rows.append((_OWNER, str(file_id), None))
         return rows
 
     def below(self, file_id: FileId) -> list[FileId]:
@@ -235,8 +239,8 @@ class PinBook:
         return [(_OWNED, str(file_id), b"1")]
 
     def rows_owner(self, root_id: FileId, owner_id: str) -> list[Row]:
-        """Remember who owns a root; empty when that is known."""
-        return [] if self.owner(root_id) == owner_id else [(_OWNER, str(root_id), owner_id.encode())]
+        """Remember who owns a root; empty when somebody is known, so that the server cannot name another later."""
+        return [] if self.owner(root_id) else [(_OWNER, str(root_id), owner_id.encode())]
 
     def rows_deleted(self, file_id: FileId) -> list[Row]:
         """Remember a signed deletion; the pin stays, so that old states of the root stay refused."""
@@ -249,6 +253,11 @@ class PinBook:
         self._load()
         self._overrides.add(digest)
         return [(_HISTORY, digest, b"1")]
+
+    def announce_recovery(self, keys: Mapping[UserId, str]) -> None:
+        """Let acceptance know which recovery keys verified policies announce; kept by ``client.policies``."""
+        self._recovery.clear()
+        self._recovery.update(keys)
 
     def rows_metadata_key(self, root: OpenFolder) -> list[Row]:
         """Remember the metadata key of a root; empty when it is the newest one known."""

@@ -182,7 +182,7 @@ class FolderReader:
         if known is not None and known.file_id != node.file_id:
             raise self._refuse(replaced(pin, path), path, node.file_id)
         raw = await self._raw(node, path, pin)
-        position = RootPosition(node.file_id, self.account.book.owns(node.file_id), pin, path)
+        position = self._position(node.file_id, pin, path, node.owner_id)
         accepted = await self._acceptor.accept_root(position, raw, path=path)
         rows = self.account.book.rows_owner(node.file_id, node.owner_id)
         if rows:
@@ -272,6 +272,12 @@ class FolderReader:
             raise self._refuse(error, path, node.file_id) from missing
         return RawText(raw.text, raw.signature)
 
+    def _position(self, file_id: FileId, pin: FolderPin | None, path: str, owner_id: str) -> RootPosition:
+        """The position of a root; its owner is whom the server named first, and for one that we made ourselves."""
+        owned = self.account.book.owns(file_id)
+        owner = self.account.user_id if owned else self.account.book.owner(file_id) or owner_id
+        return RootPosition(file_id, owned, pin, path, owner)
+
     async def _vanished(self, pin: FolderPin, path: str) -> FolderView:
         """A known root is not at its path: deleted with a signature, moved, or taken away."""
         try:
@@ -279,7 +285,7 @@ class FolderReader:
         except CandadoError:
             raw = None
         if raw is not None:
-            position = RootPosition(pin.file_id, self.account.book.owns(pin.file_id), pin, path)
+            position = self._position(pin.file_id, pin, path, "")
             accepted = await self._acceptor.accept_root(position, RawText(raw.text, raw.signature), path=path)
             if accepted.folder.content.deleted:
                 return FolderView(path, path, "root", None, accepted.folder, accepted.folder, deleted=True)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from candado.crypto.keywrap import key_checksum
 from candado.crypto.x509 import Certificate
 from candado.errors import MisuseError, UntrustedCertificateError
+from candado.folder.escrow import is_recovery_id
 from candado.folder.model import Member, OpenFolder
 from candado.types import MetadataKey, UserId
 
-__all__ = ["MembershipChange", "add_member", "remove_member", "remove_members", "rotate_key"]
+__all__ = ["MembershipChange", "add_member", "remove_member", "remove_members", "rotate_key", "set_recovery"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,19 @@ def remove_members(root: OpenFolder, user_ids: Collection[UserId], new_key: Meta
     if not user_ids or len(left) + len(set(user_ids)) != len(root.members) or not left:
         raise MisuseError("only some of the members can be removed")
     return _change(root, left, new_key)
+
+
+def set_recovery(root: OpenFolder, recovery: Member | None, new_key: MetadataKey) -> MembershipChange:
+    """The change after which ``recovery`` is the only recovery key of the root, at the end; with None there is none.
+
+    UntrustedCertificateError: a member has the same key.
+    """
+    people = tuple(member for member in root.members if not is_recovery_id(member.user_id))
+    if recovery is None:
+        return _change(root, people, new_key)
+    if any(member.certificate.public_key == recovery.certificate.public_key for member in people):
+        raise UntrustedCertificateError("Two members must not have the same key.")
+    return _change(root, (*people, recovery), new_key)
 
 
 def rotate_key(root: OpenFolder, new_key: MetadataKey) -> MembershipChange:

@@ -163,6 +163,7 @@ class AccountPins:
         history_overrides: digests whose shortened key history a person has accepted.
         former_authorities: keys that handed over to ``authority`` while this device looked; they vouch for members of
             documents, which carry certificates as they were when somebody was let in, and for nobody else.
+        recovery: keys that verified policies of the pinned organisation announce, by member id.
     """
 
     user_id: UserId
@@ -175,6 +176,7 @@ class AccountPins:
     places: Mapping[tuple[FileId, SealedName], FileId] = field(default_factory=dict[tuple[FileId, SealedName], FileId])
     history_overrides: frozenset[str] = frozenset()
     former_authorities: tuple[PublicKey, ...] = ()
+    recovery: Mapping[UserId, str] = field(default_factory=dict[UserId, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +227,15 @@ class OpenFolder:
 class RootPosition:
     """The place of a root: outside of every encrypted folder.
 
-    ``owned`` says that this account created the root as far as this device knows.
+    ``owned`` says that this account created the root as far as this device knows; ``owner_id`` who owns it, as the
+    server said first, "" when that is not known.
     """
 
     file_id: FileId
     owned: bool
     pin: FolderPin | None
     path_hint: str = ""
+    owner_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

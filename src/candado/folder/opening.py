@@ -35,6 +35,7 @@ from candado.folder.continuity import (
     compare,
     former_members,
 )
+from candado.folder.escrow import check_consent, is_recovery_id
 from candado.folder.model import (
     Accepted,
     AccountPins,
@@ -106,6 +107,7 @@ def accept_metadata(
     notices = check_names(content, metadata_key)  # step 13
     old_key = metadata_key != keys[0]
     transition = compare(position, content, members, metadata_key, old_key=old_key)  # step 14
+    check_consent(position, members, transition, signer)
     folder = _folder(position, sealed, content, members, metadata_key, signer, digest)
     events = [*membership.notices, *notices, *_notices(position, sealed, transition, signer)]
     return Accepted(
@@ -157,7 +159,7 @@ def check_kind(position: Position, users: tuple[SealedUser, ...] | None) -> None
 
 def _membership(position: Position, sealed: SealedFolder, pins: AccountPins, now: float) -> Membership:
     if isinstance(position, RootPosition):
-        return check_members(sealed.users or (), pins, now=now)
+        return check_members(sealed.users or (), pins, pin=position.pin, now=now)
     return Membership(position.root.members, SealedUser(pins.user_id, "", b""), {}, ())
 
 
@@ -255,8 +257,10 @@ def _pin(position: Position, folder: OpenFolder, transition: Transition) -> Fold
 
 def _notices(position: Position, sealed: SealedFolder, transition: Transition, signer: UserId) -> list[Notice]:
     notices: list[Notice] = [("drop.bad", None, name) for name in sealed.bad_drops]
-    notices.extend(("members.added", user, f"signed by {signer}") for user in transition.members_added)
-    notices.extend(("members.removed", user, f"signed by {signer}") for user in transition.members_removed)
+    for users, what in ((transition.members_added, "added"), (transition.members_removed, "removed")):
+        for user in users:
+            code = f"recovery.{what}" if is_recovery_id(user) else f"members.{what}"
+            notices.append((code, user, f"signed by {signer}"))
     if transition.key_rotated:
         notices.append(("mk.rotated", signer, ""))
     if transition.must_rotate:

@@ -24,6 +24,7 @@ from candado.errors import (
     SignerError,
     UntrustedCertificateError,
 )
+from candado.folder.escrow import check_announced, is_recovery_id
 from candado.folder.model import AccountPins, FolderPin, Member, PeerPin
 from candado.formats.canonjson import JsonObject, signed_bytes
 from candado.formats.metadata import SealedUser
@@ -45,16 +46,17 @@ class Membership:
     notices: tuple[Notice, ...]
 
 
-def check_members(users: tuple[SealedUser, ...], pins: AccountPins, *, now: float) -> Membership:
+def check_members(users: tuple[SealedUser, ...], pins: AccountPins, *, pin: FolderPin | None, now: float) -> Membership:
     """Return the members, or raise (step 6).
 
-    ``now`` in seconds since the epoch.
+    ``pin`` is the accepted state of the root, ``now`` in seconds since the epoch.
 
     Raises:
         NotAMemberError: we are not among the users.
         ContextError: ``users.duplicate``, or ``own.cert-mismatch`` when our entry carries another key than ours.
         KeyChangedError: a user has another key than the pinned one.
         UntrustedCertificateError: a certificate is for somebody else, or of a stranger and not signed by the authority.
+        EscrowError: ``escrow.unsigned``: a recovery key that no policy announces.
         MalformedError: a certificate cannot be read.
     """
     members = tuple(Member(user.user_id, parse_certificate(user.certificate_pem)) for user in users)
@@ -65,6 +67,12 @@ def check_members(users: tuple[SealedUser, ...], pins: AccountPins, *, now: floa
     new_peers: dict[UserId, PeerPin] = {}
     notices: list[Notice] = []
     for member in members:
+        if is_recovery_id(member.user_id):
+            check_announced(member, pins, pin)
+            notices.extend(_check_vouched(member, None, pins, now))
+            if pin is None:
+                notices.append(("recovery.member", member.user_id, member.key_fingerprint))
+            continue
         notices.extend(_check_member(member, pins, now))
         if member.user_id != pins.user_id and member.user_id not in pins.peers:
             new_peers[member.user_id] = PeerPin(member.key_fingerprint, now, verified=False)
@@ -94,6 +102,10 @@ def _check_member(member: Member, pins: AccountPins, now: float) -> list[Notice]
             f"The key of {member.user_id} is not the one seen before: "
             f"it was {pinned[:16]}..., now it is {member.key_fingerprint[:16]}..."
         )
+    return _check_vouched(member, pinned, pins, now)
+
+
+def _check_vouched(member: Member, pinned: str | None, pins: AccountPins, now: float) -> list[Notice]:
     if member.certificate.common_name != member.user_id:
         raise UntrustedCertificateError(f"The certificate of {member.user_id} was issued for somebody else.")
     try:
@@ -128,8 +140,9 @@ def _pinned_key(user_id: UserId, pins: AccountPins) -> str | None:
 def signers(members: tuple[Member, ...], pin: FolderPin | None) -> tuple[Member, ...]:
     """The members whose signature counts.
 
-    For a root with a pin those who were members before, under the same key; else all.
+    For a root with a pin those who were members before, under the same key; else all. A recovery key reads, no more.
     """
+    members = tuple(member for member in members if not is_recovery_id(member.user_id))
     if pin is None or pin.kind != "root":
         return members
     return tuple(member for member in members if pin.members.get(member.user_id) == member.key_fingerprint)

@@ -98,8 +98,8 @@ class RecoveryBody:
     """Body of a policy of kind ``recovery``.
 
     ``state`` says whether clients wrap keys for the recovery key; ``key`` is the SHA-256 of its public key (SPKI), of
-    the last one when ``state`` is ``off``; ``record`` the SHA-256 of the record of the ceremony that made it. ``former``
-    are the keys before it, which folders may still carry; at most 16, none twice.
+    the last one when ``state`` is ``off``; ``record`` the SHA-256 of the record of the ceremony that made it.
+    ``former`` are the keys before it, which folders may still carry; at most 16, none twice.
     """
 
     state: RecoveryState
