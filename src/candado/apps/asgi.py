@@ -23,6 +23,7 @@ from candado.apps.link_pages import link_routes
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes
+from candado.apps.ocs_organisation import organisation_routes
 from candado.apps.ocs_own import own_routes
 from candado.apps.ocs_shares import share_routes
 from candado.apps.ocs_users import user_routes
@@ -52,6 +53,7 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *user_routes(services),
         *group_routes(services),
         *own_routes(services),
+        *organisation_routes(services),
         *last_routes(),
         *login_routes(services),
         *link_routes(services),

@@ -44,10 +44,13 @@ def last_routes() -> list[BaseRoute]:
 
 
 async def _capabilities(call: OcsCall) -> Answer | Response:
-    keys_exist = None
+    keys_exist, organisation, recovery = None, "", None
     if call.principal is not None:
         keys_exist = await call.services.pki.keys_exist(call.principal.user_id)
-    data: JsonValue = capabilities(base_url(call.services, call.request), keys_exist=keys_exist)
+        key, recovery = await call.services.recovery.announced()
+        organisation = "" if key is None else key.fingerprint_hex
+    address = base_url(call.services, call.request)
+    data: JsonValue = capabilities(address, keys_exist=keys_exist, organisation=organisation, recovery=recovery)
     etag = f'"{hashlib.sha256(orjson.dumps(data)).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if call.header("if-none-match") == etag:

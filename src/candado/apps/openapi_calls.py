@@ -99,6 +99,23 @@ _CORE: Final = (
         "GET", "/apps/candado/api/v1/handovers", "Hand-overs of the authority, oldest first", "server",
         _object(handovers={"type": "array", "items": _TEXT}),
     ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/recovery", "The organisation's key, its policy on recovery, and the certificate",
+        "server", _object(organisation=_TEXT, policy=_TEXT, certificate=_TEXT),
+    ),
+    _ocs(
+        "POST", "/apps/candado/api/v1/recovery", "Install the recovery key, or switch it off", "server",
+        _object(serial=_NUMBER, state=_TEXT, member=_TEXT), fields="organisation! policy! csr replace",
+        access="password", statuses=(409, 412),
+    ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/policies/{kind}", "A policy of the organisation, and its key", "server",
+        _object(organisation=_TEXT, policy=_TEXT),
+    ),
+    _ocs(
+        "POST", "/apps/candado/api/v1/policies/{kind}", "Install a policy of the organisation", "server",
+        _object(serial=_NUMBER), fields="organisation! policy! replace", access="password", statuses=(409, 412),
+    ),
 )  # fmt: skip
 
 # --- users and groups --------------------------------------------------------------------------------------

@@ -35,8 +35,10 @@ from candado.server.links import Links
 from candado.server.login import LoginFlows
 from candado.server.metadata import FolderMetadata
 from candado.server.model import Backend, ServerSettings
+from candado.server.orgpolicies import OrganisationPolicies
 from candado.server.pki import Pki
 from candado.server.ratelimit import RateLimiter
+from candado.server.recovery import Recovery
 from candado.server.removal import Removal
 from candado.server.revocations import Revocations
 from candado.server.schema import MIGRATIONS
@@ -70,6 +72,8 @@ class Services:
     logins: LoginFlows
     pki: Pki
     revocations: Revocations
+    policies: OrganisationPolicies
+    recovery: Recovery
     files: Files
     uploads: Uploads
     sessions: Sessions
@@ -151,6 +155,7 @@ async def open_services(
     async with open_backend(config, create=create) as backend, open_signer(config, backend, patient=patient) as signer:
         passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
         accounts, metadata = Accounts(backend, passwords), FolderMetadata(backend)
+        pki = Pki(backend, signer)
         services = Services(
             config=config,
             backend=backend,
@@ -163,8 +168,10 @@ async def open_services(
             browsers=Browsers(backend),
             limiter=limiter,
             logins=LoginFlows(backend),
-            pki=Pki(backend, signer),
+            pki=pki,
             revocations=Revocations(backend, signer),
+            policies=OrganisationPolicies(backend),
+            recovery=Recovery(backend, pki),
             files=files,
             uploads=Uploads(backend),
             sessions=Sessions(backend),

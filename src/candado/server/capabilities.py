@@ -7,6 +7,7 @@ part of the protocol; a feature that is not there is left out, never announced a
 from collections.abc import Mapping
 from typing import Any, Final
 
+from candado.folder.orgtrust import VerifiedPolicy
 from candado.formats.bodies import BODIES_BYTES_MAX, BODIES_COUNT_MAX
 from candado.server.accounts import Account
 from candado.server.model import Quota
@@ -62,8 +63,13 @@ def status(*, maintenance: bool = False) -> dict[str, Any]:
     }
 
 
-def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
-    """The data of the capabilities call; ``keys_exist`` is None for callers who are not logged in."""
+def capabilities(
+    url: str, *, keys_exist: bool | None, organisation: str = "", recovery: VerifiedPolicy | None = None
+) -> dict[str, Any]:
+    """The data of the capabilities call; ``keys_exist`` is None for callers who are not logged in.
+
+    ``organisation`` is the fingerprint of the organisation's key, ``recovery`` its policy on recovery.
+    """
     offered: dict[str, Any] = {
         "core": {
             "pollinterval": 60,
@@ -112,11 +118,19 @@ def capabilities(url: str, *, keys_exist: bool | None) -> dict[str, Any]:
             "background": _COLOUR,
         },
         "checksums": {"supportedTypes": ["SHA1", "MD5", "ADLER32"], "preferredUploadType": "SHA1"},
-        "candado": dict(_OWN),
+        "candado": {**_OWN, "organisation": organisation, "recovery": _recovery(recovery)},
     }
     if keys_exist is not None:
         offered["end-to-end-encryption"] = {"enabled": True, "api-version": API_VERSION, "keys-exist": keys_exist}
     return {"version": dict(_VERSION), "capabilities": offered}
+
+
+def _recovery(policy: VerifiedPolicy | None) -> dict[str, Any]:
+    """What is announced of a recovery key: for people and pages; clients believe the signed policy alone."""
+    if policy is None:
+        return {"state": "none"}
+    body = policy.recovery
+    return {"state": body.state, "member": body.member_id, "serial": policy.serial, "text": policy.text}
 
 
 def quota_numbers(quota: Quota) -> dict[str, int | float]:

@@ -218,6 +218,27 @@ class Pki:
         await self._store_certificate(principal.member_id, parse_certificate(pem), pem)
         return pem
 
+    async def certify_recovery(self, member_id: UserId, csr_pem: str) -> Certificate:
+        """The certificate of a recovery key, issued when there is none for it yet; it belongs to no account.
+
+        The caller has checked the request against the organisation's policy.
+
+        Raises:
+            BadRequestError: no request, or for another name. ForbiddenError: the key was revoked.
+            KeysExistError: another key has this name.
+        """
+        key = parse_csr(csr_pem).public_key
+
+        async def look(rows: Rows) -> Certificate | None:
+            await require_unrevoked(rows, key)
+            row = await rows.one(_CURRENT, member_id)
+            return None if row is None or row[0] is None or row[1] is not None else parse_certificate(str(row[0]))
+
+        present = await self._database.read(look)
+        if present is not None and present.public_key == key:
+            return present
+        return parse_certificate(await self.register(Principal(member_id), csr_pem))
+
     async def renew(self, user_id: UserId) -> Certificate:
         """Issue and store another certificate for the same key, in place of the user's present one.
 
