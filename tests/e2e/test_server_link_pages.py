@@ -67,7 +67,7 @@ def form(*files: tuple[str, bytes]) -> dict[str, Any]:
 
 
 def links_of(page: Answer) -> list[str]:
-    return [unescape(found) for found in re.findall(r'href="([^"]*)"', page.text)]
+    return [unescape(found) for found in re.findall(r'href="([^"]*)"', page.text.partition("</main>")[0])]
 
 
 async def test_a_folder_is_listed_and_its_files_are_given(alice: Caller, nobody: Caller, folder: str) -> None:
@@ -106,7 +106,14 @@ async def test_a_page_runs_nothing_loads_nothing_and_is_not_stored(alice: Caller
 
 async def test_a_page_can_be_used_with_a_screen_reader(alice: Caller, nobody: Caller, folder: str) -> None:
     page = (await nobody.send("GET", f"/s/{await link(alice, folder, 15)}?path=/sub&stored=2")).text
-    for part in ('<html lang="en">', "<main>", "<h1>", 'scope="col"', 'aria-label="Folders"', 'aria-current="page"'):
+    for part in (
+        '<html lang="en">',
+        '<main id="content">',
+        "<h1>",
+        'scope="col"',
+        'aria-label="Folders"',
+        'aria-current="page"',
+    ):
         assert part in page
     assert 'role="status">2 files were stored.' in page
     labels = set(re.findall(r'<label for="([^"]*)"', page))
@@ -144,6 +151,9 @@ async def test_names_are_shown_as_they_are_and_do_nothing(alice: Caller, nobody:
             "th",
             "td",
             "a",
+            "time",
+            "footer",
+            "nav",
         ]
     }
     assert re.search(r"<[^>]*\son[a-z]+\s*=", without_style) is None
@@ -289,7 +299,8 @@ async def test_a_drop_page_takes_files_and_shows_none(alice: Caller, nobody: Cal
     assert page.status == 200
     assert "file.txt" not in page.text
     assert links_of(page) == []
-    assert (await nobody.send("GET", f"/s/{token}?path=/sub")).text == page.text
+    below = (await nobody.send("GET", f"/s/{token}?path=/sub")).text
+    assert below.partition("<footer>")[0] == page.text.partition("<footer>")[0]
     assert (await nobody.send("GET", f"/s/{token}/download?path=/file.txt")).status == 403
     assert (await nobody.send("POST", f"/s/{token}/upload", **form(("file.txt", b"dropped")))).status == 303
     assert (await nobody.send("POST", f"/s/{token}/upload?path=/sub", **form(("y", b"y")))).status == 403
@@ -330,3 +341,33 @@ async def test_a_link_that_is_none_has_a_page_that_says_nothing(nobody: Caller, 
         assert page.status in (400, 404)
         assert "<script" not in page.text.lower()
         assert "alert(1)" not in page.text
+
+
+async def test_a_page_speaks_the_language_that_was_chosen_else_that_of_the_browser(
+    alice: Caller, nobody: Caller, folder: str
+) -> None:
+    address = f"/s/{await link(alice, folder, 15)}"
+    german = {"Accept_Language": "de-AT,de;q=0.9,en;q=0.5"}
+    page = await nobody.send("GET", address, **german)
+    assert (page.headers["Content-Language"], "Set-Cookie" in page.headers) == ("de", False)
+    for part in (
+        '<html lang="de">',
+        "<p>Geteilt von alice.</p>",
+        "Größe",
+        f'<a href="{address}?lang=es" hreflang="es"',
+    ):
+        assert part in page.text
+    chosen = await nobody.send("GET", f"{address}?path=/sub&lang=es", **german)
+    cookie, *rest = chosen.headers["Set-Cookie"].split("; ")
+    assert (cookie, set(rest)) == (
+        "candado_language=es", {"HttpOnly", "Max-Age=31536000", "Path=/", "SameSite=lax"},
+    )  # fmt: skip
+    assert f'href="{address}?path=%2Fsub&amp;lang=de"' in chosen.text
+    kept = await nobody.send("GET", address, Cookie=cookie, **german)
+    assert "<p>Compartido por alice.</p>" in kept.text
+    for wrong in ("?lang=xx", "?lang=", "?lang=%3Cb%3E"):
+        fallen = await nobody.send("GET", address + wrong, Accept_Language="fr")
+        assert ('<html lang="en">' in fallen.text, "Set-Cookie" in fallen.headers) == (True, False)
+    refused = await nobody.send("GET", "/s/unknown", **german)
+    assert (refused.status, "<h1>Das ging nicht</h1>" in refused.text) == (404, True)
+    assert '<p lang="en" class="soft">' in refused.text

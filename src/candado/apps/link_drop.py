@@ -6,14 +6,16 @@ trusts the server for it; ``candado drop`` does not.
 
 import base64
 import json
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 
+from candado.apps.html_build import Html, joined, tag
 from candado.apps.link_html import about_html, link_address
 from candado.apps.ocs_call import read_parameters
 from candado.apps.server_wiring import Services
+from candado.apps.texts import Speech
+from candado.apps.texts.links import LinkText, ScriptText
 from candado.crypto.x509 import parse_certificate
 from candado.errors import BadRequestError, CryptoError, FormatError
 from candado.formats.linkaddress import LINK_PREFIX
@@ -31,6 +33,8 @@ _ENTRIES_BYTES_MAX: Final = 8 * 1024 * 1024
 
 SCRIPT: Final = """"use strict";
 const LARGEST = 500 * 1024 * 1024;
+const texts = typeof document === "undefined" ? {} : JSON.parse(document.getElementById("drop").dataset.texts);
+const say = (name, values = {}) => texts[name].replace(/<(\\w+)>/g, (_, key) => String(values[key]));
 const random = (count) => crypto.getRandomValues(new Uint8Array(count));
 const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 const base64 = (bytes) => btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""));
@@ -62,11 +66,11 @@ async function sealEntry(entry, recipients) {
 
 async function put(address, body, type) {
   const answer = await fetch(address, { method: "PUT", body, headers: { "Content-Type": type } });
-  if (!answer.ok) throw new Error("the server answered " + answer.status);
+  if (!answer.ok) throw new Error(say("STATUS", { status: answer.status }));
 }
 
 async function dropFile(file, page) {
-  if (file.size > LARGEST) throw new Error("larger than 500 MB; use the command below");
+  if (file.size > LARGEST) throw new Error(say("TOO_LARGE"));
   const key = random(16), nonce = random(12), name = hex(random(16));
   const sealed = await seal(key, nonce, await file.arrayBuffer());
   await put(page.base + "/" + name, sealed, "application/octet-stream");
@@ -79,10 +83,10 @@ async function dropFile(file, page) {
 }
 
 function checkMaker(page, fragment) {
-  if (!page.recipients.length) throw new Error("there is nobody to seal for");
+  if (!page.recipients.length) throw new Error(say("NOBODY"));
   const by = new URLSearchParams(fragment.replace(/^#/, "")).get("by");
   if (by && !page.recipients.some((recipient) => recipient.fingerprint === by)) {
-    throw new Error("the key that this address names is not that of a member of the folder");
+    throw new Error(say("NO_MEMBER"));
   }
 }
 
@@ -95,18 +99,18 @@ function start(form) {
     button.disabled = true;
     let done = 0;
     try {
-      if (!globalThis.crypto?.subtle) throw new Error("this browser seals files on https addresses only");
+      if (!globalThis.crypto?.subtle) throw new Error(say("NO_HTTPS"));
       checkMaker(page, location.hash);
       const files = Array.from(document.getElementById("files").files);
       for (const file of files) {
-        said.textContent = "Sealing and sending " + file.name;
+        said.textContent = say("SENDING", { name: file.name });
         await dropFile(file, page);
         done += 1;
       }
-      said.textContent = done + " of " + files.length + " files were sealed and stored.";
+      said.textContent = say("DONE", { done, all: files.length });
       form.reset();
     } catch (error) {
-      said.textContent = "This did not work: " + error.message + ". Files stored before: " + done + ".";
+      said.textContent = say("FAILED", { reason: error.message, done });
     }
     button.disabled = false;
   });
@@ -116,21 +120,27 @@ if (typeof document !== "undefined") start(document.getElementById("drop"));
 """
 
 
-def drop_html(share: Share, folder: LinkFolder, base: str) -> str:
+def drop_html(say: Speech, share: Share, folder: LinkFolder, base: str) -> Html:
     """The form of a link for uploads, with the public keys of those who will be able to open what is dropped."""
     recipients = _recipients(folder)
-    names = ", ".join(str(one["id"]) for one in recipients)
-    data = escape(json.dumps(recipients, separators=(",", ":")), quote=True)
-    command = f"candado drop FILE '{base}{link_address(share)}'"
-    return (
-        f"{about_html(share)}<p>This folder is end-to-end encrypted. Your files are sealed here, in your browser, for "
-        f"{escape(names)}; this server cannot open them.</p>"
-        f'<form id="drop" data-base="{escape(link_address(share, "drop"))}" data-recipients="{data}">'
-        '<label for="files">Files, up to 500 MB each</label><input id="files" type="file" multiple required>'
-        '<button type="submit">Seal and send</button></form><p id="said" role="status"></p>'
-        "<noscript><p>Sealing needs a script. Without one, use the command.</p></noscript>"
-        "<p>For large files, or to trust nothing that this server sends, use the whole address, with all that stands "
-        f"behind the #, in:</p><pre>{escape(command)}</pre>"
+    form = tag(
+        "form",
+        tag("label", say(LinkText.DROP_FILES), for_="files"),
+        tag("input", id="files", type="file", multiple=True, required=True),
+        tag("button", say(LinkText.DROP_SEND), type="submit"),
+        id="drop",
+        data_base=link_address(share, "drop"),
+        data_recipients=json.dumps(recipients, separators=(",", ":")),
+        data_texts=json.dumps({text.name: say.plain(text) for text in ScriptText}),
+    )
+    return joined(
+        about_html(say, share),
+        tag("p", say(LinkText.DROP_INTRO, people=", ".join(str(one["id"]) for one in recipients))),
+        form,
+        tag("p", id="said", role="status"),
+        tag("noscript", tag("p", say(LinkText.DROP_NO_SCRIPT))),
+        tag("p", say(LinkText.DROP_COMMAND)),
+        tag("pre", f"candado drop FILE '{base}{link_address(share)}'"),
     )
 
 

@@ -1,22 +1,23 @@
 """What the visitor of a link sees, as HTML.
 
-Layer: ``apps``; pure. Names, notes and labels come from people: all of them pass ``escape``, and ``quote`` in
-addresses.
+Layer: ``apps``; pure. Names pass ``quote`` in addresses.
 """
 
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 from urllib.parse import quote
 
-from candado.apps.cli.output import human_size
-from candado.apps.html_pages import shown_time
+from candado.apps.html_build import Html, Part, joined, tag
+from candado.apps.html_pages import good
+from candado.apps.texts import Speech
+from candado.apps.texts.common import Common
+from candado.apps.texts.links import LinkText
 from candado.server.model import PERMISSION_CREATE, PERMISSION_READ, NodeInfo
 from candado.server.sharerows import Share
 
 __all__ = ["about_html", "folder_html", "link_address", "password_html", "sealed_html"]
 
-_HEAD: Final = '<th scope="col">Name</th><th scope="col" class="size">Size</th><th scope="col">Changed</th>'
+_HEAD: Final = ((LinkText.NAME, None), (LinkText.SIZE, "size"), (LinkText.CHANGED, None))
 
 
 def link_address(share: Share, what: str = "", path: str = "") -> str:
@@ -24,84 +25,89 @@ def link_address(share: Share, what: str = "", path: str = "") -> str:
     return f"/s/{share.token}" + (f"/{what}" if what else "") + (f"?path={quote('/' + path)}" if path else "")
 
 
-def password_html(share: Share, trouble: str) -> str:
+def password_html(say: Speech, share: Share, trouble: Part) -> Html:
     """The form that asks for the password."""
-    return (
-        f"{trouble}"
-        f'<form method="post" action="{escape(link_address(share, "authenticate"))}">'
-        '<label for="password">Password</label>'
-        '<input id="password" name="password" type="password" autocomplete="off" required>'
-        '<button type="submit">Open</button></form>'
+    form = tag(
+        "form",
+        tag("label", say(Common.PASSWORD), for_="password"),
+        tag("input", id="password", name="password", type="password", autocomplete="off", required=True),
+        tag("button", say(LinkText.OPEN), type="submit"),
+        method="post",
+        action=link_address(share, "authenticate"),
     )
+    return joined(trouble, form)
 
 
-def folder_html(share: Share, node: NodeInfo | None, children: Sequence[NodeInfo], *, stored: int) -> str:
+def folder_html(say: Speech, share: Share, node: NodeInfo | None, children: Sequence[NodeInfo], *, stored: int) -> Html:
     """A file, a folder, or the place for uploads (``node`` is None when it must not be shown)."""
-    parts = [about_html(share)]
+    parts = [about_html(say, share)]
     if stored:
-        files = "1 file was" if stored == 1 else f"{stored} files were"
-        parts.append(f'<p class="good" role="status">{files} stored.</p>')
+        parts.append(good(say.count(LinkText.STORED_ONE, LinkText.STORED_MANY, stored)))
     path = node.path if node is not None else ""
     if node is not None and share.permissions & PERMISSION_READ:
-        parts.append(_way(share, node) if path else "")
+        if path:
+            parts.append(_way(say, share, node))
         shown = children if node.is_folder else [node]
-        parts.append(_table(share, shown) if shown else "<p>There is nothing in this folder.</p>")
+        parts.append(_table(say, share, shown) if shown else tag("p", say(LinkText.EMPTY)))
     if share.is_folder and share.permissions & PERMISSION_CREATE:
-        parts.append(_upload(share, path))
-    return "".join(parts)
+        parts.append(_upload(say, share, path))
+    return joined(*parts)
 
 
-def sealed_html(share: Share, base: str) -> str:
+def sealed_html(say: Speech, share: Share, base: str) -> Html:
     """What to do with a link for reading an encrypted folder: this server cannot show what is in it."""
     command = f"candado link open '{base}{link_address(share)}' --to FOLDER"
-    return (
-        f"{about_html(share)}<p>This folder is end-to-end encrypted; this server cannot read what is in it. Only who "
-        "has the twelve words of this link can open it, on their own device:</p>"
-        f"<pre>{escape(command)}</pre><p>Use the whole address as you got it, with all that stands behind the #.</p>"
+    return joined(
+        about_html(say, share),
+        tag("p", say(LinkText.SEALED)),
+        tag("pre", command),
+        tag("p", say(LinkText.WHOLE_ADDRESS)),
     )
 
 
-def about_html(share: Share) -> str:
+def about_html(say: Speech, share: Share) -> Html:
     """Who shared it, and the note."""
-    parts = [f"<p>Shared by {escape(share.initiator_name)}.</p>"]
-    if share.note:
-        parts.append(f'<p class="note">{escape(share.note)}</p>')
-    if share.hide_download and share.permissions & PERMISSION_READ:
-        parts.append("<p>Only names are shown; the files cannot be downloaded here.</p>")
-    return "".join(parts)
+    hides = share.hide_download and share.permissions & PERMISSION_READ
+    return joined(
+        tag("p", say(LinkText.SHARED_BY, user=share.initiator_name)),
+        tag("p", share.note, class_="note") if share.note else None,
+        tag("p", say(LinkText.NAMES_ONLY)) if hides else None,
+    )
 
 
-def _way(share: Share, node: NodeInfo) -> str:
-    steps = [f'<a href="{escape(link_address(share))}">{escape(share.node_name)}</a>']
+def _way(say: Speech, share: Share, node: NodeInfo) -> Html:
+    steps = [tag("a", share.node_name, href=link_address(share))]
     names = node.path.split("/")
     for depth, name in enumerate(names[:-1], 1):
-        address = link_address(share, path="/".join(names[:depth]))
-        steps.append(f'<a href="{escape(address)}">{escape(name)}</a>')
-    steps.append(f'<span aria-current="page">{escape(names[-1])}</span>')
-    return f'<nav aria-label="Folders">{" / ".join(steps)}</nav>'
+        steps.append(tag("a", name, href=link_address(share, path="/".join(names[:depth]))))
+    steps.append(tag("span", names[-1], aria_current="page"))
+    return tag("nav", joined(*steps, between=" / "), aria_label=say(LinkText.FOLDERS))
 
 
-def _table(share: Share, nodes: Sequence[NodeInfo]) -> str:
-    rows = "".join(_row(share, node) for node in sorted(nodes, key=lambda node: (not node.is_folder, node.name)))
-    return f"<table><thead><tr>{_HEAD}</tr></thead><tbody>{rows}</tbody></table>"
+def _table(say: Speech, share: Share, nodes: Sequence[NodeInfo]) -> Html:
+    head = tag("tr", *(tag("th", say(text), scope="col", class_=style) for text, style in _HEAD))
+    ordered = sorted(nodes, key=lambda node: (not node.is_folder, node.name))
+    return tag("table", tag("thead", head), tag("tbody", *(_row(say, share, node) for node in ordered)))
 
 
-def _row(share: Share, node: NodeInfo) -> str:
-    name = escape(node.name + ("/" if node.is_folder else ""))
+def _row(say: Speech, share: Share, node: NodeInfo) -> Html:
+    name: Part = node.name + ("/" if node.is_folder else "")
     if node.is_folder:
-        name = f'<a href="{escape(link_address(share, path=node.path))}">{name}</a>'
+        name = tag("a", name, href=link_address(share, path=node.path))
     elif not share.hide_download:
-        name = f'<a href="{escape(link_address(share, "download", node.path))}">{name}</a>'
-    return (
-        f'<tr><td>{name}</td><td class="size">{human_size(node.size_bytes)}</td><td>{shown_time(node.mtime)}</td></tr>'
-    )
+        name = tag("a", name, href=link_address(share, "download", node.path))
+    size = tag("td", say.size(node.size_bytes), class_="size")
+    return tag("tr", tag("td", name), size, tag("td", say.time(node.mtime)))
 
 
-def _upload(share: Share, path: str) -> str:
-    action = escape(link_address(share, "upload", path))
-    return (
-        f'<form method="post" enctype="multipart/form-data" action="{action}"><h2>Upload</h2>'
-        '<label for="files">Files; nothing that is there is replaced</label>'
-        '<input id="files" name="files" type="file" multiple required>'
-        '<button type="submit">Upload</button></form>'
+def _upload(say: Speech, share: Share, path: str) -> Html:
+    return tag(
+        "form",
+        tag("h2", say(LinkText.UPLOAD)),
+        tag("label", say(LinkText.FILES), for_="files"),
+        tag("input", id="files", name="files", type="file", multiple=True, required=True),
+        tag("button", say(LinkText.UPLOAD), type="submit"),
+        method="post",
+        enctype="multipart/form-data",
+        action=link_address(share, "upload", path),
     )

@@ -16,13 +16,15 @@ from starlette.routing import BaseRoute, Route
 from candado.apps.dav_bodies import begun, read_parts
 from candado.apps.dav_exchange import decode_path
 from candado.apps.dav_headers import file_headers
-from candado.apps.html_pages import check_same_site, content_disposition, html_page, problem
+from candado.apps.html_pages import check_same_site, content_disposition, html_page, problem, refused, view_of
 from candado.apps.link_drop import SCRIPT, drop_html, store_entries, store_sealed
 from candado.apps.link_html import folder_html, link_address, password_html, sealed_html
 from candado.apps.link_uploads import receive_form
 from candado.apps.ocs_call import base_url, read_parameters
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
+from candado.apps.texts.common import Common
+from candado.apps.texts.links import LinkText
 from candado.errors import AuthRequiredError, BadRequestError, CandadoError, ForbiddenError, LimitExceededError
 from candado.formats.dav import quote_href
 from candado.formats.davrequests import parse_range
@@ -36,7 +38,6 @@ __all__ = ["link_routes"]
 _COOKIE: Final = "candado_link"
 _FORM_BYTES_MAX: Final = 16 * 1024
 _STORED_MAX: Final = 9999
-_ADVICE: Final = "Open the link again and send the form from there."
 
 
 def link_routes(services: Services) -> list[BaseRoute]:
@@ -75,6 +76,9 @@ class _Visit:
         self.services = services
         self.request = request
         self.share = share
+        # What follows a # in the address of an encrypted folder is needed, and lost with a click on another language.
+        self.view = view_of(request, switch=not share.is_encrypted)
+        self.say = self.view.say
 
     async def enter(self) -> Principal:
         """The visitor, by the cookie if a password is wanted; AuthRequiredError."""
@@ -103,13 +107,15 @@ async def _guarded(services: Services, request: Request, work: _Work) -> Respons
         return await work(_Visit(services, request, share))
     except AuthRequiredError:
         assert share is not None
-        trouble = problem("The password is wrong.") if request.method == "POST" else ""
-        return html_page("This link has a password", password_html(share, trouble), 403 if trouble else 401)
+        view = view_of(request, switch=not share.is_encrypted)
+        trouble = problem(view.say(LinkText.WRONG_PASSWORD)) if request.method == "POST" else None
+        inner, title = password_html(view.say, share, trouble), view.say.plain(LinkText.HAS_PASSWORD)
+        return html_page(view, title, inner, 403 if trouble else 401)
     except CandadoError as error:
-        fault = fault_of(error)
+        fault, view = fault_of(error), view_of(request, switch=False)
         # Other advice is for people with an account and a command line.
-        advice = error.advice if error.advice == _ADVICE else ""
-        answer = html_page("This did not work", problem(fault.message, advice), fault.status)
+        advice = view.say(LinkText.AGAIN) if error.advice == LinkText.AGAIN.plain("en") else None
+        answer = html_page(view, view.say.plain(Common.FAILED), refused(view, error, advice), fault.status)
         for name, value in fault.headers:
             answer.headers[name.decode("ascii")] = value.decode("ascii")
         return answer
@@ -122,14 +128,14 @@ async def _show(visit: _Visit) -> Response:
     if share.is_encrypted:
         folder, base = await visit.services.drops.folder(visitor), base_url(visit.services, visit.request)
         if not share.permissions & PERMISSION_READ:
-            return html_page(title, drop_html(share, folder, base), script=SCRIPT)
-        return html_page(title, sealed_html(share, base))
+            return html_page(visit.view, title, drop_html(visit.say, share, folder, base), script=SCRIPT)
+        return html_page(visit.view, title, sealed_html(visit.say, share, base))
     stored = visit.request.query_params.get("stored", "")
     count = min(_STORED_MAX, int(stored)) if stored.isascii() and stored.isdigit() and len(stored) < 5 else 0
     if not share.permissions & PERMISSION_READ:
-        return html_page(title, folder_html(share, None, [], stored=count))
+        return html_page(visit.view, title, folder_html(visit.say, share, None, [], stored=count))
     node, children = await files.list_folder(visitor, path)
-    return html_page(title, folder_html(share, node, children, stored=count))
+    return html_page(visit.view, title, folder_html(visit.say, share, node, children, stored=count))
 
 
 def _refuse_encrypted(share: Share) -> None:
@@ -140,7 +146,7 @@ def _refuse_encrypted(share: Share) -> None:
 
 async def _authenticate(visit: _Visit) -> Response:
     services, request, share = visit.services, visit.request, visit.share
-    check_same_site(services, request, advice=_ADVICE)
+    check_same_site(services, request, advice=LinkText.AGAIN)
     parameters = await read_parameters(request, bytes_max=_FORM_BYTES_MAX)
     address = request.client.host if request.client else ""
     await services.links.enter(share, SecretText(parameters.get("password", "")), address)
@@ -194,7 +200,7 @@ async def _copied(pieces: AsyncIterator[bytes | memoryview]) -> AsyncIterator[by
 async def _drop(visit: _Visit) -> Response:
     """A sealed body, or the entries of those that were stored: what the script of the page sends."""
     services, request, share = visit.services, visit.request, visit.share
-    check_same_site(services, request, advice=_ADVICE)
+    check_same_site(services, request, advice=LinkText.AGAIN)
     visitor = await visit.enter()
     if not share.is_encrypted or share.permissions & PERMISSION_READ:
         raise ForbiddenError("this link does not take sealed files here")
@@ -207,7 +213,7 @@ async def _drop(visit: _Visit) -> Response:
 
 
 async def _upload(visit: _Visit) -> Response:
-    check_same_site(visit.services, visit.request, advice=_ADVICE)
+    check_same_site(visit.services, visit.request, advice=LinkText.AGAIN)
     visitor, path = await visit.enter(), visit.path
     _refuse_encrypted(visit.share)
     reads = visit.share.permissions & PERMISSION_READ

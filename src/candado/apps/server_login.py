@@ -4,19 +4,22 @@ Layer: ``apps``. The page has no script, loads nothing, and cannot be framed. Na
 confirms, so there is no session another site could ride on; a POST that comes from another site is refused anyway.
 """
 
-from html import escape
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from candado.apps.device_html import BASE
-from candado.apps.html_pages import check_same_site, html_page, problem
+from candado.apps.html_build import Html, Part, joined, tag
+from candado.apps.html_pages import check_same_site, html_page, problem, refused, view_of
 from candado.apps.ocs_call import base_url, read_parameters
 from candado.apps.plain_routes import json_answer, json_refusal
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
+from candado.apps.signed_in import DEVICES, labelled
+from candado.apps.texts import Speech
+from candado.apps.texts.common import Common
+from candado.apps.texts.devices import DeviceText
 from candado.errors import AuthRequiredError, CandadoError
 from candado.server.ratelimit import Limit, address_bucket
 from candado.types import SecretText
@@ -25,7 +28,6 @@ __all__ = ["login_routes"]
 
 _FORM_BYTES_MAX: Final = 16 * 1024
 _STARTS: Final = (60, 600.0)
-_ADVICE: Final = "Open the link of the app again."
 
 
 def login_routes(services: Services) -> list[BaseRoute]:
@@ -78,18 +80,21 @@ async def _poll(services: Services, request: Request) -> Response:
 
 
 async def _show(services: Services, request: Request) -> Response:
+    view = view_of(request)
     try:
         name = await services.logins.client_name(str(request.path_params["token"]))
     except CandadoError as error:
-        return html_page("Sign-in not found", problem(error.message, error.advice), fault_of(error).status)
-    return html_page("Let a device in", _form(name, "", ""))
+        inner = refused(view, error, view.say(DeviceText.LET_IN_AGAIN))
+        return html_page(view, view.say.plain(DeviceText.LET_IN_UNKNOWN), inner, fault_of(error).status)
+    return html_page(view, view.say.plain(DeviceText.LET_IN_TITLE), _form(view.say, name, "", None))
 
 
 async def _confirm(services: Services, request: Request) -> Response:
-    token = str(request.path_params["token"])
+    token, view = str(request.path_params["token"]), view_of(request)
+    say = view.say
     user = ""
     try:
-        check_same_site(services, request, advice=_ADVICE)
+        check_same_site(services, request, advice=DeviceText.LET_IN_AGAIN)
         name = await services.logins.client_name(token)
         parameters = await read_parameters(request, bytes_max=_FORM_BYTES_MAX)
         user = parameters.get("user", "").strip()
@@ -98,25 +103,27 @@ async def _confirm(services: Services, request: Request) -> Response:
             password = SecretText(parameters.get("password", ""))
             principal = await services.authenticator.sign_in(user, password, address)
         except AuthRequiredError:
-            return html_page("Let a device in", _form(name, user, "The name or the password is wrong."), 403)
+            inner = _form(say, name, user, say(Common.WRONG))
+            return html_page(view, say.plain(DeviceText.LET_IN_TITLE), inner, 403)
         await services.logins.confirm(token, principal.user_id)
     except CandadoError as error:
-        return html_page("Not signed in", problem(error.message, error.advice), fault_of(error).status)
-    done = f"<p>{escape(name)} can now use the account. You can close this page.</p>"
-    return html_page("The device is in", f'{done}<p><a href="{BASE}">Your devices</a></p>')
+        inner = refused(view, error, say(DeviceText.LET_IN_AGAIN))
+        return html_page(view, say.plain(DeviceText.LET_IN_FAILED), inner, fault_of(error).status)
+    done = tag("p", say(DeviceText.LET_IN_CLOSE, device=name))
+    link = tag("p", tag("a", say(DeviceText.TITLE), href=DEVICES))
+    return html_page(view, say.plain(DeviceText.LET_IN_DONE), joined(done, link))
 
 
-def _form(device: str, user: str, trouble: str) -> str:
-    warning = problem(trouble) if trouble else ""
-    return (
-        f"{warning}<p><b>{escape(device)}</b> asks to use your account. Go on only if you have just started"
-        " this yourself on a device of yours.</p>"
-        '<form method="post"><label for="user">User name</label>'
-        f'<input id="user" name="user" value="{escape(user)}" autocomplete="username" required>'
-        '<label for="password">Password</label>'
-        '<input id="password" name="password" type="password" autocomplete="current-password" required>'
-        '<button type="submit">Let the device in</button></form>'
+def _form(say: Speech, device: str, user: str, trouble: Part) -> Html:
+    form = tag(
+        "form",
+        labelled(say(Common.USER_NAME), "user", value=user, autocomplete="username"),
+        labelled(say(Common.PASSWORD), "password", type="password", autocomplete="current-password"),
+        tag("button", say(DeviceText.LET_IN), type="submit"),
+        method="post",
     )
+    asked = tag("p", say(DeviceText.LET_IN_ASKED, device=tag("b", device)))
+    return joined(problem(trouble) if trouble else None, asked, form)
 
 
 def _refused(error: CandadoError) -> Response:

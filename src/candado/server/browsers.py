@@ -1,7 +1,7 @@
-"""Browsers in which a user is signed in to the personal page.
+"""Browsers in which a user is signed in to the pages of the own account and of the administration.
 
 Layer: ``server``. The browser keeps a random token as a cookie, the database its hash, the user's version at that time
-and an end: a new password, a disabled account and "sign out everywhere" end it at once. Nothing but the page takes it.
+and an end: a new password, a disabled account and "sign out everywhere" end it at once. Nothing but the pages takes it.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ class Browser:
 
     user_id: UserId
     token: SecretText
+    is_admin: bool = False
 
     @property
     def form_token(self) -> str:
@@ -72,18 +73,19 @@ class Browsers:
         """The browser that has this token; AuthRequiredError when it is not signed in (any more)."""
         now = self._clock.now()
 
-        async def work(rows: Rows) -> UserId:
+        async def work(rows: Rows) -> Browser:
             row = await rows.one(
-                "SELECT u.id FROM browsers b JOIN users u ON u.id = b.user_id AND u.version = b.user_version"
+                "SELECT u.id, u.is_admin FROM browsers b"
+                " JOIN users u ON u.id = b.user_id AND u.version = b.user_version"
                 " WHERE b.token_hash = $1 AND b.expires > $2 AND u.enabled = 1",
                 _hashed(token),
                 now,
             )
             if row is None:
                 raise AuthRequiredError("this browser is not signed in")
-            return UserId(str(row[0]))
+            return Browser(UserId(str(row[0])), token, bool(row[1]))
 
-        return Browser(await self._database.read(work), token)
+        return await self._database.read(work)
 
     async def sign_out(self, browser: Browser) -> None:
         """End this sign-in."""
