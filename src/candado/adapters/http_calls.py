@@ -344,7 +344,7 @@ class HttpCalls:
         )
         parsed = parse_ocs(answer.body)
         if parsed.status_code not in (100, 200, 201):
-            raise refusal(parsed.status_code, path=where, meanings=meanings or {}, retry_after=None)
+            raise refusal(parsed.status_code, path=where, meanings=meanings or {})
         return parsed.data
 
     async def _ocs_answer(

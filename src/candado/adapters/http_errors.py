@@ -15,13 +15,15 @@ from candado.errors import (
     ForbiddenError,
     LockedError,
     NotFoundError,
+    PolicyDeniedError,
     PreconditionFailedError,
     QuotaExceededError,
     RateLimitedError,
     RemoteBugError,
 )
+from candado.formats.denials import DENIAL_HEADER, Denial, parse_denial
 
-__all__ = ["TRANSIENT", "Meaning", "Meanings", "ServerFailedError", "refusal", "retry_after_seconds"]
+__all__ = ["TRANSIENT", "Meaning", "Meanings", "ServerFailedError", "denied", "refusal", "retry_after_seconds"]
 
 Meaning = Callable[[str | None], CandadoError]
 """Makes the error of one status, given where it happened."""
@@ -56,25 +58,45 @@ _COMMON: Final[Meanings] = {
 }
 
 
-def refusal(status: int, *, path: str | None, meanings: Meanings, retry_after: str | None) -> CandadoError:
+def refusal(
+    status: int, *, path: str | None, meanings: Meanings, headers: Mapping[str, str] | None = None
+) -> CandadoError:
     """The error for a status that is not success.
 
     Args:
         status: of the answer.
         path: where, for people.
         meanings: what statuses mean at this endpoint; the common ones fill in.
-        retry_after: the header of that name.
+        headers: of the answer, by lower-case names.
     """
+    told = headers or {}
+    denial = parse_denial(told.get(DENIAL_HEADER.lower(), "")) if status == 403 else None
+    if denial is not None:
+        return denied(denial, path)
     meaning = meanings.get(status) or _COMMON.get(status)
     if meaning is not None:
         return meaning(path)
-    after = retry_after_seconds(retry_after)
+    after = retry_after_seconds(told.get("retry-after"))
     if status == 429:
         return RateLimitedError("the server asks to wait", after_seconds=30.0 if after is None else after, path=path)
     message = {503: "the server is in maintenance or overloaded (503)"}.get(
         status, f"the server failed with status {status}" if status >= 500 else f"the server answered {status}"
     )
     return ServerFailedError(message, status=status, after_seconds=after or 0.0, path=path)
+
+
+def denied(denial: Denial, path: str | None) -> PolicyDeniedError:
+    """What a refusal by a rule says to people; the administrator's words are marked as such."""
+    said = f', which says: "{denial.text}"' if denial.text else ""
+    return PolicyDeniedError(
+        f"the server's rule {denial.rule_id} does not allow this{said}",
+        rule_id=denial.rule_id,
+        text=denial.text,
+        rules_version=denial.version,
+        needs_encryption=denial.encrypt,
+        lasting=denial.lasting,
+        path=path,
+    )
 
 
 def retry_after_seconds(header: str | None) -> float | None:

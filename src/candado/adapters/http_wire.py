@@ -206,7 +206,7 @@ class HttpWire:
                 asked = path_and_query(url)
             else:
                 raise RedirectError("the server redirects in circles")
-        _check_status(reply.status, where, meanings or {}, reply.headers.get("retry-after"))
+        _check_status(reply.status, where, meanings or {}, reply.headers)
         await self.received.take(len(reply.body))
         return Answer(reply.status, reply.headers, reply.body)
 
@@ -233,7 +233,7 @@ class HttpWire:
                     asked = path_and_query(url)
                 else:
                     raise RedirectError("the server redirects in circles")
-            _check_status(reply.status, where, {}, reply.headers.get("retry-after"))
+            _check_status(reply.status, where, {}, reply.headers)
             yield Download(reply, self.received, where)
 
     def _count(self) -> None:
@@ -310,6 +310,6 @@ def basic(login: str, password: SecretText) -> str:
     return "Basic " + base64.b64encode(f"{login}:{password.reveal()}".encode()).decode()
 
 
-def _check_status(status: int, where: str | None, meanings: Meanings, retry_after: str | None) -> None:
+def _check_status(status: int, where: str | None, meanings: Meanings, headers: Mapping[str, str]) -> None:
     if not 200 <= status < 300:
-        raise refusal(status, path=where, meanings=meanings, retry_after=retry_after)
+        raise refusal(status, path=where, meanings=meanings, headers=headers)

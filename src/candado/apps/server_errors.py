@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from candado.errors import CandadoError, RateLimitedError
+from candado.errors import CandadoError, PolicyDeniedError, RateLimitedError
+from candado.formats.denials import DENIAL_HEADER, Denial, format_denial
 
 __all__ = ["HttpFault", "dav_error_body", "fault_of"]
 
@@ -32,6 +33,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "AUTH_REQUIRED": (401, _SABRE + "NotAuthenticated"),
     "FORBIDDEN": (403, _SABRE + "Forbidden"),
     "APPROVAL_NEEDED": (403, _SABRE + "Forbidden"),
+    "POLICY_DENIED": (403, _SABRE + "Forbidden"),
     "NOT_ENCRYPTED": (403, _SABRE + "Forbidden"),
     "NAME_UNSAFE": (403, _SABRE + "Forbidden"),
     "NOT_FOUND": (404, _SABRE + "NotFound"),
@@ -80,10 +82,16 @@ def fault_of(error: CandadoError, *, realm: str = "candado") -> HttpFault:
         headers.append((b"www-authenticate", f'Basic realm="{realm}", charset="UTF-8"'.encode("ascii")))
     if isinstance(error, RateLimitedError):
         headers.append((b"retry-after", str(max(1, math.ceil(error.after_seconds))).encode("ascii")))
+    elif isinstance(error, PolicyDeniedError):
+        headers.append((DENIAL_HEADER.lower().encode("ascii"), format_denial(_denial_of(error)).encode("ascii")))
     elif status == 503:
         headers.append((b"retry-after", b"5"))
     message = error.message if status != 500 else "Internal error; the log of the server has the details."
     return HttpFault(status, exception, message, error.code, tuple(headers))
+
+
+def _denial_of(error: PolicyDeniedError) -> Denial:
+    return Denial(error.rule_id, error.text, error.rules_version, error.needs_encryption, error.lasting)
 
 
 def dav_error_body(exception: str, message: str, *, condition: str = "") -> bytes:

@@ -30,6 +30,40 @@ class ApprovalNeededError(ForbiddenError):
     default_advice = "Tell the administrators the fingerprint by another way, wait for them, and run the command again."
 
 
+class PolicyDeniedError(ForbiddenError):
+    """A rule of the administrator does not allow this.
+
+    ``rule_id`` names the rule and ``text`` is what its administrator wrote. ``rules_version`` is that of the rules
+    which were in force; ``needs_encryption`` says that an end-to-end encrypted folder would be allowed, ``lasting``
+    that only another file or other rules can change the answer.
+    """
+
+    code = "POLICY_DENIED"
+    default_advice = "Change what the rule is about, or ask the administrator who wrote it."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        rule_id: str = "",
+        text: str = "",
+        rules_version: int = 0,
+        needs_encryption: bool = False,
+        lasting: bool = False,
+        path: str | None = None,
+        safe: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        if advice is None and needs_encryption:
+            advice = "Put it into an end-to-end encrypted folder: `candado sync LOCAL NEWFOLDER --encrypt`."
+        super().__init__(message, path=path, safe=safe, advice=advice)
+        self.rule_id = rule_id
+        self.text = text
+        self.rules_version = rules_version
+        self.needs_encryption = needs_encryption
+        self.lasting = lasting
+
+
 class NotFoundError(RemoteError):
     """There is nothing at this path."""
 

@@ -47,6 +47,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "SHARES_UNFIT": 12,
     "FORBIDDEN": 13,
     "APPROVAL_NEEDED": 13,
+    "POLICY_DENIED": 13,
     "NOT_A_MEMBER": 13,
     "LOCAL_PERMISSION": 13,
     "CRYPTO": 14,
