@@ -8,6 +8,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any, Final
 
+from candado.apps.callers import with_exchange
 from candado.apps.dav_exchange import ClientGoneError, Exchange, Receive, Send, decode_path
 from candado.apps.dav_headers import XML, Place
 from candado.apps.dav_listing import Listings
@@ -57,7 +58,8 @@ class DavApp:
         """One request of a user."""
         header = exchange.headers.get(b"authorization")
         principal = None if header is None else self._authenticator.cached(header)
-        exchange.principal = principal or await self._authenticator.check(header, exchange.address)
+        principal = principal or await self._authenticator.check(header, exchange.address)
+        exchange.principal = with_exchange(principal, exchange)
         raw, spelled, parts = split_raw(exchange)
         user = exchange.principal.user_id
         note(user=user)

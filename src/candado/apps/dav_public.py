@@ -7,6 +7,7 @@ new sealed bodies without a lock.
 
 from typing import Final
 
+from candado.apps.callers import with_exchange
 from candado.apps.dav_app import DavApp, place_of, split_raw
 from candado.apps.dav_exchange import Exchange
 from candado.apps.dav_headers import Place
@@ -46,7 +47,7 @@ class PublicDavApp(DavApp):
         else:
             raise NotFoundError("there is nothing for you at this address")
         secret = None if credentials is None else credentials.secret
-        exchange.principal = await self._links.enter(share, secret, exchange.address)
+        exchange.principal = with_exchange(await self._links.enter(share, secret, exchange.address), exchange)
         await self._run(exchange, share, place)
 
     async def _by_login(self, credentials: Credentials | None) -> Share:

@@ -47,6 +47,7 @@ class DavUploads:
 
     async def _folder(self, exchange: Exchange, transfer: str) -> None:
         if exchange.method == "MKCOL":
+            await self._ask(exchange)
             try:
                 await self._uploads.begin(exchange.principal, transfer)
             except AlreadyExistsError:
@@ -61,6 +62,18 @@ class DavUploads:
             await self._list(exchange, transfer)
         else:
             await exchange.not_allowed(b"MKCOL, PROPFIND, DELETE")
+
+    async def _ask(self, exchange: Exchange) -> None:
+        """Ask the access rules as soon as a client says where the chunks will go and how many bytes they are."""
+        if b"destination" not in exchange.headers:
+            return
+        total = exchange.text(b"oc-total-length") or ""
+        length = int(total) if total.isascii() and total.isdigit() and len(total) < 19 else None
+        try:
+            target = destination_of(exchange)
+        except (BadRequestError, ForbiddenError):
+            return  # said when the chunks are joined
+        await self._uploads.check_target(exchange.principal, target, token=exchange.token, length=length)
 
     async def _list(self, exchange: Exchange, transfer: str) -> None:
         if exchange.text(b"depth") not in ("0", "1"):
@@ -91,6 +104,7 @@ class DavUploads:
     async def _chunk(self, exchange: Exchange, transfer: str, name: str) -> None:
         checksum = announced_checksum(exchange.text(b"oc-checksum"))
         length = exchange.length
+        await self._ask(exchange)
         await self._uploads.check_chunk(exchange.principal, transfer, name, length=length)
         bytes_max = None
         if length is None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from candado.apps.callers import with_request
 from candado.apps.dav_bodies import begun, read_parts
 from candado.apps.dav_exchange import decode_path
 from candado.apps.dav_headers import file_headers
@@ -82,7 +83,8 @@ class _Visit:
 
     async def enter(self) -> Principal:
         """The visitor, by the cookie if a password is wanted; AuthRequiredError."""
-        return await self.services.links.enter_with_cookie(self.share, self.request.cookies.get(_COOKIE))
+        visitor = await self.services.links.enter_with_cookie(self.share, self.request.cookies.get(_COOKIE))
+        return with_request(visitor, self.request)
 
     @property
     def path(self) -> str:

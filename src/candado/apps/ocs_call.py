@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
+from candado.apps.callers import with_request
 from candado.apps.server_errors import fault_of
 from candado.apps.server_watch import note
 from candado.apps.server_wiring import Services
@@ -25,6 +26,7 @@ from candado.errors import (
     ForbiddenError,
     FormatError,
     LimitExceededError,
+    PolicyDeniedError,
     PreconditionFailedError,
 )
 from candado.formats.canonjson import JsonValue, load_json
@@ -301,7 +303,8 @@ async def come_in(services: Services, request: Request, token: str) -> Principal
     """The visitor of a link; errors as ``Links.come_in``."""
     header = request.headers.get("authorization")
     secret = None if header is None else parse_authorization(header.encode("latin-1")).secret
-    return await services.links.come_in(token, secret, request.client.host if request.client else "")
+    visitor = await services.links.come_in(token, secret, request.client.host if request.client else "")
+    return with_request(visitor, request)
 
 
 async def _authenticate(services: Services, request: Request, *, anonymous: bool, confirmed: bool) -> Principal | None:
@@ -313,7 +316,7 @@ async def _authenticate(services: Services, request: Request, *, anonymous: bool
     check = services.authenticator.confirm_password if confirmed else services.authenticator.check
     principal = await check(raw, address)
     note(user=principal.user_id)
-    return principal
+    return with_request(principal, request)
 
 
 def _check_origin(request: Request) -> None:
@@ -345,6 +348,15 @@ def _failure(request: Request, version: int, wanted: str, error: CandadoError, s
     code = 997 if status == 401 else status
     http_status = 200 if version == 1 and status not in (401, 429, 503) else status
     data: JsonValue = {"code": error.code} if status != 409 else []
+    if isinstance(error, PolicyDeniedError):
+        data = {
+            "code": error.code,
+            "rule": error.rule_id,
+            "text": error.text,
+            "rules-version": error.rules_version,
+            "encrypt": error.needs_encryption,
+            "lasting": error.lasting,
+        }
     return _envelope(request, wanted, http_status, code, fault.message, data, headers, ok=False)
 
 

@@ -146,7 +146,7 @@ async def _delete_flag(call: OcsCall) -> JsonValue:
 
 
 async def _delete_all(call: OcsCall) -> JsonValue:
-    deleted = await call.services.metadata.delete_all_encrypted(call.user.user_id)
+    deleted = await call.services.metadata.delete_all_encrypted(call.user)
     if not deleted:
         raise NotFoundError("there are no encrypted folders")
     return {"deletedIds": [int(file_id) for file_id in deleted]}

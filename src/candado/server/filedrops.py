@@ -25,6 +25,7 @@ from candado.server.guard import guarded_read, guarded_write
 from candado.server.locating import marks
 from candado.server.metadata import METADATA_ROW, accessible, refuse_locked
 from candado.server.model import LINK_PREFIX, PERMISSION_CREATE, Backend, Principal
+from candado.server.permits import permit_dropped
 from candado.server.spread import spread_one
 from candado.server.staging import LockRule
 from candado.server.tree import Located, View, locate_path
@@ -118,6 +119,7 @@ class FileDrops:
             row = await rows.one(METADATA_ROW, file_id)
             if row is None or not found.existing().encrypted:
                 raise NotFoundError("Could not find metadata", path=str(file_id))
+            await permit_dropped(rows, rule, found)
             document = _json_object(str(row[0]), "metadata")
             await _check_bodies(rows, found, new)
             present = document.get("filedrop")

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from candado.errors import AlreadyExistsError, BadRequestError, FormatError, LimitExceededError, RemoteError
+from candado.formats.davsearch import FAVOURITE
+from candado.formats.rules import Operation
 from candado.ports.server import Rows
 from candado.server.guard import guarded_change, guarded_write
 from candado.server.model import (
@@ -21,6 +23,7 @@ from candado.server.model import (
     PutTicket,
 )
 from candado.server.moving import Errand, copy_node, move_node, remove_node
+from candado.server.permits import permit, permit_folder
 from candado.server.reading import Reading, parts_of
 from candado.server.spread import spread_one
 from candado.server.staging import LockRule, require_writable, session_of, stage_new, touch_session
@@ -140,6 +143,7 @@ class Files(Reading):
             session = await require_writable(
                 rows, found.above, needs_token=bool(found.parent.encrypted), session=wanted, rule=rule
             )
+            await permit_folder(rows, rule, found)
             found.node = _new_folder(fresh_id, found.parent.id, found.name, tag=tag, now=rule.now)
             if session is None:
                 await insert_node(rows, found.node)
@@ -198,6 +202,8 @@ class Files(Reading):
         async def work(rows: Rows, rule: LockRule) -> None:
             found = await locate_path(View(rows), principal, path, rule.now)
             node = found.existing()
+            if mtime is not None or not changes.keys() <= {FAVOURITE}:
+                await permit(rows, rule, Operation.UPDATE, found)
             await _change_properties(rows, node.id, principal.user_id, changes)
             if mtime is not None:
                 if not math.isfinite(mtime):

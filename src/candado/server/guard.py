@@ -4,7 +4,7 @@ Layer: ``server``. A unit that meets its own expired lock asks for the roll back
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from candado.errors import LockLostError, NotFoundError, QuotaExceededError
 from candado.ports.server import Rows
@@ -12,6 +12,9 @@ from candado.server.model import Backend, Principal
 from candado.server.staging import LockRule, SessionExpiredSignal, drop_session
 from candado.server.tree import HomeMissingError, Node, create_home, home_of
 from candado.types import FileId, UserId
+
+if TYPE_CHECKING:
+    from candado.server.policy import Guard
 
 __all__ = ["check_quota", "ensure_home", "guarded_change", "guarded_read", "guarded_write", "refuse_growth", "space_of"]
 
@@ -23,8 +26,8 @@ _SPACE: Final = (
 )
 
 
-def _rule(backend: Backend) -> LockRule:
-    return LockRule(backend.clock.now(), backend.settings.lock_ttl_seconds, backend.epoch)
+def _rule(backend: Backend, guard: "Guard | None") -> LockRule:
+    return LockRule(backend.clock.now(), backend.settings.lock_ttl_seconds, backend.epoch, guard)
 
 
 async def guarded_write(
@@ -36,12 +39,12 @@ async def guarded_write(
 ) -> T:
     """Run ``work`` as one transaction; a home that was never made is made.
 
-    Raises:
+    What the access rules say of the principal is in ``LockRule.guard``, for ``policy.permit`` and its kin. Raises:
         LockLostError: the session of the token was over; it is rolled back now.
     """
 
-    async def attempt() -> T:
-        rule = _rule(backend)
+    async def attempt(guard: "Guard | None") -> T:
+        rule = _rule(backend, guard)
         return await backend.database.write(lambda rows: work(rows, rule), durable=durable)
 
     return await _guarded(backend, principal, attempt)
@@ -70,22 +73,27 @@ async def guarded_change(
 async def guarded_read(backend: Backend, principal: Principal, work: Callable[[Rows, LockRule], Awaitable[T]]) -> T:
     """Run ``work`` on one snapshot; as ``guarded_write`` otherwise."""
 
-    async def attempt() -> T:
-        rule = _rule(backend)
+    async def attempt(guard: "Guard | None") -> T:
+        rule = _rule(backend, guard)
         return await backend.database.read(lambda rows: work(rows, rule))
 
     return await _guarded(backend, principal, attempt)
 
 
-async def _guarded(backend: Backend, principal: Principal, attempt: Callable[[], Awaitable[T]]) -> T:
+async def _guarded(backend: Backend, principal: Principal, attempt: "Callable[[Guard | None], Awaitable[T]]") -> T:
+    policy = backend.policy
+    guard = None if policy is None else await policy.guard(principal)
     try:
         try:
-            return await attempt()
+            return await attempt(guard)
         except HomeMissingError:
             await ensure_home(backend, principal.user_id)
-            return await attempt()
+            return await attempt(guard)
     except SessionExpiredSignal as signal:
         raise await _lost(backend, signal) from signal
+    finally:
+        if policy is not None and guard is not None and guard.hits:
+            await policy.tell(guard)
 
 
 async def ensure_home(backend: Backend, user_id: UserId) -> FileId:

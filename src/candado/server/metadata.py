@@ -19,6 +19,7 @@ from candado.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
+from candado.formats.rules import Operation
 from candado.ports.server import Rows
 from candado.server.guard import guarded_change, guarded_read, guarded_write
 from candado.server.model import (
@@ -28,6 +29,7 @@ from candado.server.model import (
     MetadataRow,
     Principal,
 )
+from candado.server.permits import permit, permit_marked, permit_tree
 from candado.server.spread import delete_doomed, doom, spread, spread_one
 from candado.server.staging import (
     LockRule,
@@ -38,7 +40,7 @@ from candado.server.staging import (
     touch_session,
 )
 from candado.server.tree import Located, View, home_of, locate_id
-from candado.types import FileId, LockToken, UserId
+from candado.types import FileId, LockToken
 
 __all__ = ["METADATA_ROW", "FolderMetadata", "accessible", "refuse_locked"]
 
@@ -110,7 +112,8 @@ class FolderMetadata:
         session, members = _required_session(token), _members_digest(text)
 
         async def work(rows: Rows, rule: LockRule) -> None:
-            await _covered(rows, principal, file_id, session, rule)
+            found = await _covered(rows, principal, file_id, session, rule)
+            await permit(rows, rule, Operation.CREATE, found)
             staged = await rows.one(_STAGED, session, file_id)
             if staged is not None or await rows.one(METADATA_ROW, file_id) is not None:
                 raise AlreadyExistsError("Metadata already exists", path=str(file_id))
@@ -152,6 +155,7 @@ class FolderMetadata:
             view = View(rows, maker)
             found = await _empty_folder(view, principal, file_id, rule.now)
             await _refuse_widely_shared(rows, found)
+            await permit_marked(rows, rule, found)
             for lock in await covering_locks(rows, [*found.above, found.existing()]):
                 if lock.session != wanted and lock.user_id != principal.member_id and not rule.is_over(lock):
                     raise LockedError("somebody else is writing into this folder", path=found.path)
@@ -177,6 +181,7 @@ class FolderMetadata:
         async def work(rows: Rows, rule: LockRule) -> None:
             found = await _empty_folder(View(rows), principal, file_id, rule.now)
             await refuse_locked(rows, found, rule)
+            await permit(rows, rule, Operation.UPDATE, found)
             await rows.run("DELETE FROM folder_metadata WHERE node_id = $1", file_id)
             await rows.run("DELETE FROM membership_steps WHERE node_id = $1", file_id)
             await rows.run("UPDATE nodes SET encrypted = 0 WHERE id = $1", file_id)
@@ -184,17 +189,25 @@ class FolderMetadata:
 
         await guarded_write(self._backend, principal, work)
 
-    async def delete_all_encrypted(self, user_id: UserId) -> list[FileId]:
-        """Remove all encrypted folders of the user's own storage, locked or not; their ids, those below included."""
+    async def delete_all_encrypted(self, principal: Principal) -> list[FileId]:
+        """Remove all encrypted folders of the user's own storage, locked or not; their ids, those below included.
+
+        Raises:
+            PolicyDeniedError: a rule denies the removal of one of them; all stay.
+        """
         tag, now = self._backend.tag(), self._backend.clock.now()
 
-        async def work(rows: Rows) -> list[FileId]:
-            home = await home_of(rows, user_id)
+        async def work(rows: Rows, rule: LockRule) -> list[FileId]:
+            home = await home_of(rows, principal.user_id)
             if home is None:
                 return []
             for (session,) in await rows.all("SELECT session FROM locks WHERE home_id = $1", home.id):
                 await drop_session(rows, str(session), now=now)
             tops = cast("list[tuple[int, int, int]]", await rows.all(_TOP_FOLDERS, home.id))
+            if rule.guard is not None:
+                for node_id, _, _ in tops:
+                    found = await locate_id(View(rows), principal, node_id, now)
+                    await permit_tree(rows, rule, Operation.DELETE, found)
             deltas: dict[int, int] = {}
             for _, parent_id, size in tops:
                 deltas[parent_id] = deltas.get(parent_id, 0) - size
@@ -203,7 +216,7 @@ class FolderMetadata:
             await spread(rows, tag, deltas, tag=tag, now=now)
             return [FileId(node_id) for node_id in removed]
 
-        return await self._backend.database.write(work)
+        return await guarded_write(self._backend, principal, work)
 
     def _check_document(self, text: str, signature: str) -> None:
         if not text or not signature:
@@ -228,7 +241,8 @@ class FolderMetadata:
         session, members = _required_session(token), _members_digest(text)
 
         async def work(rows: Rows, rule: LockRule) -> None:
-            await _covered(rows, principal, file_id, session, rule)
+            found = await _covered(rows, principal, file_id, session, rule)
+            await permit(rows, rule, Operation.UPDATE, found)
             if await rows.one(METADATA_ROW, file_id) is None:
                 raise NotFoundError("Could not find metadata", path=str(file_id))
             await rows.run(_STAGE, session, file_id, text, signature, members, gone)
@@ -257,8 +271,8 @@ async def accessible(view: View, principal: Principal, file_id: int, now: float,
     return found
 
 
-async def _covered(rows: Rows, principal: Principal, file_id: int, session: str, rule: LockRule) -> None:
-    """Check that the session's lock covers this encrypted folder and the caller may write it.
+async def _covered(rows: Rows, principal: Principal, file_id: int, session: str, rule: LockRule) -> Located:
+    """Check that the session's lock covers this encrypted folder and the caller may write it; its place.
 
     Some stock clients send the first document of a nested folder before they flag it, so its parent's flag is enough.
     """
@@ -270,7 +284,7 @@ async def _covered(rows: Rows, principal: Principal, file_id: int, session: str,
                 raise SessionExpiredSignal(session)
             if not node.is_folder or not (node.encrypted or (found.above and found.above[-1].encrypted)):
                 raise NotEncryptedError("the folder is not flagged as encrypted", path=str(file_id))
-            return
+            return found
     raise LockedError("the folder is not locked by this token", path=str(file_id))
 
 

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from candado.formats.linkaddress import LINK_PREFIX
 from candado.ports.ambient import Clock, Random
 from candado.ports.server import Database, ObjectStore, Rows
 from candado.types import FileId, UserId
+
+if TYPE_CHECKING:
+    from candado.server.policy import Policy
 
 __all__ = [
     "LINK_PREFIX",
@@ -26,6 +29,7 @@ __all__ = [
     "PERMISSION_SHARE",
     "PERMISSION_UPDATE",
     "Backend",
+    "Caller",
     "ChunkInfo",
     "Finding",
     "MetadataRow",
@@ -38,6 +42,7 @@ __all__ = [
     "Quota",
     "ServerSettings",
     "allocate_ids",
+    "media_type_of",
     "permission_letters",
     "search_pattern",
 ]
@@ -57,11 +62,28 @@ _CACHED_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """One request, as far as access rules look at it.
+
+    ``address`` and ``user_agent`` are as the request has them, ``url`` is its decoded path without the query,
+    ``body_type`` the media type that it says its body has, lower case, empty when it has none or says nothing.
+    ``told`` are the hits of rules that were written down for it.
+    """
+
+    address: str = ""
+    user_agent: str = ""
+    url: str = ""
+    body_type: str = ""
+    told: set[tuple[str, str, bool]] = field(default_factory=set[tuple[str, str, bool]])
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks: an authenticated user, or the visitor of a link.
 
     ``link`` is the id of the link's share, ``link_token`` its token. A visitor has an empty ``user_id``, so that
-    whatever does not know of links finds nothing that is his.
+    whatever does not know of links finds nothing that is his. ``caller`` is the request, None for work of the server
+    itself, which access rules are not about; two requests of the same user are the same principal.
     """
 
     user_id: UserId
@@ -69,6 +91,7 @@ class Principal:
     app_password_id: int | None = None
     link: int | None = None
     link_token: str = ""
+    caller: Caller | None = field(default=None, compare=False, repr=False)
 
     @property
     def member_id(self) -> UserId:
@@ -183,6 +206,8 @@ class Backend:
     settings: ServerSettings = field(default_factory=ServerSettings)
     ids: NodeIds = field(default_factory=NodeIds)
     places: PlaceCache = field(default_factory=PlaceCache)
+    policy: "Policy | None" = None
+    """The access rules; None where no requests are answered."""
 
     @property
     def epoch(self) -> str:
@@ -247,7 +272,15 @@ class NodeInfo(NamedTuple):
             return _FOLDER_TYPE
         if self.parent_encrypted or "." not in self.name:
             return _BINARY_TYPE
-        return _type_of(".".join(self.name.rsplit(".", 2)[-2:]))
+        return media_type_of(self.name) or _BINARY_TYPE
+
+
+def media_type_of(name: str) -> str:
+    """The media type by the ending of a name, lower case; empty when it tells none."""
+    if "." not in name:
+        return ""
+    found = _type_of(".".join(name.rsplit(".", 2)[-2:]))
+    return "" if found == _BINARY_TYPE else found
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from candado.errors import ForbiddenError, LockedError, NotFoundError, PreconditionFailedError
 from candado.formats.davsearch import FAVOURITE
+from candado.formats.rules import Operation
 from candado.ports.server import Rows
 from candado.server.guard import check_quota, guarded_change
 from candado.server.model import (
@@ -25,6 +26,8 @@ from candado.server.model import (
     allocate_ids,
 )
 from candado.server.mounts import leave_mount
+from candado.server.nodes import SUBTREE
+from candado.server.permits import permit_journey, permit_renamed, permit_tree
 from candado.server.spread import delete_doomed, discard_content, doom, spread, spread_one
 from candado.server.staging import (
     LOCK_COLUMNS,
@@ -38,7 +41,7 @@ from candado.server.staging import (
     touch_session,
 )
 from candado.server.storing import TargetFolderMissingError, check_precondition, insert_node
-from candado.server.tree import NODE_COLUMNS, Located, Node, View, check_name, locate_id, locate_path, node_of
+from candado.server.tree import Located, Node, View, check_name, locate_id, locate_path, node_of
 from candado.types import UserId
 
 __all__ = [
@@ -75,11 +78,6 @@ _LOCKS_OF: Final = (
     f"SELECT {_LOCK_OF}, NULL, NULL FROM locks l WHERE l.user_id = $1"
     f" UNION ALL SELECT {_LOCK_OF}, s.id, s.token FROM shares s JOIN locks l ON l.user_id = '{LINK_PREFIX}' || s.token"
     " WHERE s.share_type = 3 AND s.initiator_id = $1"
-)
-_SUBTREE: Final = (
-    "WITH RECURSIVE down(node, depth) AS (SELECT id, 0 FROM nodes WHERE id = $1"
-    " UNION ALL SELECT n.id, down.depth + 1 FROM nodes n JOIN down ON n.parent_id = down.node)"
-    f" SELECT {NODE_COLUMNS} FROM nodes JOIN down ON nodes.id = down.node ORDER BY down.depth, nodes.id"
 )
 
 
@@ -147,6 +145,7 @@ async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> Non
             session=errand.session,
             rule=rule,
         )
+        await permit_tree(rows, rule, Operation.DELETE, found)
         await release_below(rows, found.home_id, node, session=session, rule=rule)
         if session is not None:
             await stage_removal(rows, session, node)
@@ -223,6 +222,7 @@ async def _prepare(
         if replaced.is_folder and replaced.encrypted:
             raise ForbiddenError("an encrypted folder cannot be replaced; remove it first", path=end.path)
         await release_below(rows, end.home_id, replaced, session=errand.session, rule=rule)
+    await permit_journey(rows, rule, start, end, leaves=leaves)
     return _Journey(start, end, session)
 
 
@@ -288,7 +288,7 @@ async def _move_visible(rows: Rows, start: Located, end: Located, *, tag: str, n
 
 
 async def _holds_encrypted(rows: Rows, node: Node) -> bool:
-    return any(row[4] for row in await rows.all(_SUBTREE, node.id))
+    return any(row[4] for row in await rows.all(SUBTREE, node.id))
 
 
 async def _refuse_through_link(rows: Rows, principal: Principal, parent: Node, *nodes: Node | None) -> None:
@@ -309,6 +309,7 @@ async def _rename_mount(
     if end.node is not None:
         raise PreconditionFailedError("there is something at the target", path=end.path)
     check_name(end.name)
+    await permit_renamed(rows, rule, start, end)
     await rows.run(
         "UPDATE shares SET target = $3 WHERE share_with = $1 AND share_type IN (0, 2) AND target = $2",
         errand.principal.user_id,
@@ -366,7 +367,7 @@ async def _copy_file(rows: Rows, journey: _Journey, principal: Principal, rule: 
 async def _copy_tree(rows: Rows, journey: _Journey, principal: Principal, *, tag: str, now: float) -> Node:
     end, replaced = journey.target, journey.replaced
     root_id, user = journey.source.existing().id, principal.user_id
-    nodes = [node_of(row) for row in await rows.all(_SUBTREE, root_id)]
+    nodes = [node_of(row) for row in await rows.all(SUBTREE, root_id)]
     texts = cast("list[tuple[int, str, str]]", await rows.all(_PROPERTIES_BELOW, root_id, user, FAVOURITE))
     first = await allocate_ids(rows, len(nodes))
     ids = {node.id: first + i for i, node in enumerate(nodes)}

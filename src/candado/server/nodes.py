@@ -13,7 +13,7 @@ from candado.errors import NotFoundError
 from candado.ports.server import Rows, SqlValue
 from candado.types import UserId
 
-__all__ = ["NODE_COLUMNS", "Node", "View", "chain_of", "node_of"]
+__all__ = ["NODE_COLUMNS", "SUBTREE", "Node", "View", "chain_of", "node_of"]
 
 _FIELDS: Final = "parent_id, name, is_folder, encrypted, content, part_count, size, mtime, created, etag, checksum"
 NODE_COLUMNS: Final = f"id, {_FIELDS}, owner, 0"
@@ -50,6 +50,12 @@ _ANY_CHILD: Final = (
     " UNION ALL SELECT 1 FROM up JOIN locks l ON l.node_id = up.id"
     " JOIN staged s ON s.session = l.session AND s.parent_id = $1 AND s.gone = 0 LIMIT 1"
 )
+SUBTREE: Final = (
+    "WITH RECURSIVE down(node, depth) AS (SELECT id, 0 FROM nodes WHERE id = $1"
+    " UNION ALL SELECT n.id, down.depth + 1 FROM nodes n JOIN down ON n.parent_id = down.node)"
+    f" SELECT {NODE_COLUMNS} FROM nodes JOIN down ON nodes.id = down.node ORDER BY down.depth, nodes.id"
+)
+"""A node and everything below it, what is above first."""
 
 
 class Node(NamedTuple):

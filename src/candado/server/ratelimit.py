@@ -12,7 +12,7 @@ from candado.errors import BusyError, RateLimitedError
 from candado.ports.server import Rows
 from candado.server.model import Backend
 
-__all__ = ["Limit", "RateLimiter", "address_bucket"]
+__all__ = ["Limit", "RateLimiter", "address_bucket", "take_one"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class RateLimiter:
 
         async def work(rows: Rows) -> float:
             for limit in limits:
-                wait = await _take(rows, limit, now)
+                wait = await take_one(rows, limit, now)
                 if wait > 0:
                     return wait
             return 0.0
@@ -79,8 +79,8 @@ class RateLimiter:
         return await self._database.write(work, durable=False)
 
 
-async def _take(rows: Rows, limit: Limit, now: float) -> float:
-    """Take one token; seconds to wait when there is none, else 0."""
+async def take_one(rows: Rows, limit: Limit, now: float) -> float:
+    """Take one token in a transaction; seconds to wait when there is none, else 0. BusyError."""
     capacity, rate = float(limit.attempts_max), limit.attempts_max / limit.window_seconds
     row = await rows.one(
         "SELECT tokens, updated, version FROM rate_limits WHERE bucket = $1 AND subject = $2",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from candado.errors import ForbiddenError
+from candado.formats.rules import Operation
 from candado.ports.server import Rows
 from candado.server.guard import ensure_home, guarded_read, space_of
 from candado.server.locating import IDS_MAX, locate_many, padded
@@ -23,6 +24,7 @@ from candado.server.model import (
     Quota,
     permission_letters,
 )
+from candado.server.permits import denies_below, permit
 from candado.server.staging import LockRule
 from candado.server.tree import NODE_COLUMNS, Located, Node, View, locate_id, locate_path, node_of
 from candado.types import FileId, UserId
@@ -170,6 +172,7 @@ class Reading:
             found.require(PERMISSION_READ)
             if node.is_folder:
                 raise ForbiddenError("a folder has no content", path=found.path)
+            await permit(rows, rule, Operation.READ, found)
             return found.info(), await parts_of(rows, node)
 
         return await guarded_read(self._backend, principal, work)
@@ -189,7 +192,9 @@ class Reading:
             found.require(PERMISSION_READ)
             marks = ", ".join(f"${number}" for number in range(2, len(names) + 2))
             nodes = [node_of(row) for row in await rows.all(f"{_NAMED} ({marks})", parent.id, *names)]
-            return {node.name: (node.size, node.content) for node in nodes if node.part_count <= 1}
+            # Who asks for one of those alone is told why.
+            shown = [node for node in nodes if not await denies_below(rows, rule, Operation.READ, found, node)]
+            return {node.name: (node.size, node.content) for node in shown if node.part_count <= 1}
 
         return await guarded_read(self._backend, principal, work) if names else {}
 

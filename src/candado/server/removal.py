@@ -37,7 +37,7 @@ class Removal:
         # Servers remember a good password this long; a request let in now could make the home anew.
         await self._clock.sleep(RECHECK_SECONDS + _MARGIN_SECONDS)
         principal = Principal(account.user_id)
-        await self._metadata.delete_all_encrypted(account.user_id)
+        await self._metadata.delete_all_encrypted(principal)
         _, children = await self._files.list_folder(principal, "")
         for child in children:
             await self._files.delete(principal, child.path, token=None)

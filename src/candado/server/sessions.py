@@ -16,12 +16,14 @@ from candado.errors import (
     LockedError,
     LockLostError,
     NotFoundError,
+    PolicyDeniedError,
 )
 from candado.ports.server import Rows
 from candado.server.accounts import random_text
 from candado.server.guard import guarded_write
 from candado.server.model import PERMISSION_UPDATE, Backend, Principal
 from candado.server.moving import release_below
+from candado.server.permits import permit_staged
 from candado.server.staging import (
     LOCK_COLUMNS,
     Lock,
@@ -114,7 +116,7 @@ class Sessions:
 
         Raises:
             BadRequestError: no token. ForbiddenError: another token, or no right. NotFoundError: the lock is gone, with
-            all that was staged under it.
+            all that was staged under it. PolicyDeniedError: a rule denies a part of it by now; all of it is undone.
         """
         session = session_of(token)
         if session is None:
@@ -139,15 +141,8 @@ class Sessions:
         batch, tag = self._backend.tag(), self._backend.tag()
         persisted: set[str] = set()
 
-        async def look(rows: Rows, rule: LockRule) -> tuple[int, list[str]] | None:
-            lock = await self._held(rows, principal, file_id, session, rule)
-            if lock is None:
-                return None
-            await touch_session(rows, session, rule, staged_bytes=0)
-            return lock.generation + 1, await staged_blobs(rows, session)
-
         while True:
-            seen = await guarded_write(self._backend, principal, look, durable=False)
+            seen = await self._look(principal, file_id, session)
             if seen is None:
                 return
             generation, blobs = seen
@@ -167,6 +162,29 @@ class Sessions:
 
             if await guarded_write(self._backend, principal, apply):
                 return
+
+    async def _look(self, principal: Principal, file_id: int, session: str) -> tuple[int, list[str]] | None:
+        """The generation of the session and all its bodies; None when the folder is not the one that was locked.
+
+        Rules that have changed since something was staged undo the session: nothing of it shows, and nobody waits for
+        its lock.
+        """
+
+        async def look(rows: Rows, rule: LockRule) -> tuple[int, list[str]] | None:
+            lock = await self._held(rows, principal, file_id, session, rule)
+            if lock is None:
+                return None
+            await touch_session(rows, session, rule, staged_bytes=0)
+            if rule.guard is not None:
+                folder = await locate_id(View(rows), principal, file_id, rule.now)
+                await permit_staged(rows, rule.guard, session, folder)
+            return lock.generation + 1, await staged_blobs(rows, session)
+
+        try:
+            return await guarded_write(self._backend, principal, look, durable=False)
+        except PolicyDeniedError:
+            await self._abort(principal, file_id, session)
+            raise
 
     async def _persist(self, session: str, blobs: list[str]) -> None:
         """Persist in slices and keep the lock alive meanwhile: a slow disk must not cost a large session."""

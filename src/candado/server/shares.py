@@ -18,9 +18,11 @@ from candado.errors import (
     LimitExceededError,
     NotFoundError,
 )
+from candado.formats.rules import Operation
 from candado.ports.server import Rows, SqlValue
 from candado.server.accounts import PasswordHasher, check_new_password, random_text
 from candado.server.files import Files
+from candado.server.guard import guarded_write
 from candado.server.model import (
     PERMISSION_CREATE,
     PERMISSION_DELETE,
@@ -32,6 +34,7 @@ from candado.server.model import (
 )
 from candado.server.mounts import free_target, leave_mount, mount_for_group, recipients_of, touch_recipients
 from candado.server.moving import release_unreachable
+from candado.server.permits import permit
 from candado.server.shareends import end_share
 from candado.server.sharerows import (
     BY_INITIATOR,
@@ -47,6 +50,8 @@ from candado.server.sharerows import (
     Share,
     share_of,
 )
+from candado.server.staging import LockRule
+from candado.server.tree import View, locate_id
 from candado.types import SecretText, UserId
 
 __all__ = ["LINK_TOKEN_CHARS", "ShareChange", "ShareRequest", "Shares"]
@@ -107,6 +112,7 @@ class Shares:
     """Use cases on shares."""
 
     def __init__(self, backend: Backend, files: Files, passwords: PasswordHasher) -> None:
+        self._backend = backend
         self._database = backend.database
         self._clock = backend.clock
         self._random = backend.random
@@ -137,8 +143,9 @@ class Shares:
         token = random_text(self._random, LINK_TOKEN_CHARS) if is_link else None
         now, etag = self._clock.now(), self._random.token(8).hex()
 
-        async def work(rows: Rows) -> Share:
+        async def work(rows: Rows, rule: LockRule) -> Share:
             await _check_kind(rows, request.share_type, node)
+            await permit(rows, rule, Operation.SHARE, await locate_id(View(rows), principal, node.file_id, now))
             target = node.name
             if not is_link:
                 await _check_recipient(rows, node.file_id, request)
@@ -170,7 +177,7 @@ class Shares:
             assert row is not None
             return share_of(row, f"/{node.path}")
 
-        return await self._database.write(work)
+        return await guarded_write(self._backend, principal, work)
 
     async def _hash(self, password: str) -> str | None:
         return await self._passwords.hash(check_new_password(SecretText(password))) if password else None
@@ -255,7 +262,8 @@ class Shares:
         hashed = share.password_hash if change.password is None else await self._hash(change.password)
         etag, now = self._random.token(8).hex(), self._clock.now()
 
-        async def work(rows: Rows) -> None:
+        async def work(rows: Rows, rule: LockRule) -> None:
+            await permit(rows, rule, Operation.SHARE, await locate_id(View(rows), principal, share.node_id, now))
             await rows.run(
                 _UPDATE,
                 share_id,
@@ -274,7 +282,7 @@ class Shares:
             for user_id in {share.initiator_id, *await recipients_of(rows, share_id)}:
                 await release_unreachable(rows, user_id, now=now)
 
-        await self._database.write(work)
+        await guarded_write(self._backend, principal, work)
         return await self.get(principal, share_id)
 
     async def keeper_of(self, principal: Principal, token: str) -> Principal:

@@ -11,13 +11,16 @@ is refused there, what a session saw is what it changes: names it found free are
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from candado.errors import ForbiddenError, LockedError
 from candado.ports.server import Rows, SqlValue
 from candado.server.spread import delete_doomed, discard_content, spread
 from candado.server.tree import Node
 from candado.types import LockToken
+
+if TYPE_CHECKING:
+    from candado.server.policy import Guard
 
 __all__ = [
     "LOCK_COLUMNS",
@@ -149,11 +152,12 @@ LOCK_COLUMNS: Final = "session, node_id, home_id, user_id, refreshed, epoch, gen
 
 @dataclass(frozen=True, slots=True)
 class LockRule:
-    """What decides whether a lock still holds."""
+    """What decides whether a lock still holds; ``guard`` are the access rules of a unit of work, if there are any."""
 
     now: float
     ttl_seconds: float
     epoch: str
+    guard: "Guard | None" = None
 
     def is_over(self, lock: Lock) -> bool:
         """Whether the lock no longer counts."""

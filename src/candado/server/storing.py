@@ -21,6 +21,7 @@ from candado.server.model import (
     Principal,
     PutTicket,
 )
+from candado.server.permits import has_rules, permit_content, permit_stored
 from candado.server.spread import discard_content, spread_one
 from candado.server.staging import LockRule, require_writable, restage, session_of, touch_session
 from candado.server.tree import Node, View, check_name, locate_id, locate_path, node_info, split_path
@@ -80,13 +81,16 @@ async def begin_store(
     """Check everything that can be checked before the body is read; see ``Files.begin_put``."""
     session = session_of(token)
     wish = _Wish(length, if_match, if_none_match)
-    if session is not None and length is not None and length <= _LENGTH_UNCHECKED:
+    # Where there are rules each write is asked for: they may tell a new file from one that is replaced.
+    is_short = length is not None and length <= _LENGTH_UNCHECKED
+    if session is not None and is_short and not await has_rules(backend, principal):
         folder, _, name = path.strip("/").rpartition("/")
         cached = backend.places.find(principal.member_id, session, folder, backend.clock.monotonic())
         if cached is not None and split_path(name) == [name]:
             check_name(name)
             return replace(
                 cached,
+                principal=principal,
                 path=f"{folder}/{name}",
                 name=name,
                 length=length,
@@ -121,6 +125,7 @@ async def _admit(backend: Backend, principal: Principal, path: str, wanted: str 
         )
         if node is not None and node.is_folder:
             raise AlreadyExistsError("a folder is there", path=found.path)
+        await permit_content(rows, rule, found, wish.length)
         check_precondition(node, if_match=wish.if_match, if_none_match=wish.if_none_match, path=found.path)
         used, quota = await space_of(rows, found.home_id)
         if wish.length is not None:
@@ -198,6 +203,7 @@ async def _store(backend: Backend, ticket: PutTicket, new: NewContent) -> tuple[
             raise _FolderMovedSignal
         before = await view.child(parent.id, ticket.name)
         await _check_again(view, ticket, parent, before, rule)
+        await permit_stored(view, rule, ticket, parent, before, new.size_bytes)
         if ticket.limited:
             used, quota = await space_of(rows, ticket.home_id)
             refuse_growth(used, quota, new.size_bytes - _freed_bytes(before, ticket.session))

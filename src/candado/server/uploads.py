@@ -14,14 +14,17 @@ from candado.errors import (
     FormatError,
     LimitExceededError,
     NotFoundError,
+    PolicyDeniedError,
     RemoteError,
 )
 from candado.ports.server import Rows
-from candado.server.guard import ensure_home, guarded_write, refuse_growth, space_of
+from candado.server.guard import ensure_home, guarded_read, guarded_write, refuse_growth, space_of
 from candado.server.model import Backend, ChunkInfo, NodeInfo, Part, Principal
+from candado.server.permits import has_rules, permit_content
 from candado.server.spread import discard_content
 from candado.server.staging import LockRule, session_of
 from candado.server.storing import NewContent, TargetFolderMissingError, begin_store, store_content
+from candado.server.tree import View, locate_path
 from candado.types import LockToken, UserId
 
 __all__ = ["Uploads"]
@@ -65,6 +68,29 @@ class Uploads:
                 raise AlreadyExistsError("this upload is open already", path=transfer)
 
         await self._backend.database.write(work, durable=False)
+
+    async def check_target(
+        self, principal: Principal, target: str, *, token: LockToken | None, length: int | None
+    ) -> None:
+        """Ask the access rules for what a client announces, before any of it is received; anything else comes later.
+
+        Raises:
+            PolicyDeniedError: it would be refused when the chunks are joined.
+        """
+        if not await has_rules(self._backend, principal):
+            return
+        session = session_of(token)
+
+        async def work(rows: Rows, rule: LockRule) -> None:
+            found = await locate_path(View(rows, session), principal, target, rule.now)
+            await permit_content(rows, rule, found, length)
+
+        try:
+            await guarded_read(self._backend, principal, work)
+        except PolicyDeniedError:
+            raise
+        except (RemoteError, FormatError):
+            return  # said when the chunks are joined; until then somebody may have made the folder
 
     async def list_chunks(self, principal: Principal, transfer: str) -> list[ChunkInfo]:
         """Chunks received so far in the order they will be joined; NotFoundError."""

@@ -62,6 +62,6 @@ async def test_steps_go_with_their_folder(world: World, way: str) -> None:
         await world.files.delete(ALICE, "Secret", token=token)
         await world.sessions.unlock(ALICE, root.file_id, token=token)
     else:
-        await world.metadata.delete_all_encrypted(ALICE.user_id)
+        await world.metadata.delete_all_encrypted(ALICE)
     assert await world.rows("SELECT * FROM membership_steps") == []
     assert await world.findings() == []

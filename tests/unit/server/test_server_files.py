@@ -272,7 +272,7 @@ async def test_all_encrypted_folders_go_at_once_and_nothing_else(world: World) -
     await world.put("Secret/f", bytes(9), token=token)
     await world.sessions.unlock(ALICE, root.file_id, token=token)
     await world.lock(root, 3)
-    removed = await world.metadata.delete_all_encrypted(ALICE.user_id)
+    removed = await world.metadata.delete_all_encrypted(ALICE)
     assert (len(removed), root.file_id in removed) == (2, True)
     assert await world.tree() == {"Box": (False, 5), "Box/plain": b"stays"}
 
