@@ -67,6 +67,7 @@ class Application:
 
     def __init__(self, services: Services) -> None:
         metrics = Metrics()
+        services.policy.counted = metrics.hit
         self._watched = Watched(self._answer, services, metrics)
         self._dav = DavApp(services)
         self._public_dav = PublicDavApp(services)

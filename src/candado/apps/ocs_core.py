@@ -5,6 +5,8 @@ other devices of the user, are calls of our own below the same address; whoever 
 """
 
 import hashlib
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -14,9 +16,9 @@ from starlette.routing import BaseRoute, Route
 from candado.apps.ocs_call import Answer, OcsCall, base_url, endpoint, not_found
 from candado.apps.ocs_users import own_user
 from candado.apps.server_wiring import Services
-from candado.errors import ForbiddenError
+from candado.errors import ForbiddenError, RulesUnreadableError
 from candado.formats.canonjson import JsonValue
-from candado.server.capabilities import capabilities
+from candado.server.capabilities import Told, capabilities
 
 __all__ = ["core_routes", "last_routes"]
 
@@ -44,13 +46,17 @@ def last_routes() -> list[BaseRoute]:
 
 
 async def _capabilities(call: OcsCall) -> Answer | Response:
-    keys_exist, organisation, recovery = None, "", None
+    told = Told()
     if call.principal is not None:
-        keys_exist = await call.services.pki.keys_exist(call.principal.user_id)
         key, recovery = await call.services.recovery.announced()
-        organisation = "" if key is None else key.fingerprint_hex
-    address = base_url(call.services, call.request)
-    data: JsonValue = capabilities(address, keys_exist=keys_exist, organisation=organisation, recovery=recovery)
+        told = Told(
+            keys_exist=await call.services.pki.keys_exist(call.principal.user_id),
+            organisation="" if key is None else key.fingerprint_hex,
+            recovery=recovery,
+        )
+        with suppress(RulesUnreadableError):
+            told = replace(told, rules_version=(await call.services.policy.in_force()).version)
+    data: JsonValue = capabilities(base_url(call.services, call.request), told)
     etag = f'"{hashlib.sha256(orjson.dumps(data)).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if call.header("if-none-match") == etag:

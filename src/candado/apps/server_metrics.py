@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 
 from candado.apps.server_wiring import Services
 from candado.ports.server import Rows
+from candado.server.policy import Hit
 
 __all__ = ["MULTIPROCESS_VARIABLE", "Metrics", "Noted", "forget_worker"]
 
@@ -88,6 +89,12 @@ class Metrics:
         starts = Counter("candado_worker_starts", "Starts of processes that serve; more than workers: some died.",
                          registry=own)  # fmt: skip
         starts.inc()
+        self._hits = Counter(
+            "candado_policy_hits",
+            "Requests that access rules denied, or would deny if they did not only report, by rule.",
+            ["rule", "outcome"],
+            registry=own,
+        )
         self._children: dict[tuple[str, str, int], Counter] = {}
         self._routes: dict[str, Histogram] = {}
         self._state = CollectorRegistry()
@@ -113,6 +120,10 @@ class Metrics:
             self._received.labels(noted.part).inc(noted.received)
         if noted.sent:
             self._sent.labels(noted.part).inc(noted.sent)
+
+    def hit(self, hit: Hit) -> None:
+        """A rule fits a request."""
+        self._hits.labels(hit.rule_id, "denied" if hit.denied else "reported").inc()
 
     def _count(self, part: str, method: str, status: int) -> None:
         key = (part, method, status // 100)

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.adapters.objects import DirectoryObjects
@@ -37,6 +37,7 @@ from candado.server.metadata import FolderMetadata
 from candado.server.model import Backend, ServerSettings
 from candado.server.orgpolicies import OrganisationPolicies
 from candado.server.pki import Pki
+from candado.server.policy import Policy
 from candado.server.ratelimit import RateLimiter
 from candado.server.recovery import Recovery
 from candado.server.removal import Removal
@@ -83,6 +84,7 @@ class Services:
     searching: Searching
     links: Links
     rules: AccessRules
+    policy: Policy
 
 
 @asynccontextmanager
@@ -152,7 +154,10 @@ async def open_services(
         create: as for ``open_backend``.
         patient: start also when the authority's key is not set up as it must be; then nobody can enrol.
     """
-    async with open_backend(config, create=create) as backend, open_signer(config, backend, patient=patient) as signer:
+    async with open_backend(config, create=create) as store, open_signer(config, store, patient=patient) as signer:
+        rules = AccessRules(store)
+        policy = Policy(store.database, store.clock, rules)
+        backend = replace(store, policy=policy)
         passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
         accounts, metadata = Accounts(backend, passwords), FolderMetadata(backend)
         pki = Pki(backend, signer)
@@ -180,7 +185,8 @@ async def open_services(
             shares=Shares(backend, files, passwords),
             searching=Searching(backend),
             links=Links(backend, passwords, limiter),
-            rules=AccessRules(backend),
+            rules=rules,
+            policy=policy,
         )
         cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")
         try:

@@ -65,12 +65,16 @@ class AccessRules:
         Raises:
             RulesUnreadableError: what is stored cannot be read by this program.
         """
+        return (await self.versioned_in(rows))[1]
+
+    async def versioned_in(self, rows: Rows) -> tuple[int, Rules]:
+        """The version in force and its rules; as ``rules_in``."""
         version = await _last(rows)
         known, rules = self._known
         if version != known:
             rules = _understand(await _stored(rows, version))
             self._known = (version, rules)
-        return rules
+        return version, rules
 
     async def rules(self) -> Rules:
         """The rules in force, in a transaction of their own; errors as ``rules_in``."""

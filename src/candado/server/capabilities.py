@@ -5,6 +5,7 @@ part of the protocol; a feature that is not there is left out, never announced a
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from candado.folder.orgtrust import VerifiedPolicy
@@ -12,7 +13,7 @@ from candado.formats.bodies import BODIES_BYTES_MAX, BODIES_COUNT_MAX
 from candado.server.accounts import Account
 from candado.server.model import Quota
 
-__all__ = ["API_VERSION", "CHUNK_BYTES_MAX", "capabilities", "quota_numbers", "status", "user_document"]
+__all__ = ["API_VERSION", "CHUNK_BYTES_MAX", "Told", "capabilities", "quota_numbers", "status", "user_document"]
 
 API_VERSION: Final = "2.0"
 CHUNK_BYTES_MAX: Final = 104_857_600
@@ -63,13 +64,23 @@ def status(*, maintenance: bool = False) -> dict[str, Any]:
     }
 
 
-def capabilities(
-    url: str, *, keys_exist: bool | None, organisation: str = "", recovery: VerifiedPolicy | None = None
-) -> dict[str, Any]:
-    """The data of the capabilities call; ``keys_exist`` is None for callers who are not logged in.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What only callers who are logged in are told.
 
-    ``organisation`` is the fingerprint of the organisation's key, ``recovery`` its policy on recovery.
+    ``keys_exist`` is None for all others. ``organisation`` is the fingerprint of the organisation's key, ``recovery``
+    its policy on recovery. ``rules_version`` is that of the access rules, by which a client knows whether to try again
+    what one refused; None when it is not known.
     """
+
+    keys_exist: bool | None = None
+    organisation: str = ""
+    recovery: VerifiedPolicy | None = None
+    rules_version: int | None = None
+
+
+def capabilities(url: str, told: Told) -> dict[str, Any]:
+    """The data of the capabilities call; members that are for others than the caller are left out."""
     offered: dict[str, Any] = {
         "core": {
             "pollinterval": 60,
@@ -118,10 +129,15 @@ def capabilities(
             "background": _COLOUR,
         },
         "checksums": {"supportedTypes": ["SHA1", "MD5", "ADLER32"], "preferredUploadType": "SHA1"},
-        "candado": {**_OWN, "organisation": organisation, "recovery": _recovery(recovery)},
+        "candado": {**_OWN, "organisation": told.organisation, "recovery": _recovery(told.recovery)},
     }
-    if keys_exist is not None:
-        offered["end-to-end-encryption"] = {"enabled": True, "api-version": API_VERSION, "keys-exist": keys_exist}
+    if told.keys_exist is not None:
+        offered["candado"] |= {} if told.rules_version is None else {"rules-version": told.rules_version}
+        offered["end-to-end-encryption"] = {
+            "enabled": True,
+            "api-version": API_VERSION,
+            "keys-exist": told.keys_exist,
+        }
     return {"version": dict(_VERSION), "capabilities": offered}
 
 

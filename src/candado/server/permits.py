@@ -27,6 +27,7 @@ __all__ = [
     "permit_journey",
     "permit_marked",
     "permit_renamed",
+    "permit_session",
     "permit_staged",
     "permit_stored",
     "permit_tree",
@@ -197,6 +198,13 @@ async def permit_dropped(rows: Rows, rule: LockRule, folder: Located) -> None:
         there = target_of(folder)
         made = Target(names=None, is_folder=False, encrypted=True, nodes=there.nodes)
         await rule.guard.check(rows, Operation.CREATE, made)
+
+
+async def permit_session(rows: Rows, rule: LockRule, folder: Located) -> None:
+    """Ask before the lock for what every session ends with: else all its bodies would be sent in vain."""
+    if rule.guard is not None:
+        # The document that follows is asked for and reported itself.
+        await rule.guard.check(rows, Operation.UPDATE, target_of(folder), again=True)
 
 
 async def permit_staged(rows: Rows, guard: Guard, session: str, folder: Located) -> None:

@@ -28,6 +28,7 @@ RECHECK_SECONDS: Final = 1.0
 """A change of the rules acts within this time, in every process."""
 _EVENTS_PER_MINUTE: Final = 20
 _GROUPS: Final = "SELECT group_id FROM memberships WHERE user_id = $1"
+_ADMINISTRATORS: Final = "admin"
 _LASTING: Final = frozenset(
     {Subject.NAME, Subject.MIME, Subject.SIZE, Subject.URL, Subject.AGENT, Subject.ENCRYPTED, Subject.LINK}
 )
@@ -38,21 +39,17 @@ _LOG: Final = logging.getLogger("candado.server")
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """The rules and their version, which grows with every change."""
+    """The rules and their version, which grows with every change; 0 when there never were any."""
 
     version: int
     rules: Rules
 
 
 class RulesSource(Protocol):
-    """Where the rules are stored."""
+    """Where the rules are stored (``accessrules``)."""
 
-    async def version(self, rows: Rows) -> int:
-        """The present version; 0 when there never were any."""
-        ...
-
-    async def read(self, rows: Rows) -> RulesInForce:
-        """The rules in force."""
+    async def versioned_in(self, rows: Rows) -> tuple[int, Rules]:
+        """The version in force and its rules; one statement while it is the one that was read before."""
         ...
 
 
@@ -161,7 +158,8 @@ class Guard:
             self._groups = frozenset()
             if self._principal.link is None and Subject.GROUP in self._in_force.rules.subjects:
                 found = await rows.all(_GROUPS, self._principal.user_id)
-                self._groups = frozenset(str(group) for (group,) in found)
+                admin = [_ADMINISTRATORS] if self._principal.is_admin else []
+                self._groups = frozenset([*(str(group) for (group,) in found), *admin])
         return self._groups
 
     def _note(self, rule: Rule, operation: Operation, target: Target, *, denied: bool) -> None:
@@ -215,13 +213,7 @@ class Policy:
         known, now = self._known, self._clock.monotonic()
         if known is not None and now - self._confirmed_at < RECHECK_SECONDS:
             return known
-
-        async def work(rows: Rows) -> RulesInForce:
-            if known is not None and await self._source.version(rows) == known.version:
-                return known
-            return await self._source.read(rows)
-
-        found = await self._database.read(work)
+        found = RulesInForce(*await self._database.read(self._source.versioned_in))
         # A slow read of another request may end after a later one.
         if self._known is None or found.version >= self._known.version:
             self._known, self._confirmed_at = found, now

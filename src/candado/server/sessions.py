@@ -23,7 +23,7 @@ from candado.server.accounts import random_text
 from candado.server.guard import guarded_write
 from candado.server.model import PERMISSION_UPDATE, Backend, Principal
 from candado.server.moving import release_below
-from candado.server.permits import permit_staged
+from candado.server.permits import permit_session, permit_staged
 from candado.server.staging import (
     LOCK_COLUMNS,
     Lock,
@@ -66,7 +66,7 @@ class Sessions:
         Raises:
             BadRequestError: no counter, or 0. ForbiddenError: unknown id, no right to write, the home, no encrypted
             tree. CounterConflictError: the counter is not above the stored one. LockedError: somebody else's lock is on
-            the way up, or below.
+            the way up, or below. PolicyDeniedError: a rule would refuse the new document of the folder.
         """
         wanted = session_of(token)
         fresh = LockToken(random_text(self._backend.random, TOKEN_CHARS))
@@ -89,6 +89,7 @@ class Sessions:
                 if own.node_id != node.id and counter and 0 < counter <= COUNTER_MAX:
                     await _note_counter(rows, own.session, node.id, counter)
                 return True
+            await permit_session(rows, rule, found)
             await release_below(rows, found.home_id, node, session=None, rule=rule)
             if not counter or not 0 < counter <= COUNTER_MAX:
                 raise BadRequestError("X-NC-E2EE-COUNTER is missing or not a number from 1 to 2^53 - 1")

@@ -24,7 +24,7 @@ from candado.folder.orgtrust import sign_policy
 from candado.formats.orgpolicy import PolicyText, RecoveryBody, recovery_member_id
 from candado.ports.server import Rows
 from candado.server.audit import Actor
-from candado.server.capabilities import capabilities
+from candado.server.capabilities import Told, capabilities
 from candado.server.orgpolicies import OrganisationPolicies
 from candado.server.pki import Pki
 from candado.server.recovery import Recovery, RecoveryState
@@ -218,7 +218,7 @@ async def test_a_certificate_under_the_name_for_another_key_stops_the_installati
 
 def test_capabilities_announce_the_state_of_recovery() -> None:
     def ours(**known: object) -> dict[str, object]:
-        found = capabilities("https://x", keys_exist=True, **known)["capabilities"]["candado"]  # type: ignore[arg-type]
+        found = capabilities("https://x", Told(keys_exist=True, **known))["capabilities"]["candado"]  # type: ignore[arg-type]
         return {name: found[name] for name in ("organisation", "recovery")}
 
     from candado.folder.orgtrust import verify_policy
