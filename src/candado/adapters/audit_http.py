@@ -97,7 +97,8 @@ class AuditHttp:
         if reply.status == 401:
             raise AuthRequiredError("the receiver of the audit log does not accept the token")
         if not 200 <= reply.status < 300:
-            raise refusal(reply.status, path=None, meanings={}, retry_after=reply.headers.get("retry-after"))
+            after = {name: value for name, value in reply.headers.items() if name == "retry-after"}
+            raise refusal(reply.status, path=None, meanings={}, headers=after)
 
     async def rotate(self, last_sequence: int) -> None:
         """Nothing is kept here."""
