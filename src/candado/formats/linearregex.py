@@ -140,7 +140,7 @@ class LinearRegex:
                 return goes_to
             case Alternatives(parts):
                 return self._add(_Step(_SPLIT, tuple([self._build(part, goes_to) for part in parts])))
-            case Repeat():
+            case _:
                 return self._build_repeat(node, goes_to)
 
     def _build_repeat(self, node: Repeat, goes_to: int) -> int:

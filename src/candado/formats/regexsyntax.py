@@ -120,7 +120,7 @@ def _steps(node: Node) -> int:
         case Repeat():
             times = max(node.least + (node.most is None), node.most or 0, 1)
             return times * (_steps(node.part) + 1)
-        case Chars() | Edge():
+        case _:
             return 1
 
 

@@ -109,7 +109,11 @@ def _is_printable(text: str) -> bool:
 
 
 def _load(text: str) -> Mapping[str, object]:
-    if len(text.encode("utf-8", "surrogatepass")) > RULES_BYTES_MAX:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise RulesInvalidError("the document is no text in UTF-8") from error
+    if size > RULES_BYTES_MAX:
         raise RulesInvalidError(f"the document is larger than {RULES_BYTES_MAX // 1024} KiB")
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > _LINE_CHARS_MAX:

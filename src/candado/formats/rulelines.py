@@ -249,5 +249,7 @@ class _Reader:
             words.append(token.text)
             self._next += 1
         if not words or not words[0]:
-            raise self.wrong("here comes a value; put it into quotation marks if it is a word of this language")
+            raise self.wrong(
+                "here comes a value; put it into quotation marks if it has signs or is a word of this language"
+            )
         return " ".join(words)
