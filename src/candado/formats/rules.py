@@ -5,6 +5,7 @@ one operation. ``Rules.operations`` and ``Rules.subjects`` say what need not be 
 """
 
 from candado.formats.ruledocument import format_rules, make_rule, parse_rules
+from candado.formats.ruleedit import add_rule, free_id, remove_rule, set_report_only
 from candado.formats.rulefacts import Facts, Operation, Relation, Subject, Test
 from candado.formats.rulelines import Clause, format_line, parse_line
 from candado.formats.rulelint import RuleFinding, fits_everything, lint_rules
@@ -23,12 +24,16 @@ __all__ = [
     "Rules",
     "Subject",
     "Test",
+    "add_rule",
     "decide",
     "fits_everything",
     "format_line",
     "format_rules",
+    "free_id",
     "lint_rules",
     "make_rule",
     "parse_line",
     "parse_rules",
+    "remove_rule",
+    "set_report_only",
 ]

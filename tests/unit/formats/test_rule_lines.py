@@ -143,7 +143,7 @@ def test_a_line_has_one_canonical_form(line: str, canonical: str) -> None:
         ("allow all", "character 1: here comes deny, not allow"),
         ('"deny" all', "character 2: here comes deny, which is missing"),
         ("deny", "character 5: here comes an operation; there are create, read"),
-        ("deny craete", "character 6: craete is no operation; did you mean create?"),
+        ("deny crate", "character 6: crate is no operation; did you mean create?"),
         ("deny create,", "character 13: here comes an operation"),
         ("deny create link", "character 13: here comes when, not link"),
         ("deny all but", "character 13: here comes an operation"),
