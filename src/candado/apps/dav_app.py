@@ -20,6 +20,7 @@ from candado.apps.server_watch import note
 from candado.apps.server_wiring import Services
 from candado.errors import CandadoError, NotFoundError
 from candado.formats.dav import DavResponse, format_multistatus, quote_href
+from candado.server.audit import acting
 
 __all__ = ["DavApp", "place_of", "split_raw"]
 
@@ -63,6 +64,7 @@ class DavApp:
         raw, spelled, parts = split_raw(exchange)
         user = exchange.principal.user_id
         note(user=user)
+        acting(exchange.principal)
         if parts[1:2] == ["webdav"]:
             note(route="webdav")
             await self._files.run(exchange, place_of(raw, spelled, parts, 2))

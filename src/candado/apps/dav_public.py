@@ -15,6 +15,7 @@ from candado.apps.server_watch import note
 from candado.apps.server_wiring import Services
 from candado.errors import AuthRequiredError, ForbiddenError, NotFoundError
 from candado.server.access import Credentials, parse_authorization
+from candado.server.audit import acting
 from candado.server.filedrops import check_drop_name
 from candado.server.model import PERMISSION_READ
 from candado.server.sharerows import Share
@@ -48,6 +49,7 @@ class PublicDavApp(DavApp):
             raise NotFoundError("there is nothing for you at this address")
         secret = None if credentials is None else credentials.secret
         exchange.principal = with_exchange(await self._links.enter(share, secret, exchange.address), exchange)
+        acting(exchange.principal)
         await self._run(exchange, share, place)
 
     async def _by_login(self, credentials: Credentials | None) -> Share:

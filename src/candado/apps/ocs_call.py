@@ -32,6 +32,7 @@ from candado.errors import (
 from candado.formats.canonjson import JsonValue, load_json
 from candado.formats.ocs import format_ocs_json, format_ocs_xml
 from candado.server.access import knows_e2ee, parse_authorization
+from candado.server.audit import acting
 from candado.server.model import Principal
 from candado.types import LockToken
 
@@ -280,6 +281,8 @@ def endpoint(
             link = request.headers.get(_LINK_HEADER) if visitors else None
             if link:
                 principal: Principal | None = await come_in(services, request, link)
+                assert principal is not None
+                acting(principal)
             else:
                 principal = await _authenticate(services, request, anonymous=anonymous, confirmed=confirmed)
             parameters = await read_parameters(request, bytes_max=bytes_max)
@@ -316,6 +319,7 @@ async def _authenticate(services: Services, request: Request, *, anonymous: bool
     check = services.authenticator.confirm_password if confirmed else services.authenticator.check
     principal = await check(raw, address)
     note(user=principal.user_id)
+    acting(principal)
     return with_request(principal, request)
 
 

@@ -6,6 +6,7 @@ paths hold names of files, and those of links and sign-ins their secrets.
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any, Final
@@ -13,12 +14,16 @@ from typing import Any, Final
 from candado.apps.dav_exchange import Receive, Send
 from candado.apps.server_metrics import Metrics
 from candado.apps.server_wiring import Services
+from candado.server.audit import AuditContext, enter
 
 __all__ = ["WATCH", "Watch", "Watched", "note"]
 
 _LOG = logging.getLogger("candado.request")
 _Scope = MutableMapping[str, Any]
 _App = Callable[[_Scope, Receive, Send], Awaitable[None]]
+_PROTOCOL: Final = re.compile(
+    r"(?:/index\.php)?/(?:(remote|public)\.php|ocs/v([12])\.php(?:/apps/end_to_end_encryption/api/v([12]))?)"
+)
 _SIGN_INS: Final = ("/login/v2/flow/{token}", "/settings/user/security/sign-in")
 
 WATCH: Final[ContextVar["Watch | None"]] = ContextVar("watch", default=None)
@@ -58,6 +63,7 @@ class Watched:
         self._app = app
         self._metrics = metrics
         self._random = services.backend.random
+        self._clock = services.backend.clock
         self._monotonic = services.backend.clock.monotonic
         self._database = services.backend.database
         self._log_requests = services.config.log_requests
@@ -84,6 +90,10 @@ class Watched:
             await send(message)
 
         started = self._monotonic()
+        client = scope.get("client")
+        enter(
+            AuditContext("server", watch.request_id, client[0] if client else "", _spoken(scope["path"]), self._clock)
+        )
         token = WATCH.set(watch)
         self._metrics.begin()
         try:
@@ -110,6 +120,14 @@ class Watched:
             }
             level = logging.WARNING if refused else logging.INFO
             _LOG.log(level, "sign-in refused" if refused else "request", extra={"fields": fields})
+
+
+def _spoken(path: str) -> tuple[str, ...]:
+    """The protocol of a request, for the audit log."""
+    match = _PROTOCOL.match(path)
+    if match is None:
+        return ()
+    return ("webdav",) if match[1] else (f"e2ee-api/{match[3]}",) if match[3] else (f"ocs/{match[2]}",)
 
 
 def _is_refusal(scope: _Scope, watch: Watch) -> bool:

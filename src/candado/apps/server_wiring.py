@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from candado.adapters.ambient import SystemClock, SystemRandom
@@ -22,10 +22,13 @@ from candado.apps.server_config import ServerConfig
 from candado.apps.signer_wiring import open_signer
 from candado.errors import CandadoError
 from candado.ports.ambient import Random
-from candado.ports.server import Database, Migration, ObjectStore, Rows
+from candado.ports.server import Database, Migration, ObjectStore, Rows, Signer
 from candado.server.access import Authenticator
 from candado.server.accessrules import AccessRules
 from candado.server.accounts import Accounts, random_text
+from candado.server.audit import AuditContext, audited, enter
+from candado.server.auditlog import AuditLog
+from candado.server.auditproofs import AuditProofs
 from candado.server.browsers import Browsers
 from candado.server.devices import Devices
 from candado.server.filedrops import FileDrops
@@ -53,6 +56,7 @@ __all__ = ["Services", "open_backend", "open_database", "open_services", "outsta
 
 _LOG = logging.getLogger("candado.server")
 _SWEEP_SECONDS = 60.0
+_LOG_SECONDS = 1.0
 _RATE_IDLE_SECONDS = 86400.0
 
 
@@ -85,6 +89,8 @@ class Services:
     links: Links
     rules: AccessRules
     policy: Policy
+    audit_log: AuditLog
+    audit: AuditProofs
 
 
 @asynccontextmanager
@@ -95,6 +101,7 @@ async def open_backend(config: ServerConfig, *, create: bool = False) -> AsyncIt
     """
     clock, random = SystemClock(), PooledRandom(SystemRandom())
     database = await open_database(config, random, create=create)
+    enter(AuditContext(who="operator", clock=clock))  # a request says later what is known of it
     try:
         objects = await _open_objects(config, random, create=create)
         settings = ServerSettings(
@@ -187,14 +194,27 @@ async def open_services(
             links=Links(backend, passwords, limiter),
             rules=rules,
             policy=policy,
+            audit_log=AuditLog(backend),
+            audit=AuditProofs(backend),
         )
-        cleaning = asyncio.create_task(_clean_for_ever(services), name="cleaning")
+        with audited(who="server"):
+            tasks = [
+                asyncio.create_task(_clean_for_ever(services), name="cleaning"),
+                asyncio.create_task(_tend_log_for_ever(services, signer), name="audit log"),
+            ]
         try:
             yield services
         finally:
-            cleaning.cancel()
-            with suppress(asyncio.CancelledError):
-                await cleaning
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tend_log_for_ever(services: Services, signer: Signer) -> None:
+    """Number what was recorded and sign what is due; every worker may do it."""
+    while True:
+        await services.audit_log.tend(signer)
+        await services.backend.clock.sleep(_LOG_SECONDS)
 
 
 async def _clean_for_ever(services: Services) -> None:

@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from candado.errors import AuthRequiredError, ForbiddenError
+from candado.errors import AuthRequiredError, ForbiddenError, RateLimitedError
 from candado.ports.server import Rows
 from candado.server.accounts import APP_PASSWORD_CHARS, PasswordHasher, hash_app_password
+from candado.server.audit import Actor, Event, actor_of, device_ref, record, user_ref
 from candado.server.model import Backend, Principal
 from candado.server.ratelimit import Limit, RateLimiter, address_bucket
 from candado.types import SecretText, UserId
@@ -27,6 +28,7 @@ _USER_CHARS_MAX: Final = 64
 _ENTRIES_MAX: Final = 8192
 _HEADER_BYTES_MAX: Final = 4096
 _LAST_USED_STEP_SECONDS: Final = 3600.0
+_TOLD_SECONDS: Final = 600.0
 _PER_USER: Final = (20, 600.0)
 _PER_ADDRESS: Final = (60, 600.0)
 _WRONG: Final = "unknown user or wrong password"
@@ -100,6 +102,7 @@ class Authenticator:
         self._cache_key = backend.random.token(32)
         self._known: dict[bytes, _Known] = {}
         self._refused: dict[bytes, int] = {}
+        self._told: dict[tuple[str, str], float] = {}
 
     def cached(self, header: bytes) -> Principal | None:
         """The principal of a header that was verified or confirmed a moment ago, else None. Never waits."""
@@ -128,6 +131,7 @@ class Authenticator:
         found = await self._by_app_password(credentials)
         if found is None:
             if credentials.login is None:
+                await self._refused_event("", address, "token")
                 raise AuthRequiredError("the token is not valid")
             found = await self._by_new_password(digest, UserId(credentials.login), credentials.secret, address)
         principal, version = found
@@ -202,14 +206,16 @@ class Authenticator:
             return None
         principal, version, used = found
         if self._clock.now() - used > _LAST_USED_STEP_SECONDS:
-            await self._note_use(principal.app_password_id)
+            await self._note_use(principal)
         return principal, version
 
-    async def _note_use(self, app_password_id: int | None) -> None:
-        now = self._clock.now()
+    async def _note_use(self, principal: Principal) -> None:
+        """Note, at most once an hour, that a device is used; that is its sign-in for the audit log."""
+        now, number = self._clock.now(), principal.app_password_id
 
         async def work(rows: Rows) -> None:
-            await rows.run("UPDATE app_passwords SET last_used = $2 WHERE id = $1", app_password_id, now)
+            if await rows.run("UPDATE app_passwords SET last_used = $2 WHERE id = $1", number, now):
+                await record(rows, Event("signin.accepted", actor_of(principal), device_ref(number or 0)))
 
         await self._database.write(work, durable=False)
 
@@ -244,7 +250,11 @@ class Authenticator:
             Limit("login.address", address_bucket(address), *_PER_ADDRESS),
             Limit("login.user", login.lower()[:_USER_CHARS_MAX], *_PER_USER),
         )
-        await self._limiter.take(*limits)
+        try:
+            await self._limiter.take(*limits)
+        except RateLimitedError:
+            await self._refused_event(login, address, "too-many", kind="signin.limited")
+            raise
 
         async def work(rows: Rows) -> tuple[str, int, int] | None:
             row = await rows.one(
@@ -260,9 +270,35 @@ class Authenticator:
         found = await self._database.read(work)
         if found is None:
             await self._passwords.verify_nobody(password)
+            await self._refused_event("", address, "unknown-user", once=False)
             raise AuthRequiredError(_WRONG)
         hashed, is_admin, version = found
         if not await self._passwords.verify(hashed, password):
+            await self._refused_event(login, address, "password", once=False)
             raise AuthRequiredError(_WRONG)
         await self._limiter.give_back(*limits)
+        event = Event("signin.accepted", Actor(login), reason="password")
+        await self._database.write(lambda rows: record(rows, event), durable=False)
         return Principal(login, bool(is_admin), None), version
+
+    async def _refused_event(
+        self, login: str, address: str, reason: str, *, kind: str = "signin.refused", once: bool = True
+    ) -> None:
+        """Record a refusal; with ``once``, where no limit holds, one in ten minutes for each address and reason.
+
+        The name is recorded only where there is such a user: what people type there may be a password.
+        """
+        now, key = self._clock.monotonic(), (reason, address_bucket(address))
+        if once and now - self._told.get(key, -_TOLD_SECONDS) < _TOLD_SECONDS:
+            return
+        if once:
+            if len(self._told) >= _ENTRIES_MAX:
+                self._told.clear()
+            self._told[key] = now
+
+        async def work(rows: Rows) -> None:
+            known = login and await rows.one("SELECT 1 FROM users WHERE id = $1", login) is not None
+            target = user_ref(login) if known else "nobody"
+            await record(rows, Event(kind, Actor(), target, "refused", reason))
+
+        await self._database.write(work, durable=False)

@@ -13,7 +13,9 @@ from typing import Final, Protocol
 from candado.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from candado.ports.ambient import Random
 from candado.ports.server import Rows, SqlValue
+from candado.server.audit import Event, device_ref, record, user_ref
 from candado.server.groups import join_group
+from candado.server.keyevents import key_given_up
 from candado.server.linkkeys import forget_link_keys
 from candado.server.model import Backend, search_pattern
 from candado.server.moving import release_held
@@ -172,6 +174,7 @@ class Accounts:
                 now,
             )
             assert row is not None
+            await record(rows, Event("user.made", target=user_ref(name), details={"admin": int(is_admin)}))
             for group in groups:
                 await join_group(rows, group, name, tag)
             return _account(row, tuple(sorted(set(groups))))
@@ -217,7 +220,8 @@ class Accounts:
     async def set_password(self, user_id: str, password: SecretText) -> None:
         """Replace the login password; NotFoundError. App passwords stay."""
         hashed = await self._passwords.hash(check_new_password(password))
-        await self._change("UPDATE users SET password_hash = $2, version = version + 1 WHERE id = $1", user_id, hashed)
+        sql = "UPDATE users SET password_hash = $2, version = version + 1 WHERE id = $1"
+        await self._change("password", sql, user_id, hashed)
 
     async def set_enabled(self, user_id: str, *, enabled: bool, keep_admin: bool = False) -> None:
         """Let the user in, or keep it out at once; NotFoundError.
@@ -225,26 +229,29 @@ class Accounts:
         With ``keep_admin`` the last administrator who can sign in stays: ForbiddenError.
         """
         sql = "UPDATE users SET enabled = $2, version = version + 1 WHERE id = $1"
-        await self._change(sql, user_id, int(enabled), guarded=keep_admin and not enabled)
+        what = "enabled" if enabled else "disabled"
+        await self._change(what, sql, user_id, int(enabled), guarded=keep_admin and not enabled)
 
     async def set_admin(self, user_id: str, *, is_admin: bool) -> None:
         """Give or take the right to administrate; NotFoundError, ForbiddenError for the last one who has it."""
         sql = "UPDATE users SET is_admin = $2, version = version + 1 WHERE id = $1"
-        await self._change(sql, user_id, int(is_admin), guarded=not is_admin)
+        what = "administrator" if is_admin else "no-administrator"
+        await self._change(what, sql, user_id, int(is_admin), guarded=not is_admin)
 
     async def set_display_name(self, user_id: str, name: str) -> None:
         """Change the name shown to others; empty for the user name. BadRequestError, NotFoundError."""
         shown = check_shown_text(name.strip(), "a display name") or user_id
-        await self._change("UPDATE users SET display_name = $2 WHERE id = $1", user_id, shown)
+        await self._change("name", "UPDATE users SET display_name = $2 WHERE id = $1", user_id, shown)
 
     async def set_email(self, user_id: str, email: str) -> None:
         """Change the address, which is only shown; empty for none. BadRequestError, NotFoundError."""
         shown = check_email(email)
-        await self._change("UPDATE users SET email = $2 WHERE id = $1", user_id, shown)
+        await self._change("address", "UPDATE users SET email = $2 WHERE id = $1", user_id, shown)
 
     async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
         """Change the space of a user, None for unlimited; BadRequestError, NotFoundError."""
-        await self._change("UPDATE users SET quota_bytes = $2 WHERE id = $1", user_id, _check_quota(quota_bytes))
+        sql = "UPDATE users SET quota_bytes = $2 WHERE id = $1"
+        await self._change("quota", sql, user_id, _check_quota(quota_bytes))
 
     async def delete(self, user_id: str) -> None:
         """Remove a user, its credentials, keys and shares; NotFoundError.
@@ -257,6 +264,8 @@ class Accounts:
         async def work(rows: Rows) -> None:
             if await rows.run("DELETE FROM users WHERE id = $1", user_id) == 0:
                 raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
+            await record(rows, Event("user.removed", target=user_ref(user_id)))
+            await key_given_up(rows, user_id, "user-removed")
             await release_held(rows, UserId(user_id), now=now)
             await forget_link_keys(rows, "(initiator_id = $1 OR owner_id = $1)", user_id, now=now)
             for sql in _DELETE_USER:
@@ -266,25 +275,30 @@ class Accounts:
 
         await self._database.write(work)
 
-    async def _change(self, sql: str, user_id: str, value: SqlValue, *, guarded: bool = False) -> None:
+    async def _change(self, what: str, sql: str, user_id: str, value: SqlValue, *, guarded: bool = False) -> None:
         async def work(rows: Rows) -> None:
             if guarded:
                 await _refuse_last_admin(rows, user_id)
             if await rows.run(sql, user_id, value) == 0:
                 raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
+            kind = "password.changed" if what == "password" else "user.changed"
+            await record(rows, Event(kind, target=user_ref(user_id), reason=what))
 
         await self._database.write(work)
 
 
 async def insert_app_password(rows: Rows, user_id: str, label: str, secret: SecretText, now: float) -> None:
     """Store an app password by its hash; ``label`` is cut to 120 printable characters."""
-    await rows.run(
-        "INSERT INTO app_passwords (user_id, label, secret_hash, created) VALUES ($1, $2, $3, $4)",
+    row = await rows.one(
+        "INSERT INTO app_passwords (user_id, label, secret_hash, created) VALUES ($1, $2, $3, $4) RETURNING id",
         user_id,
         "".join(c for c in label if c.isprintable())[:_LABEL_CHARS_MAX] or "app",
         hash_app_password(secret),
         now,
     )
+    assert row is not None
+    made = Event("apppassword.made", target=device_ref(_int(row[0])), details={"owner": user_ref(user_id)})
+    await record(rows, made)
 
 
 async def _refuse_last_admin(rows: Rows, user_id: str) -> None:

@@ -15,6 +15,8 @@ from candado.crypto.rsa import PublicKey
 from candado.crypto.x509 import Certificate, parse_certificate
 from candado.errors import ForbiddenError, LimitExceededError, NotFoundError
 from candado.ports.server import Rows, SqlValue
+from candado.server.audit import Event, actor_of, key_ref, record, user_ref
+from candado.server.keyevents import key_event
 from candado.server.model import LINK_PREFIX, Backend, Principal
 from candado.types import UserId
 
@@ -24,6 +26,8 @@ _LOG = logging.getLogger("candado.server")
 _OPEN_MAX: Final = 5
 _PREFIX_CHARS_MIN: Final = 8
 _EARLIER: Final = "SELECT serial, certificate FROM certificates WHERE user_id = $1"
+_SUPERSEDE: Final = """INSERT INTO revoked_keys (fingerprint, serial, user_id, reason, revoked)
+    VALUES ($1, $2, $3, 'superseded', $4) ON CONFLICT DO NOTHING"""
 _APPROVED: Final = "SELECT COUNT(*) FROM key_approvals WHERE fingerprint = $1"
 
 
@@ -62,15 +66,10 @@ async def close_request(rows: Rows, user_id: UserId, certificate: Certificate, n
     if await rows.run(sql, key.fingerprint_hex, user_id) == 0:
         return
     earlier = [(str(serial), parse_certificate(str(pem))) for serial, pem in await rows.all(_EARLIER, user_id)]
-    await rows.many(
-        "INSERT INTO revoked_keys (fingerprint, serial, user_id, reason, revoked) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT DO NOTHING",
-        [
-            (one.public_key.fingerprint_hex, serial, user_id, "superseded", now)
-            for serial, one in earlier
-            if one.public_key != key
-        ],
-    )
+    for serial, one in earlier:
+        old = one.public_key
+        if old != key and await rows.run(_SUPERSEDE, old.fingerprint_hex, serial, user_id, now):
+            await key_event(rows, "certificate.revoked", user_id, old, serial=serial, reason="superseded")
 
 
 class Approvals:
@@ -92,7 +91,11 @@ class Approvals:
             if _number(count[0]) >= _OPEN_MAX:
                 raise LimitExceededError("too many new keys of this user wait for a decision")
             sql = "INSERT INTO key_requests (fingerprint, user_id, requested, outcome) VALUES ($1, $2, $3, 'open')"
-            return await rows.run(sql + " ON CONFLICT DO NOTHING", key.fingerprint_hex, user_id, now)
+            added = await rows.run(sql + " ON CONFLICT DO NOTHING", key.fingerprint_hex, user_id, now)
+            if added:
+                subject = {"subject": user_ref(user_id)}
+                await record(rows, Event("key.requested", target=key_ref(key.fingerprint_hex), details=subject))
+            return added
 
         if await self._database.write(work):
             _LOG.warning("authority: %s asks for a new key, %s", _who(user_id), key.fingerprint_hex)
@@ -133,6 +136,8 @@ class Approvals:
                 await rows.run(sql + " ON CONFLICT DO NOTHING", key, admin.user_id, now)
             else:
                 await rows.run("UPDATE key_requests SET outcome = 'rejected' WHERE fingerprint = $1", key)
+            kind, subject = "key.approved" if approve else "key.rejected", {"subject": user_ref(found.user_id)}
+            await record(rows, Event(kind, actor_of(admin), key_ref(key), details=subject))
             return next(one for one in await _requests(rows) if one.key_fingerprint_hex == key)
 
         found = await self._database.write(work)

@@ -11,7 +11,7 @@ number, a fingerprint or a word of ours, and is refused if it is not.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -28,13 +28,17 @@ __all__ = [
     "Actor",
     "AuditContext",
     "Event",
+    "acting",
     "actor_of",
     "audit_context",
     "audited",
+    "device_ref",
+    "enter",
     "group_ref",
     "key_ref",
     "node_ref",
     "record",
+    "record_all",
     "share_ref",
     "user_ref",
 ]
@@ -80,8 +84,8 @@ class Event:
 class AuditContext:
     """What is known around an act, set by whoever answers a request or runs a command.
 
-    ``who`` acts where an event names no actor. Without a clock an event gets the time at which it is numbered.
-    ``versions`` are the protocols that are spoken, such as ``e2ee-api/2``.
+    ``actor``, or else ``who``, acts where an event names nobody. Without a clock an event gets the time at which it is
+    numbered. ``versions`` are the protocols that are spoken, such as ``e2ee-api/2``.
     """
 
     who: str = "server"
@@ -89,6 +93,7 @@ class AuditContext:
     address: str = ""
     versions: tuple[str, ...] = ()
     clock: Clock | None = None
+    actor: Actor | None = None
 
 
 _NOTHING_KNOWN: Final = AuditContext()
@@ -108,6 +113,18 @@ def audited(**known: Any) -> Iterator[None]:
         yield
     finally:
         _CONTEXT.reset(token)
+
+
+def enter(context: AuditContext) -> None:
+    """From here on, in this task and what it starts, ``context`` is what is known; for commands and requests."""
+    _CONTEXT.set(context)
+
+
+def acting(principal: Principal) -> None:
+    """From here on ``principal`` acts, who has just been let in."""
+    known = _CONTEXT.get()
+    actor = actor_of(principal)
+    _CONTEXT.set(AuditContext(known.who, known.request, known.address, known.versions, known.clock, actor))
 
 
 def actor_of(principal: Principal) -> Actor:
@@ -135,6 +152,11 @@ def share_ref(share_id: int) -> str:
     return f"sh:{share_id}"
 
 
+def device_ref(app_password_id: int) -> str:
+    """A device, by the number of its app password."""
+    return f"d:{app_password_id}"
+
+
 def key_ref(fingerprint_hex: str) -> str:
     """A public key, by its SHA-256."""
     return f"k:{fingerprint_hex}"
@@ -146,11 +168,24 @@ async def record(rows: Rows, event: Event) -> None:
     Raises:
         MisuseError: not a kind of ours, or a text that could be a name; the transaction must not be committed.
     """
+    row = _row(event)
+    await rows.run(_INSERT, *row)
+
+
+async def record_all(rows: Rows, events: Iterable[Event]) -> None:
+    """As ``record`` for several events, in their order; still one statement, none when there are none."""
+    made = [_row(event) for event in events]
+    if made:
+        await rows.many(_INSERT, made)
+
+
+def _row(event: Event) -> tuple[float, str, str]:
     _check(event)
-    context, actor = _CONTEXT.get(), event.actor
+    context = _CONTEXT.get()
+    actor = event.actor or context.actor
     body: dict[str, Any] = {
         "actor": context.who if actor is None else _actor_text(actor),
-        "device": "" if actor is None or actor.device is None else f"d:{actor.device}",
+        "device": "" if actor is None or actor.device is None else device_ref(actor.device),
         "address": context.address,
         "target": event.target,
         "outcome": event.outcome,
@@ -160,7 +195,7 @@ async def record(rows: Rows, event: Event) -> None:
         "details": dict(event.details),
     }
     at = 0.0 if context.clock is None else context.clock.now()
-    await rows.run(_INSERT, at, event.kind, json.dumps(body, separators=(",", ":")))
+    return at, event.kind, json.dumps(body, separators=(",", ":"))
 
 
 def _actor_text(actor: Actor) -> str:

@@ -52,7 +52,8 @@ async def pin_authority(backend: Backend, key: PublicKey) -> None:
 
     async def work(rows: Rows) -> None:
         sql = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-        await rows.run(sql, _NAME, encode_b64(key.spki_der))
+        if await rows.run(sql, _NAME, encode_b64(key.spki_der)):
+            await record(rows, Event("authority.adopted", target=key_ref(key.fingerprint_hex)))
 
     if await known_authority(backend) is None:
         await backend.database.write(work)
@@ -77,11 +78,11 @@ async def adopt_authority(backend: Backend, key: PublicKey) -> None:
 
     async def work(rows: Rows) -> int:
         # One statement, so that no certificate comes between the look and the act.
-        return await rows.run(
-            "UPDATE settings SET value = $2 WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM certificates)",
-            _NAME,
-            encode_b64(key.spki_der),
-        )
+        sql = "UPDATE settings SET value = $2 WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM certificates)"
+        changed = await rows.run(sql, _NAME, encode_b64(key.spki_der))
+        if changed:
+            await record(rows, Event("authority.adopted", target=key_ref(key.fingerprint_hex), reason="replaced"))
+        return changed
 
     if await known_authority(backend) not in (None, key) and await backend.database.write(work) == 0:
         raise AuthorityChangedError(

@@ -18,6 +18,7 @@ from candado.server.accounts import (
     insert_app_password,
     random_text,
 )
+from candado.server.audit import Event, device_ref, record, record_all, user_ref
 from candado.server.model import Backend
 from candado.types import SecretText, UserId
 
@@ -99,7 +100,10 @@ class Devices:
         """End one app password in every process; absent is success. A wipe it was asked for is off."""
 
         async def work(rows: Rows) -> int:
-            return await rows.run("DELETE FROM app_passwords WHERE user_id = $1 AND id = $2", user_id, device_id)
+            ended = await rows.run("DELETE FROM app_passwords WHERE user_id = $1 AND id = $2", user_id, device_id)
+            if ended:
+                await record(rows, _event("apppassword.revoked", user_id, device_id))
+            return ended
 
         await self._ended(await self._database.write(work))
 
@@ -108,7 +112,10 @@ class Devices:
 
         async def work(rows: Rows) -> int:
             await _require_user(rows, user_id)
-            return await rows.run("DELETE FROM app_passwords WHERE user_id = $1 AND wipe_asked IS NULL", user_id)
+            sql = "DELETE FROM app_passwords WHERE user_id = $1 AND wipe_asked IS NULL RETURNING id"
+            ended = await rows.all(sql, user_id)
+            await record_all(rows, [_event("apppassword.revoked", user_id, number) for (number,) in ended])
+            return len(ended)
 
         count = await self._database.write(work)
         await self._ended(count)
@@ -122,6 +129,7 @@ class Devices:
             sql = "UPDATE app_passwords SET wipe_asked = COALESCE(wipe_asked, $3) WHERE user_id = $1 AND id = $2"
             if await rows.run(sql, user_id, device_id, now) == 0:
                 raise _gone()
+            await record(rows, _event("device.wipe-asked", user_id, device_id))
 
         await self._database.write(work)
         await self._ended(1)
@@ -138,11 +146,14 @@ class Devices:
     async def wiped(self, secret: SecretText) -> bool:
         """Forget a device that has wiped itself; False when it was not asked to."""
 
-        async def work(rows: Rows) -> int:
-            sql = "DELETE FROM app_passwords WHERE secret_hash = $1 AND wipe_asked IS NOT NULL"
-            return await rows.run(sql, hash_app_password(secret))
+        async def work(rows: Rows) -> bool:
+            sql = "DELETE FROM app_passwords WHERE secret_hash = $1 AND wipe_asked IS NOT NULL RETURNING user_id, id"
+            row = await rows.one(sql, hash_app_password(secret))
+            if row is not None:
+                await record(rows, _event("device.wiped", str(row[0]), row[1]))
+            return row is not None
 
-        return await self._database.write(work) == 1
+        return await self._database.write(work)
 
     async def _ended(self, count: int) -> None:
         if count:
@@ -152,6 +163,11 @@ class Devices:
 async def _require_user(rows: Rows, user_id: str) -> None:
     if await rows.one("SELECT 1 FROM users WHERE id = $1", user_id) is None:
         raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
+
+
+def _event(kind: str, user_id: str, device_id: SqlValue) -> Event:
+    assert isinstance(device_id, int)
+    return Event(kind, target=device_ref(device_id), details={"owner": user_ref(user_id)})
 
 
 def _gone() -> NotFoundError:

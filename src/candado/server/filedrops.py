@@ -21,6 +21,7 @@ from candado.errors import (
 )
 from candado.formats.canonjson import JsonObject, load_json
 from candado.ports.server import Rows
+from candado.server.audit import Event, actor_of, node_ref, record
 from candado.server.guard import guarded_read, guarded_write
 from candado.server.locating import marks
 from candado.server.metadata import METADATA_ROW, accessible, refuse_locked
@@ -130,6 +131,9 @@ class FileDrops:
             sql = "UPDATE folder_metadata SET text = $2, updated = $3 WHERE node_id = $1"
             await rows.run(sql, file_id, text, rule.now)
             await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
+            await record(
+                rows, Event("drop.received", actor_of(principal), node_ref(file_id), details={"files": len(new)})
+            )
             return _dump(document["filedrop"])
 
         return await guarded_write(self._backend, principal, work)

@@ -10,6 +10,7 @@ from typing import Final
 
 from candado.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from candado.ports.server import Rows
+from candado.server.audit import Event, group_ref, record, user_ref
 from candado.server.model import Backend, search_pattern
 from candado.server.mounts import admit_member, dismiss_member, end_group_shares
 from candado.server.moving import release_unreachable
@@ -57,6 +58,7 @@ class Groups:
             )
             if changed == 0:
                 raise AlreadyExistsError("there is a group of this name", path=name)
+            await record(rows, Event("group.made", target=group_ref(name)))
 
         await self._database.write(work)
 
@@ -71,6 +73,7 @@ class Groups:
                 await release_unreachable(rows, user_id, now=now)
             if await rows.run("DELETE FROM groups WHERE id = $1", name) == 0:
                 raise NotFoundError("no such group", path=name, advice=_LIST)
+            await record(rows, Event("group.removed", target=group_ref(name)))
 
         await self._database.write(work)
 
@@ -127,6 +130,7 @@ class Groups:
                 raise NotFoundError("the user is not in this group", path=f"{group}/{user_id}")
             await dismiss_member(rows, group, user_id, tag)
             await release_unreachable(rows, UserId(user_id), now=now)
+            await record(rows, Event("group.left", target=group_ref(group), details={"member": user_ref(user_id)}))
 
         await self._database.write(work)
 
@@ -138,3 +142,4 @@ async def join_group(rows: Rows, group: str, user_id: str, tag: str) -> None:
     sql = "INSERT INTO memberships (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
     if await rows.run(sql, group, user_id):
         await admit_member(rows, group, user_id, tag)
+        await record(rows, Event("group.joined", target=group_ref(group), details={"member": user_ref(user_id)}))

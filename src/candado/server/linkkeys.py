@@ -7,6 +7,7 @@ Layer: ``server``. Runs inside the transaction that removes the shares, before i
 from typing import Final
 
 from candado.ports.server import Rows
+from candado.server.keyevents import key_given_up
 from candado.server.model import LINK_PREFIX
 
 __all__ = ["forget_link_keys"]
@@ -19,6 +20,9 @@ async def forget_link_keys(rows: Rows, which: str, value: int | str, *, now: flo
 
     Their certificates stay on record as revoked.
     """
+    kept = f"SELECT user_id FROM user_keys WHERE certificate IS NOT NULL AND {_OF}{which})"
+    for (member,) in await rows.all(kept, value):
+        await key_given_up(rows, str(member), "link-ended")
     await rows.run(f"DELETE FROM user_keys WHERE {_OF}{which})", value)
     revoke = f"UPDATE certificates SET revoked = $2 WHERE revoked IS NULL AND {_OF}{which})"
     await rows.run(revoke, value, now)

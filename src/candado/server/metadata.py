@@ -21,6 +21,7 @@ from candado.errors import (
 )
 from candado.formats.rules import Operation
 from candado.ports.server import Rows
+from candado.server.audit import Event, actor_of, node_ref, record
 from candado.server.guard import guarded_change, guarded_read, guarded_write
 from candado.server.model import (
     PERMISSION_READ,
@@ -166,6 +167,7 @@ class FolderMetadata:
             elif not found.existing().encrypted:
                 await rows.run("UPDATE nodes SET encrypted = 1 WHERE id = $1", file_id)
                 await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
+            await record(rows, Event("folder.marked", actor_of(principal), node_ref(file_id)))
             return None, maker is not None
 
         await guarded_change(self._backend, principal, wanted, work)
@@ -185,6 +187,7 @@ class FolderMetadata:
             await rows.run("DELETE FROM folder_metadata WHERE node_id = $1", file_id)
             await rows.run("DELETE FROM membership_steps WHERE node_id = $1", file_id)
             await rows.run("UPDATE nodes SET encrypted = 0 WHERE id = $1", file_id)
+            await record(rows, Event("folder.unmarked", actor_of(principal), node_ref(file_id)))
             await spread_one(rows, file_id, 0, tag=tag, now=rule.now)
 
         await guarded_write(self._backend, principal, work)
@@ -202,7 +205,7 @@ class FolderMetadata:
             if home is None:
                 return []
             for (session,) in await rows.all("SELECT session FROM locks WHERE home_id = $1", home.id):
-                await drop_session(rows, str(session), now=now)
+                await drop_session(rows, str(session), now=now, why="removed")
             tops = cast("list[tuple[int, int, int]]", await rows.all(_TOP_FOLDERS, home.id))
             if rule.guard is not None:
                 for node_id, _, _ in tops:
@@ -214,6 +217,8 @@ class FolderMetadata:
             await doom(rows, tag, [node_id for node_id, _, _ in tops])
             removed = await delete_doomed(rows, tag, tag=tag, now=now)
             await spread(rows, tag, deltas, tag=tag, now=now)
+            for node_id, _, _ in tops:
+                await record(rows, Event("folder.unmarked", target=node_ref(node_id), reason="removed"))
             return [FileId(node_id) for node_id in removed]
 
         return await guarded_write(self._backend, principal, work)

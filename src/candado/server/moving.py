@@ -115,13 +115,13 @@ async def release_unreachable(rows: Rows, user_id: UserId, *, now: float) -> Non
         try:
             (await locate_id(View(rows), holder, lock.node_id, now)).require(PERMISSION_UPDATE)
         except (NotFoundError, ForbiddenError):
-            await drop_session(rows, lock.session, now=now)
+            await drop_session(rows, lock.session, now=now, why="no-right")
 
 
 async def release_held(rows: Rows, user_id: UserId, *, now: float) -> None:
     """Roll back every session of a user who is going, and of visitors of the user's links: nobody could end it."""
     for session, *_ in await rows.all(_LOCKS_OF, user_id):
-        await drop_session(rows, str(session), now=now)
+        await drop_session(rows, str(session), now=now, why="user-removed")
 
 
 async def remove_node(errand: Errand, path: str, *, if_match: str | None) -> None:

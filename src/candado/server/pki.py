@@ -34,7 +34,9 @@ from candado.errors import (
 )
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.approvals import Approvals, close_request, is_admitted
+from candado.server.audit import Event, record, user_ref
 from candado.server.authority import require_authority
+from candado.server.keyevents import key_event, key_given_up, sign_on_record
 from candado.server.model import Backend, Principal
 from candado.server.revocations import require_unrevoked
 from candado.types import UserId
@@ -48,6 +50,12 @@ _WRAPPED_CHARS_MAX: Final = 32768
 _USERS_MAX: Final = 500
 _REPLACE: Final = """UPDATE user_keys SET certificate = $3, certificate_created = $4
     WHERE user_id = $1 AND certificate = $2"""
+_STORE_PRIVATE: Final = """INSERT INTO user_keys (user_id, private_key, private_key_created) VALUES ($1, $2, $3)
+    ON CONFLICT (user_id) DO UPDATE SET private_key = excluded.private_key,
+    private_key_created = excluded.private_key_created WHERE user_keys.private_key IS NULL"""
+_STORE_CERTIFICATE: Final = """INSERT INTO user_keys (user_id, certificate, certificate_created) VALUES ($1, $2, $3)
+    ON CONFLICT (user_id) DO UPDATE SET certificate = excluded.certificate,
+    certificate_created = excluded.certificate_created WHERE user_keys.certificate IS NULL"""
 _ISSUED: Final = """INSERT INTO certificates (serial, user_id, fingerprint, certificate, issued, not_after)
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET revoked = NULL"""
 _CURRENT: Final = """SELECT k.certificate, c.revoked FROM user_keys k
@@ -136,14 +144,10 @@ class Pki:
         now = self._clock.now()
 
         async def work(rows: Rows) -> int:
-            return await rows.run(
-                "INSERT INTO user_keys (user_id, private_key, private_key_created) VALUES ($1, $2, $3)"
-                " ON CONFLICT (user_id) DO UPDATE SET private_key = excluded.private_key,"
-                " private_key_created = excluded.private_key_created WHERE user_keys.private_key IS NULL",
-                user_id,
-                wrapped,
-                now,
-            )
+            changed = await rows.run(_STORE_PRIVATE, user_id, wrapped, now)
+            if changed:
+                await record(rows, Event("privatekey.stored", target=user_ref(user_id)))
+            return changed
 
         if await self._database.write(work) == 0:
             raise KeysExistError("there is a private key already")
@@ -152,7 +156,9 @@ class Pki:
         """Remove the wrapped private key; absent is success."""
 
         async def work(rows: Rows) -> None:
-            await rows.run("UPDATE user_keys SET private_key = NULL WHERE user_id = $1", user_id)
+            sql = "UPDATE user_keys SET private_key = NULL WHERE user_id = $1 AND private_key IS NOT NULL"
+            if await rows.run(sql, user_id):
+                await record(rows, Event("privatekey.removed", target=user_ref(user_id)))
 
         await self._database.write(work)
 
@@ -215,7 +221,7 @@ class Pki:
             await self._approvals.ask(principal.member_id, csr.public_key)
             raise _not_admitted(csr.public_key)
         pem = await self._sign(csr)
-        await self._store_certificate(principal.member_id, parse_certificate(pem), pem)
+        await self._store_certificate("certificate.issued", principal.member_id, parse_certificate(pem), pem)
         return pem
 
     async def certify_recovery(self, member_id: UserId, csr_pem: str) -> Certificate:
@@ -268,6 +274,7 @@ class Pki:
             sql = "UPDATE certificates SET revoked = $3 WHERE user_id = $1 AND certificate = $2 AND revoked IS NULL"
             await rows.run(sql, user_id, old, now)
             await rows.run(_ISSUED, *_issued_row(user_id, fresh, now))
+            await key_event(rows, "certificate.renewed", user_id, fresh.public_key, serial=fresh.serial)
 
         await self._database.write(replace)
         return fresh
@@ -281,7 +288,8 @@ class Pki:
         tbs = certificate_to_sign(
             csr, serial=serial, not_before=now - _BACKDATE_SECONDS, not_after=now + self._lifetime
         )
-        return assemble_certificate(tbs, await self._signer.sign(tbs))
+        signature = await sign_on_record(self._database, self._signer, tbs, "certificate")
+        return assemble_certificate(tbs, signature)
 
     async def store_certificate(self, principal: Principal, pem: str) -> None:
         """Store a certificate that this authority issued earlier for the caller.
@@ -299,13 +307,14 @@ class Pki:
             check_certificate(certificate, user_id=principal.member_id, authority=self._authority, now=now)
         except (FormatError, UntrustedCertificateError, BadSignatureError) as exc:
             raise BadRequestError(f"the certificate is not acceptable: {exc.message}") from exc
-        await self._store_certificate(principal.member_id, certificate, pem)
+        await self._store_certificate("certificate.stored", principal.member_id, certificate, pem)
 
     async def delete_certificate(self, user_id: UserId) -> None:
         """Remove the certificate and record it as revoked; absent is success."""
         now = self._clock.now()
 
         async def work(rows: Rows) -> None:
+            await key_given_up(rows, user_id, "asked")
             await rows.run("UPDATE user_keys SET certificate = NULL WHERE user_id = $1", user_id)
             await rows.run("UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL", user_id, now)
 
@@ -318,7 +327,7 @@ class Pki:
 
         return await self._database.read(work)
 
-    async def _store_certificate(self, user_id: UserId, certificate: Certificate, pem: str) -> None:
+    async def _store_certificate(self, kind: str, user_id: UserId, certificate: Certificate, pem: str) -> None:
         now = self._clock.now()
 
         async def work(rows: Rows) -> None:
@@ -326,16 +335,9 @@ class Pki:
             await require_unrevoked(rows, certificate.public_key)
             if not await self._admits(rows, user_id, certificate.public_key):
                 raise _not_admitted(certificate.public_key)
-            changed = await rows.run(
-                "INSERT INTO user_keys (user_id, certificate, certificate_created) VALUES ($1, $2, $3)"
-                " ON CONFLICT (user_id) DO UPDATE SET certificate = excluded.certificate,"
-                " certificate_created = excluded.certificate_created WHERE user_keys.certificate IS NULL",
-                user_id,
-                pem,
-                now,
-            )
-            if changed == 0:
+            if await rows.run(_STORE_CERTIFICATE, user_id, pem, now) == 0:
                 raise KeysExistError("there is a certificate already")
+            await key_event(rows, kind, user_id, certificate.public_key, serial=certificate.serial)
             await close_request(rows, user_id, certificate, now)
             await rows.run(_ISSUED, *_issued_row(user_id, certificate, now))
 

@@ -16,7 +16,9 @@ from candado.crypto.rsa import PublicKey
 from candado.crypto.x509 import parse_certificate
 from candado.errors import BadRequestError, ForbiddenError, NotFoundError
 from candado.ports.server import Rows, Signer, SqlValue
+from candado.server.audit import Event, record
 from candado.server.authority import require_authority
+from candado.server.keyevents import key_event, sign_on_record
 from candado.server.model import Backend
 from candado.types import UserId
 
@@ -26,6 +28,8 @@ VALID_SECONDS: Final = 7 * 86_400.0
 RENEWED_SECONDS: Final = 86_400.0
 _LIST: Final = "revocation_list"
 _SEQUENCE: Final = "revocations"
+_REVOKE: Final = """INSERT INTO revoked_keys (fingerprint, serial, user_id, reason, revoked)
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"""
 _SETTING: Final = "SELECT value FROM settings WHERE name = $1"
 _STORE: Final = """INSERT INTO settings (name, value) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
@@ -95,11 +99,10 @@ class Revocations:
                 if certificate.serial == who or (certificate.user_id == who and row[3] is None)
             }
             hit = [certificate for certificate in certificates if certificate.key_fingerprint_hex in named]
-            await rows.many(
-                "INSERT INTO revoked_keys (fingerprint, serial, user_id, reason, revoked) VALUES ($1, $2, $3, $4, $5)"
-                " ON CONFLICT DO NOTHING",
-                [(one.key_fingerprint_hex, one.serial, one.user_id, reason, now) for one in hit],
-            )
+            for one in hit:
+                key = one.key_fingerprint_hex
+                if await rows.run(_REVOKE, key, one.serial, one.user_id, reason, now):
+                    await key_event(rows, "certificate.revoked", one.user_id, key, serial=one.serial, reason=reason)
             await rows.many(
                 "UPDATE certificates SET revoked = $2 WHERE serial = $1 AND revoked IS NULL",
                 [(one.serial, now) for one in hit],
@@ -152,7 +155,7 @@ class Revocations:
         tbs = revocation_list_to_sign(
             [_entry(row) for row in revoked], authority, number=number, this_update=now, next_update=now + VALID_SECONDS
         )
-        pem = assemble_revocation_list(tbs, await self._signer.sign(tbs))
+        pem = assemble_revocation_list(tbs, await sign_on_record(self._database, self._signer, tbs, "revocations"))
         made = PublishedList(number, now, len(revoked), pem)
 
         async def publish(rows: Rows) -> PublishedList:
@@ -160,6 +163,7 @@ class Revocations:
             other = await _published(rows)
             if other is not None and other.number > number:
                 return other
+            await record(rows, Event("revocations.published", details={"number": number, "keys": made.count}))
             await rows.run(_STORE, _LIST, json.dumps([made.number, made.this_update, made.count, made.pem]))
             return made
 

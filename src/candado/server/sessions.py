@@ -20,6 +20,7 @@ from candado.errors import (
 )
 from candado.ports.server import Rows
 from candado.server.accounts import random_text
+from candado.server.audit import Event, actor_of, node_ref, record
 from candado.server.guard import guarded_write
 from candado.server.model import PERMISSION_UPDATE, Backend, Principal
 from candado.server.moving import release_below
@@ -79,7 +80,7 @@ class Sessions:
             own: Lock | None = None
             for lock in await covering_locks(rows, [*found.above, node]):
                 if rule.is_over(lock):
-                    await drop_session(rows, lock.session, now=rule.now)
+                    await drop_session(rows, lock.session, now=rule.now, why="expired")
                 elif lock.session == wanted:
                     own = lock
                 else:
@@ -104,6 +105,8 @@ class Sessions:
                 rule.epoch,
             )
             await _note_counter(rows, fresh_session, node.id, counter)
+            details = {"counter": counter}
+            await record(rows, Event("session.locked", actor_of(principal), node_ref(node.id), details=details))
             return False
 
         resumed = await guarded_write(self._backend, principal, work, durable=False)
@@ -134,7 +137,7 @@ class Sessions:
         async def work(rows: Rows, rule: LockRule) -> None:
             lock = await self._held(rows, principal, file_id, session, rule)
             if lock is not None:
-                await drop_session(rows, session, now=rule.now)
+                await drop_session(rows, session, now=rule.now, why="asked")
 
         await guarded_write(self._backend, principal, work, durable=False)
 
@@ -159,6 +162,7 @@ class Sessions:
                 if lock is None or lock.generation != generation:
                     return False  # something was staged while the bodies were being synced: sync that too
                 await apply_session(rows, session, batch=batch, tag=tag, now=rule.now)
+                await record(rows, Event("session.unlocked", actor_of(principal), node_ref(lock.node_id)))
                 return True
 
             if await guarded_write(self._backend, principal, apply):

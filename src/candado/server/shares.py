@@ -21,6 +21,7 @@ from candado.errors import (
 from candado.formats.rules import Operation
 from candado.ports.server import Rows, SqlValue
 from candado.server.accounts import PasswordHasher, check_new_password, random_text
+from candado.server.audit import Event, group_ref, node_ref, record, share_ref, user_ref
 from candado.server.files import Files
 from candado.server.guard import guarded_write
 from candado.server.model import (
@@ -173,6 +174,7 @@ class Shares:
             if request.share_type == SHARE_TYPE_GROUP:
                 await mount_for_group(rows, made[0], request.share_with)
             await touch_recipients(rows, made[0], node.file_id, etag)
+            await record(rows, _made_event(made[0], node.file_id, bits, request))
             row = await rows.one(BY_MAKER, made[0], principal.user_id, now)
             assert row is not None
             return share_of(row, f"/{node.path}")
@@ -279,6 +281,9 @@ class Shares:
             expires = change.expires_at if change.expires else share.expires_at
             await rows.run("UPDATE shares SET expires = $2 WHERE parent_share = $1", share_id, expires)
             await touch_recipients(rows, share_id, share.node_id, etag)
+            kind = "link.changed" if share.share_type == SHARE_TYPE_LINK else "share.changed"
+            details: dict[str, str | int] = {"node": node_ref(share.node_id), "permissions": bits}
+            await record(rows, Event(kind, target=share_ref(share_id), details=details))
             for user_id in {share.initiator_id, *await recipients_of(rows, share_id)}:
                 await release_unreachable(rows, user_id, now=now)
 
@@ -312,9 +317,21 @@ class Shares:
                 return
             await touch_recipients(rows, share_id, share.node_id, etag)
             await leave_mount(rows, principal.user_id, share.target)
+            left = {"node": node_ref(share.node_id)}
+            await record(rows, Event("share.ended", target=share_ref(share_id), reason="left", details=left))
             await release_unreachable(rows, principal.user_id, now=now)
 
         await self._database.write(work)
+
+
+def _made_event(share_id: int, node_id: int, bits: int, request: ShareRequest) -> Event:
+    details: dict[str, str | int] = {"node": node_ref(node_id), "permissions": bits}
+    if request.share_type == SHARE_TYPE_LINK:
+        details["password"] = int(bool(request.password))
+        return Event("link.made", target=share_ref(share_id), details=details)
+    with_ref = group_ref if request.share_type == SHARE_TYPE_GROUP else user_ref
+    details["with"] = with_ref(request.share_with)
+    return Event("share.made", target=share_ref(share_id), details=details)
 
 
 def _is_shown(share: Share, principal: Principal, *, reshares: bool) -> bool:

@@ -10,11 +10,13 @@ is refused there, what a session saw is what it changes: names it found free are
 # ruff: noqa: S608 -- the statements are put together from constants of this package
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from candado.errors import ForbiddenError, LockedError
 from candado.ports.server import Rows, SqlValue
+from candado.server.audit import Event, node_ref, record, record_all, user_ref
 from candado.server.spread import delete_doomed, discard_content, spread
 from candado.server.tree import Node
 from candado.types import LockToken
@@ -114,6 +116,12 @@ _APPLY_METADATA: Final = (
     " FROM staged_metadata m WHERE m.session = $1 AND m.gone = 0"
     " ON CONFLICT (node_id) DO UPDATE SET text = excluded.text, signature = excluded.signature,"
     " members = excluded.members, counter = excluded.counter, updated = excluded.updated"
+)
+_COUNTERS: Final = (
+    "SELECT m.node_id, m.gone, b.counter, c.counter FROM staged_metadata m"
+    " LEFT JOIN folder_metadata b ON b.node_id = m.node_id"
+    " LEFT JOIN lock_counters c ON c.session = m.session AND c.node_id = m.node_id"
+    " WHERE m.session = $1 ORDER BY m.node_id"
 )
 _BLOBS: Final = (
     "SELECT content FROM staged WHERE session = $1 AND gone = 0 AND part_count = 1"
@@ -272,6 +280,7 @@ async def staged_blobs(rows: Rows, session: str) -> list[str]:
 
 async def apply_session(rows: Rows, session: str, *, batch: str, tag: str, now: float) -> None:
     """Make everything the session staged visible and end it; every blob must have been persisted before."""
+    await record_all(rows, [_written(row) for row in await rows.all(_COUNTERS, session)])
     await rows.run(_DELTAS, session, batch)
     await rows.run(_FORGET_REPLACED, session, now)
     await rows.run(_FORGET_STAGED, session, now, 1)
@@ -293,10 +302,24 @@ async def apply_session(rows: Rows, session: str, *, batch: str, tag: str, now: 
     await _end(rows, session)
 
 
-async def drop_session(rows: Rows, session: str, *, now: float) -> None:
+async def drop_session(rows: Rows, session: str, *, now: float, why: str = "expired") -> None:
     """Undo everything the session staged and end it; harmless when it has ended."""
+    row = await rows.one("SELECT node_id, user_id FROM locks WHERE session = $1", session)
+    if row is not None:
+        details = {"holder": user_ref(str(row[1]))}
+        await record(
+            rows, Event("session.rolled-back", target=node_ref(cast("int", row[0])), reason=why, details=details)
+        )
     await rows.run(_FORGET_STAGED, session, now, 0)
     await _end(rows, session)
+
+
+def _written(row: Sequence[SqlValue]) -> Event:
+    node_id, gone, before, after = row
+    old = before if isinstance(before, int) else 0
+    new = after if isinstance(after, int) else old
+    kind = "metadata.removed" if gone else "metadata.written"
+    return Event(kind, target=node_ref(cast("int", node_id)), details={"counter_before": old, "counter_after": new})
 
 
 async def _end(rows: Rows, session: str) -> None:
