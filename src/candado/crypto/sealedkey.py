@@ -30,7 +30,7 @@ from candado.errors import (
     ShareTypoError,
 )
 
-__all__ = ["SealedKey", "key_lines", "open_key", "parse_key", "seal_key"]
+__all__ = ["KEY_LINES", "SealedKey", "key_lines", "open_key", "parse_key", "parse_key_line", "seal_key"]
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
@@ -41,7 +41,7 @@ _BLOB_BYTES: Final = _HEADER_BYTES + _NONCE_BYTES + _PRIMES_BYTES + aead.TAG_BYT
 _LINE_BYTES: Final = 20
 _LINE_CHARS: Final = 36
 _GROUP: Final = 4
-_LINES: Final = _BLOB_BYTES // _LINE_BYTES
+KEY_LINES: Final = _BLOB_BYTES // _LINE_BYTES
 _CHARS_MAX: Final = 4096
 _VERSION: Final = 1
 _KIND: Final = 1
@@ -95,7 +95,7 @@ def open_key(sealed: SealedKey, secret: bytes) -> PrivateKey:
 def key_lines(sealed: SealedKey) -> tuple[str, ...]:
     """Return the fifteen lines of nine groups."""
     lines: list[str] = []
-    for number in range(1, _LINES + 1):
+    for number in range(1, KEY_LINES + 1):
         data = sealed.blob[(number - 1) * _LINE_BYTES : number * _LINE_BYTES]
         value = int.from_bytes(data, "big") << 20 | _line_check(number, sealed.blob[:_HEADER_BYTES], data)
         text = "".join(_ALPHABET[value >> (5 * at) & 31] for at in range(_LINE_CHARS - 1, -1, -1))
@@ -112,18 +112,18 @@ def parse_key(text: str) -> SealedKey:
     if len(text) > _CHARS_MAX:
         raise LimitExceededError(f"a sealed recovery key is longer than {_CHARS_MAX} characters")
     lines = [found for line in text.upper().splitlines() if (found := "".join(_NUMBERING.sub("", line).split()))]
-    if len(lines) != _LINES:
+    if len(lines) != KEY_LINES:
         joined = "".join(lines)
         lines = [joined[at : at + _LINE_CHARS] for at in range(0, len(joined), _LINE_CHARS)]
-    if len(lines) != _LINES:
-        raise ShareTypoError(f"the sealed key has {_LINES} lines of {_LINE_CHARS} characters, here are {len(lines)}")
+    if len(lines) != KEY_LINES:
+        raise ShareTypoError(f"the sealed key has {KEY_LINES} lines of {_LINE_CHARS} characters, here are {len(lines)}")
     blob, faults = b"", list[str]()
     for number, line in enumerate(lines, 1):
-        data = _parse_line(number, line, blob[:_HEADER_BYTES])
+        data = _read_line(number, line, blob[:_HEADER_BYTES])
         if data is None:
             faults.append(str(number))
             if number == 1:
-                break
+                break  # the check groups of the other lines need line 1
         blob += data or bytes(_LINE_BYTES)
     if faults:
         which = "line" if len(faults) == 1 else "lines"
@@ -135,7 +135,22 @@ def parse_key(text: str) -> SealedKey:
     return SealedKey(blob)
 
 
-def _parse_line(number: int, line: str, header: bytes) -> bytes | None:
+def parse_key_line(number: int, text: str, first: bytes) -> bytes:
+    """Return the 20 bytes of one line (1 to 15), so that a typo can be told while a person types.
+
+    ``first`` is what line 1 gave, empty for line 1. ShareTypoError.
+    """
+    data = _read_line(number, "".join(_NUMBERING.sub("", text.upper()).split()), first[:_HEADER_BYTES])
+    if data is None:
+        raise _typo("line", str(number))
+    return data
+
+
+def _typo(which: str, numbers: str) -> ShareTypoError:
+    return ShareTypoError(f"the sealed key, {which} {numbers}: the characters do not fit their check group")
+
+
+def _read_line(number: int, line: str, header: bytes) -> bytes | None:
     values = [_VALUES.get(letter) for letter in line]
     if len(values) != _LINE_CHARS:
         return None

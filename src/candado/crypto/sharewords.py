@@ -15,7 +15,7 @@ Layer: ``crypto``. Source: our own; ``docs/spec/recovery.md``.
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -24,7 +24,16 @@ from candado.crypto.mnemonic import word_list
 from candado.crypto.shamir import SHARES_MAX
 from candado.errors import LimitExceededError, MisuseError, ShareTypoError
 
-__all__ = ["CEREMONY_BYTES", "SECRET_BYTES", "Share", "parse_share", "secret_check", "share_lines"]
+__all__ = [
+    "CEREMONY_BYTES",
+    "LINES",
+    "SECRET_BYTES",
+    "Share",
+    "parse_line",
+    "parse_share",
+    "secret_check",
+    "share_lines",
+]
 
 SECRET_BYTES: Final = 32
 CEREMONY_BYTES: Final = 5
@@ -36,7 +45,7 @@ _WORD_BITS: Final = 11
 _CHARS_MAX: Final = 4096
 _PREFIX_CHARS: Final = 4
 _TOKEN: Final = re.compile(r"[a-z]+")
-_UNKNOWN_SHOWN: Final = 6
+_FAULTS_SHOWN: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +104,32 @@ def parse_share(text: str) -> Share:
     """
     if len(text) > _CHARS_MAX:
         raise LimitExceededError(f"the words of a sheet are longer than {_CHARS_MAX} characters")
-    lines = _split_lines(text)
     faults: list[str] = []
-    data: list[int | None] = []
-    for number, tokens in enumerate(lines, 1):
-        numbers, unknown = _look_up(tokens)
-        faults += [f"line {number}, {fault}" for fault in unknown]
-        value = None if unknown else _join(numbers)
-        if value is not None and data and data[0] is None:
-            value = None  # the check word of a later line needs line 1
-        if value is not None:
-            head = value >> _WORD_BITS if number == 1 else data[0] or 0
-            if value & 0x7FF != _line_check(number, head, value >> _WORD_BITS):
-                faults.append(f"line {number}: the words do not fit together: one is wrong, or two changed places")
-                value = None
-        data.append(None if value is None else value >> _WORD_BITS)
+    data: list[int] = []
+    for number, tokens in enumerate(_split_lines(text), 1):
+        value, found = _read_line(number, tokens, data[0] if data else None)
+        faults += found
+        data.append(value)
+        if number == 1 and found:
+            break  # the check words of the other lines need line 1
     if faults:
-        raise ShareTypoError("; ".join(_shortened(faults)))
-    return _unpack([piece for piece in data if piece is not None])
+        more = len(faults) - _FAULTS_SHOWN
+        raise ShareTypoError("; ".join([*faults[:_FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])]))
+    return _unpack(data)
+
+
+def parse_line(number: int, text: str, first: int | None) -> int:
+    """Return the data of one line (1 to 7), so that a typo can be told while a person types.
+
+    ``first`` is what line 1 gave, None for line 1. ShareTypoError as ``parse_share``.
+    """
+    tokens = _TOKEN.findall(text.lower())
+    if len(tokens) != _LINE_WORDS:
+        raise ShareTypoError(_wrong_number(number, len(tokens)))
+    value, faults = _read_line(number, tokens, first)
+    if faults:
+        raise ShareTypoError("; ".join(faults))
+    return value
 
 
 # --- packing --------------------------------------------------------------------------------------------
@@ -141,13 +158,6 @@ def _first_bits(message: bytes, bits: int) -> int:
     return int.from_bytes(hashlib.sha256(message).digest()[:8], "big") >> (64 - bits)
 
 
-def _join(numbers: Iterable[int]) -> int:
-    value = 0
-    for number in numbers:
-        value = value << _WORD_BITS | number
-    return value
-
-
 def _unpack(data: Sequence[int]) -> Share:
     head = data[0]
     if head >> 52 != _VERSION:
@@ -173,9 +183,7 @@ def _split_lines(text: str) -> list[list[str]]:
     lines = [tokens for line in text.lower().splitlines() if (tokens := _TOKEN.findall(line))]
     if len(lines) == LINES:
         faults = [
-            f"line {number}: {len(tokens)} words, but every line has {_LINE_WORDS}"
-            for number, tokens in enumerate(lines, 1)
-            if len(tokens) != _LINE_WORDS
+            _wrong_number(number, len(tokens)) for number, tokens in enumerate(lines, 1) if len(tokens) != _LINE_WORDS
         ]
         if faults:
             raise ShareTypoError("; ".join(faults))
@@ -188,17 +196,22 @@ def _split_lines(text: str) -> list[list[str]]:
     return [words[at : at + _LINE_WORDS] for at in range(0, len(words), _LINE_WORDS)]
 
 
-def _look_up(tokens: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The numbers of the words, and which are none; by their place, for what stands there is a part of the secret."""
-    numbers: list[int] = []
-    unknown: list[str] = []
+def _read_line(number: int, tokens: Sequence[str], first: int | None) -> tuple[int, list[str]]:
+    """The data of a line, and its faults; words by their place only, for what stands there is a part of the secret."""
+    value, faults = 0, list[str]()
     for place, token in enumerate(tokens, 1):
-        number = _numbers().get(token) if len(token) < _PREFIX_CHARS else _by_prefix(token)
-        if number is None:
-            unknown.append(f"word {place} is not in the list of words")
-        else:
-            numbers.append(number)
-    return numbers, unknown
+        word = _numbers().get(token) if len(token) < _PREFIX_CHARS else _by_prefix(token)
+        if word is None:
+            faults.append(f"line {number}, word {place} is not in the list of words")
+        value = value << _WORD_BITS | (word or 0)
+    data = value >> _WORD_BITS
+    if not faults and value & 0x7FF != _line_check(number, data if first is None else first, data):
+        faults.append(f"line {number}: the words do not fit together: one is wrong, or two changed places")
+    return data, faults
+
+
+def _wrong_number(number: int, count: int) -> str:
+    return f"line {number}: {count} words, but every line has {_LINE_WORDS}"
 
 
 def _by_prefix(token: str) -> int | None:
@@ -210,8 +223,3 @@ def _by_prefix(token: str) -> int | None:
 def _numbers() -> dict[str, int]:
     """The first four letters of every word to its number."""
     return {word[:_PREFIX_CHARS]: number for number, word in enumerate(word_list())}
-
-
-def _shortened(faults: Sequence[str]) -> list[str]:
-    more = len(faults) - _UNKNOWN_SHOWN
-    return [*faults[:_UNKNOWN_SHOWN], f"and {more} more"] if more > 0 else list(faults)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from candado.crypto import aead, sealedkey, sharewords
 from candado.crypto.mnemonic import word_list
 from candado.crypto.rsa import PrivateKey
-from candado.crypto.sealedkey import SealedKey, key_lines, open_key, parse_key, seal_key
+from candado.crypto.sealedkey import SealedKey, key_lines, open_key, parse_key, parse_key_line, seal_key
 from candado.crypto.shamir import combine, split
-from candado.crypto.sharewords import Share, parse_share, secret_check, share_lines
+from candado.crypto.sharewords import Share, parse_line, parse_share, secret_check, share_lines
 from candado.errors import LimitExceededError, MalformedError, MisuseError, SharesUnfitError, ShareTypoError
 
 CEREMONY = bytes.fromhex("c0ffee1234")
@@ -163,8 +163,7 @@ def test_with_a_fault_in_line_1_the_other_lines_are_not_blamed() -> None:
 
 
 def test_many_faults_are_told_shortly() -> None:
-    lines = [["zzzz"] * 6, *LINES[1:]]
-    lines[3] = ["zzzz"] * 6
+    lines = [*LINES[:2], ["zzzz"] * 6, ["zzzz"] * 6, *LINES[4:]]
     with pytest.raises(ShareTypoError, match=r"and 6 more$"):
         parse_share(_text(lines))
 
@@ -296,3 +295,23 @@ def test_only_a_key_of_2048_bits_is_sealed() -> None:
 def test_what_are_no_primes_is_no_key(data: bytes) -> None:
     with pytest.raises(MalformedError):
         PrivateKey.from_primes(data)
+
+
+def test_a_line_is_checked_while_it_is_typed() -> None:
+    first = parse_line(1, "1. " + " ".join(LINES[0]), None)
+    for number, line in enumerate(LINES[1:], 2):
+        assert parse_line(number, " ".join(line), first) < 1 << 55
+        with pytest.raises(ShareTypoError, match=f"line {number}: the words do not fit together"):
+            parse_line(number, " ".join(line[::-1]), first)
+    with pytest.raises(ShareTypoError, match="line 3: 1 words, but every line has 6"):
+        parse_line(3, "word", first)
+
+
+def test_a_line_of_the_sealed_key_is_checked_while_it_is_typed() -> None:
+    first = parse_key_line(1, KEY_LINES[0], b"")
+    assert (
+        b"".join(parse_key_line(number, line, first) for number, line in enumerate(KEY_LINES[1:], 2))
+        == SEALED.blob[20:]
+    )
+    with pytest.raises(ShareTypoError, match="the sealed key, line 2: "):
+        parse_key_line(2, KEY_LINES[2], first)

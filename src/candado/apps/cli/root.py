@@ -53,6 +53,7 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "drop": ("link", "Leave sealed files behind a link."),
         "fingerprint": ("trust", "Show the fingerprint of a key."),
         "trust": ("trust", "Keys of other people."),
+        "recovery": ("recovery", "The recovery key of an organisation."),
     },
     "Health": {
         "issues": ("sync", "Open problems with advice."),
