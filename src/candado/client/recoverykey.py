@@ -20,10 +20,10 @@ from candado.folder.recoveryrecords import (
     CeremonyRecord,
     Custodian,
     check_people,
-    check_text,
     recovery_user_id,
     sign_ceremony_record,
 )
+from candado.folder.signedrecord import check_text
 from candado.formats.sheettext import find_parts
 from candado.ports.ambient import Clock, Random
 

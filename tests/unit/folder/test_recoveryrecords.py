@@ -10,20 +10,19 @@ from candado.crypto.rsa import PrivateKey
 from candado.crypto.x509 import make_csr
 from candado.encoding import encode_b64
 from candado.errors import BadSignatureError, LimitExceededError, MalformedError, UntrustedCertificateError
-from candado.folder import recoveryrecords
 from candado.folder.recoveryrecords import (
     CeremonyRecord,
     Custodian,
     RootUse,
     UseRecord,
     check_people,
-    check_text,
     parse_ceremony_record,
     parse_use_record,
     recovery_user_id,
     sign_ceremony_record,
     sign_use_record,
 )
+from candado.folder.signedrecord import check_text, sign_record
 from candado.types import FileId, UserId
 
 KEY = PrivateKey.generate()
@@ -53,14 +52,14 @@ USE = UseRecord(
     account=UserId("alice"),
     bundle_sha256="4" * 64,
     certificate_sha256="5" * 64,
-    roots=(RootUse(FileId(7), "6" * 64, "7" * 64), RootUse(FileId(9), "8" * 64)),
+    roots=(RootUse(FileId(7), "6" * 64), RootUse(FileId(9), "8" * 64)),
     files=3,
     bytes=400,
 )
 
 
 def _signed(schema: str, body: dict[str, Any], key: PrivateKey = KEY) -> str:
-    return recoveryrecords._signed(schema, body, key)
+    return sign_record(schema, body, key)
 
 
 def _body(text: str, **changes: Any) -> dict[str, Any]:
@@ -165,9 +164,10 @@ def test_a_record_whose_request_is_for_another_key_or_name_is_refused(request_pe
         {"account": "a/b"},
         {"bundle_sha256": ""},
         {"certificate_sha256": "x"},
-        {"roots": [{"id": 0, "before": "6" * 64, "after": ""}]},
-        {"roots": [{"id": 1, "before": "", "after": ""}]},
-        {"roots": [{"id": 1, "before": "6" * 64}]},
+        {"roots": [{"id": 0, "document_sha256": "6" * 64}]},
+        {"roots": [{"id": 1, "document_sha256": ""}]},
+        {"roots": [{"id": 1}]},
+        {"roots": [7]},
         {"files": -1},
         {"bytes": None},
     ],
@@ -178,7 +178,7 @@ def test_a_record_of_a_use_with_another_form_is_refused_although_its_signature_h
 
 
 def test_a_record_of_too_many_roots_is_refused() -> None:
-    root = {"id": 1, "before": "6" * 64, "after": ""}
+    root = {"id": 1, "document_sha256": "6" * 64}
     with pytest.raises(LimitExceededError):
         parse_use_record(_signed("candado.recovery-use/1", _body(sign_use_record(USE, KEY), roots=[root] * 10_001)))
 
