@@ -16,11 +16,10 @@ from typing import Final
 from candado.adapters.disk_calls import translated
 from candado.adapters.source_files import SourceFolder
 from candado.errors import AlreadyExistsError, BusyError, MisuseError
-from candado.formats.bundle import MANIFEST_NAME, is_member_name
+from candado.formats.bundle import MANIFEST_NAME, UNFINISHED_NAME, is_member_name
 
 __all__ = ["BundleFolder"]
 
-_MARK: Final = "unfinished.json"
 _SPOOLS: Final = "partial"
 _SAFE: Final = "What is there was not touched."
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -95,11 +94,11 @@ class BundleFolder(SourceFolder):
         with contextlib.suppress(FileExistsError):
             self._root.mkdir(parents=True, mode=0o700)
         names = {path.name for path in self._root.iterdir()}
-        if MANIFEST_NAME in names and not (self._staged and _MARK in names):
+        if MANIFEST_NAME in names and not (self._staged and UNFINISHED_NAME in names):
             raise AlreadyExistsError("There is a finished bundle here.", path=self.where, safe=_SAFE)
-        if names and _MARK not in names:
+        if names and UNFINISHED_NAME not in names:
             raise AlreadyExistsError("This folder is not empty and not a bundle.", path=self.where, safe=_SAFE)
-        fd = os.open(self._root / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(self._root / UNFINISHED_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._sign(fd, mark)
@@ -150,7 +149,7 @@ class BundleFolder(SourceFolder):
             _sync(self._root)
             (self._root / _SPOOLS).rmdir()
             if not self._staged:
-                (self._root / _MARK).unlink()
+                (self._root / UNFINISHED_NAME).unlink()
         except OSError as exc:
             raise translated(exc, self.where) from exc
         self.is_finished = True

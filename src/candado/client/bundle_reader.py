@@ -155,8 +155,12 @@ class BundleReader:
             self._problem(MalformedError("The index of the bundle is missing or was changed."))
         check = IndexCheck()
         for raw in self._raw_lines():
-            line = parse_line(raw)
-            check.add(line)
+            try:
+                line = parse_line(raw)
+                check.add(line)
+            except FormatError as error:
+                self._problem(error)
+                continue
             yield line
         try:
             check.finish(self.manifest)

@@ -143,13 +143,15 @@ class _Filler:
         self.report = RecoverReport()
         self._tree, self._tell = tree, tell
         self._salvage, self._overwrite, self._windows = salvage, overwrite, windows
-        self._places: dict[tuple[str, ...], str] = {}
+        self._places: dict[tuple[str, ...], str | None] = {}
         self._tops: list[str] = []
         self._ready: list[_Ready] = []
         self._seen = memoryview(bytearray(_PIECE + 32))
 
     def fill(self, found: FoundFolder) -> None:
         """One folder: its own place, those of what is in it, then its files."""
+        if len(found.path) == 1:  # a root: two of one name lie side by side
+            self._places.clear()
         place = self._place_of(found.path)
         if place is None:
             return  # below a folder that could not be made, which is in the report
@@ -157,7 +159,7 @@ class _Filler:
             self._tree.make_folder(place)
         except LocalStorageError as error:
             self.report.failures.append(ItemFailure(place, error))
-            self._places.pop(found.path, None)
+            self._places[found.path] = None
             return
         self.report.folders += 1
         folders = sorted(set(found.folders.values()))
@@ -173,14 +175,17 @@ class _Filler:
             self._file(found, sealed, entry, f"{place}/{here}")
 
     def _place_of(self, path: tuple[str, ...]) -> str | None:
-        if len(path) == 1:  # a root: two of one name lie side by side
-            self._places.clear()
+        if len(path) == 1 and path not in self._places:
             self._tops.append(path[0])
             here = local_names(self._tops, windows=self._windows)[-1]
             if here != path[0]:
                 self.report.renamed.append((path[0], here))
             self._places[path] = here
-        return self._places.get(path)
+        if path not in self._places:  # of a folder that none above it lists
+            above = self._place_of(path[:-1])
+            name = local_names([path[-1]], windows=self._windows)[0]
+            self._places[path] = None if above is None else f"{above}/{name}"
+        return self._places[path]
 
     def _file(self, found: FoundFolder, sealed: SealedName, entry: Entry, place: str) -> None:
         try:

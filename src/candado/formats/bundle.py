@@ -33,6 +33,7 @@ __all__ = [
     "MANIFEST_NAME",
     "MANIFEST_SIGNATURE_NAME",
     "SIGNATURE_CHARS_MAX",
+    "UNFINISHED_NAME",
     "BodyLine",
     "BundleManifest",
     "FolderLine",
@@ -50,6 +51,8 @@ __all__ = [
 MANIFEST_NAME: Final = "candado-bundle.json"
 MANIFEST_SIGNATURE_NAME: Final = "candado-bundle.sig"
 INDEX_NAME: Final = "index.jsonl"
+UNFINISHED_NAME: Final = "unfinished.json"
+"""In a folder whose export was cut; never part of a bundle."""
 
 MANIFEST_BYTES_MAX: Final = 256 * 1024
 LINE_BYTES_MAX: Final = 1024 * 1024

@@ -6,22 +6,34 @@ Layer: ``apps``. Needs no account, no server and no state of this device; nothin
 import os
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from candado.adapters.ambient import SystemClock
 from candado.apps.cli.common import SECRET_FILE, Command, Run, pass_run
 from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
 from candado.apps.cli.output import human_size, printable, rfc3339
 from candado.apps.cli.secrets import find_secret, secret_source
-from candado.errors import NotFoundError, SecretNeededError, UsageError, WrongMnemonicError
-from candado.formats.bundle import is_member_name
+from candado.errors import (
+    FormatError,
+    NotFoundError,
+    SecretNeededError,
+    UntrustedCertificateError,
+    UsageError,
+    WrongMnemonicError,
+)
+from candado.formats.bundle import MANIFEST_NAME, UNFINISHED_NAME, is_member_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from candado.client.found import FoundFolder, Gap
     from candado.client.recover import RecoverReport
-    from candado.crypto.rsa import PrivateKey
-    from candado.ports.bundle import RecoveryTree
+    from candado.crypto.rsa import PrivateKey, PublicKey
+    from candado.ports.bundle import RecoveryTree, SourceFiles
     from candado.types import SecretText
 
 __all__ = ["recover"]
@@ -34,81 +46,125 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
 @click.option("--phrase-file", type=SECRET_FILE, metavar="F", help="The twelve words; - is stdin.")
-@click.option(
-    "--private-key-file",
-    type=SECRET_FILE,
-    metavar="F",
-    help="A member's private key instead: PKCS#8, PEM.",
-)
+@click.option("--private-key-file", type=SECRET_FILE, metavar="F", help="A member's private key instead: PKCS#8, PEM.")
+@click.option("--user", metavar="NAME", help="Whose words they are, where SRC has the keys of several users.")
 @click.option("--authority-fingerprint", metavar="HEX", default="", help="The authority you trust; else that in SRC.")
 @click.option("--salvage", is_flag=True, help="Also what cannot be verified; such files end in .not-verified.")
 @click.option("--overwrite", is_flag=True, help="Replace other files of the same name.")
 @click.option("--windows-names", is_flag=True, help="Only names that Windows can have (always so on Windows).")
 @pass_run
-def recover(
-    run: Run,
-    src: Path,
-    dest: Path,
-    phrase_file: Path | None,
-    private_key_file: Path | None,
-    authority_fingerprint: str,
-    *,
-    salvage: bool,
-    overwrite: bool,
-    windows_names: bool,
-) -> int:
-    r"""Decrypt a bundle of `candado export`, without a server, an account or a network.
+def recover(run: Run, src: Path, dest: Path, **options: Any) -> int:
+    r"""Decrypt encrypted folders without a server, an account or a network.
 
-    Everything is verified. Files that are there already and have the same content are kept, so a run that was cut is
-    gone on with by the same command.
+    SRC is a bundle of `candado export`, the data directory of a Nextcloud server, or a folder with documents, bodies
+    and a wrapped private key: see docs/user/export.md. Everything is verified. Files that are there already and have
+    the same content are kept, so a run that was cut is gone on with by the same command.
 
     \b
     Examples:
       candado recover documents.bundle ~/documents --phrase-file words.txt
       candado recover documents.tar ~/documents --private-key-file key.pem
+      candado recover /var/www/nextcloud/data ~/documents --user alice --phrase-file words.txt
     """
-    from candado.adapters.ambient import SystemClock
     from candado.adapters.source_files import open_source
-    from candado.client.bundle_reader import BundleReader
-    from candado.client.recover import fill_tree
 
-    fingerprint = _fingerprint(authority_fingerprint)
+    wishes = _Wishes(**options)
     files = open_source(src, expected=is_member_name)
     try:
-        reader = BundleReader(files, authority_fingerprint=fingerprint, salvage=salvage)
-        key = _key(run, reader.manifest.private_key, phrase_file, private_key_file)
-        facts: dict[str, Any] = {
-            "exporter": reader.manifest.exporter,
-            "created": rfc3339(reader.manifest.created),
-            "server": reader.manifest.server,
-            "authority": reader.authority.fingerprint_hex,
-            "authority_given": bool(fingerprint),
-        }
-        run.say(
-            f"The bundle was made by {printable(reader.manifest.exporter)} at {printable(reader.manifest.server)}, "
-            f"{facts['created']}."
-        )
-        if not fingerprint:
-            run.say(
-                f"Its authority has the fingerprint {reader.authority.fingerprint_hex}, by the bundle's own word: "
-                "give --authority-fingerprint to be sure who wrote it."
-            )
-        for problem in reader.problems:
-            run.warn(f"{printable(problem.message)} Nothing in it is verified.")
+        found, facts = _look(run, files, wishes)
         tree = _tree(dest)
         try:
+            from candado.client.recover import fill_tree
+
             report = fill_tree(
-                reader.folders(key, now=SystemClock().now()),
+                found,
                 tree,
-                salvage=salvage,
-                overwrite=overwrite,
-                windows=windows_names or os.name == "nt",
+                salvage=wishes.salvage,
+                overwrite=wishes.overwrite,
+                windows=wishes.windows_names or os.name == "nt",
             )
         finally:
             tree.close()
     finally:
         files.close()
     return _finish(run, report, facts)
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """The options of the command."""
+
+    phrase_file: Path | None
+    private_key_file: Path | None
+    user: str | None
+    authority_fingerprint: str
+    salvage: bool
+    overwrite: bool
+    windows_names: bool
+
+
+def _look(run: Run, files: "SourceFiles", wishes: _Wishes) -> "tuple[Iterator[FoundFolder | Gap], dict[str, Any]]":
+    """What there is to recover, and what is said of where it comes from."""
+    from candado.client.bundle_reader import BundleReader
+
+    if not _has(files, MANIFEST_NAME) and (wishes.salvage or not _has(files, UNFINISHED_NAME)):
+        return _look_around(run, files, wishes)
+    fingerprint = _fingerprint(wishes.authority_fingerprint)
+    try:
+        reader = BundleReader(files, authority_fingerprint=fingerprint, salvage=wishes.salvage)
+    except FormatError as error:
+        if not wishes.salvage:
+            raise
+        run.warn(f"the manifest of the bundle cannot be read: {printable(error.message)}")
+        return _look_around(run, files, wishes)
+    manifest = reader.manifest
+    key, _ = _key(run, {manifest.exporter: manifest.private_key} if manifest.private_key else {}, wishes)
+    created = rfc3339(manifest.created)
+    run.say(f"The bundle was made by {printable(manifest.exporter)} at {printable(manifest.server)}, {created}.")
+    for problem in reader.problems:
+        run.warn(f"{printable(problem.message)} Nothing in it is verified.")
+    facts = {"source": "bundle", "exporter": manifest.exporter, "created": created, "server": manifest.server}
+    return reader.folders(key, now=SystemClock().now()), facts | _trust(run, reader.authority, fingerprint)
+
+
+def _has(files: "SourceFiles", name: str) -> bool:
+    file = files.open(name)
+    if file is not None:
+        file.close()
+    return file is not None
+
+
+def _look_around(
+    run: Run, files: "SourceFiles", wishes: _Wishes
+) -> "tuple[Iterator[FoundFolder | Gap], dict[str, Any]]":
+    """As ``_look``, for parts that lie about."""
+    from candado.client.loose import LooseParts
+    from candado.client.loose_folders import loose_folders
+
+    parts, fingerprint = LooseParts(files), _fingerprint(wishes.authority_fingerprint)
+    parts.check(needs_words=wishes.private_key_file is None)
+    if fingerprint and (parts.authority is None or parts.authority.fingerprint_hex != fingerprint):
+        raise UntrustedCertificateError("The authority that you trust is not there.", path=files.where)
+    if parts.authority is None:
+        run.warn(
+            "the authority's key is missing (identityproof/system-*/public or authority.pem): folders with other "
+            "members cannot be verified"
+        )
+    key, words = _key(run, parts.wrapped, wishes)
+    found = loose_folders(parts, key, now=SystemClock().now(), salvage=wishes.salvage, words=words)
+    return found, {"source": "parts"} | _trust(run, parts.authority, fingerprint)
+
+
+def _trust(run: Run, authority: "PublicKey | None", fingerprint: str) -> dict[str, Any]:
+    if authority is not None and not fingerprint:
+        run.say(
+            f"Its authority has the fingerprint {authority.fingerprint_hex}, by its own word: give "
+            "--authority-fingerprint to be sure who wrote it."
+        )
+    return {
+        "authority": None if authority is None else authority.fingerprint_hex,
+        "authority_given": bool(fingerprint),
+    }
 
 
 def _fingerprint(text: str) -> str:
@@ -119,36 +175,51 @@ def _fingerprint(text: str) -> str:
 
 
 def _tree(dest: Path) -> "RecoveryTree":
-    from candado.adapters.ambient import SystemClock
-    from candado.adapters.disk import DiskTree
+    try:
+        from candado.adapters.disk import DiskTree
+    except (ImportError, AttributeError):  # of a system that is not POSIX
+        from candado.adapters.plain_tree import PlainTree
 
+        return PlainTree(dest)
     return DiskTree(dest, quarantine=dest / ".candado-quarantine", clock=SystemClock())
 
 
-def _key(run: Run, wrapped: str, phrase_file: Path | None, private_key_file: Path | None) -> "PrivateKey":
-    """The private key from its file, or unwrapped with the words."""
+def _key(run: Run, wrapped: dict[str, str], wishes: _Wishes) -> "tuple[PrivateKey, SecretText | None]":
+    """The private key from its file, or unwrapped with the words, which come with it."""
     from candado.crypto.mnemonic import open_private_key
     from candado.crypto.rsa import PrivateKey
     from candado.encoding import pem_decode
 
-    if private_key_file is not None:
-        if phrase_file is not None:
+    if wishes.private_key_file is not None:
+        if wishes.phrase_file is not None:
             raise UsageError("give the words or a private key, not both")
-        pem = find_secret("CANDADO_PRIVATE_KEY", private_key_file, os.environ)
+        pem = find_secret("CANDADO_PRIVATE_KEY", wishes.private_key_file, os.environ)
         assert pem is not None
-        return PrivateKey.from_pkcs8_der(pem_decode(pem.reveal(), "PRIVATE KEY"), check=True)
-    if not wrapped:
-        raise NotFoundError(
-            "A part is missing: the private key that the words open is not there.",
-            advice="Use --private-key-file with the key of a member.",
-        )
-    words = find_secret("CANDADO_PHRASE", phrase_file, os.environ) or _ask(run)
+        return PrivateKey.from_pkcs8_der(pem_decode(pem.reveal(), "PRIVATE KEY"), check=True), None
+    sealed = _wrapped_of(wrapped, wishes.user)
+    words = find_secret("CANDADO_PHRASE", wishes.phrase_file, os.environ) or _ask(run)
     try:
-        return open_private_key(wrapped, words).key
+        return open_private_key(sealed, words).key, words
     except WrongMnemonicError as error:
-        error.path = secret_source("CANDADO_PHRASE", phrase_file, os.environ)
-        error.advice = "Check the twelve words and their order, and that they are those of who made the copy."
+        error.path = secret_source("CANDADO_PHRASE", wishes.phrase_file, os.environ)
+        error.advice = "Check the twelve words and their order, and that they are those of the user whose key it is."
         raise
+
+
+def _wrapped_of(wrapped: dict[str, str], user: str | None) -> str:
+    if user is None and len(wrapped) > 1:
+        shown = ", ".join(sorted(printable(name) for name in wrapped)[:_SHOWN])
+        raise UsageError(
+            f"there are the keys of several users: {shown}", advice="Say whose words you have: --user NAME."
+        )
+    found = wrapped.get(user) if user is not None else next(iter(wrapped.values()), None)
+    if found is None:
+        raise NotFoundError(
+            "A part is missing: the wrapped private key that the words open.",
+            path=user,
+            advice="Name another user, or use --private-key-file with the key of a member.",
+        )
+    return found
 
 
 def _ask(run: Run) -> "SecretText":
