@@ -25,6 +25,7 @@ from candado.ports.client import (
     PutResult,
     RawMetadata,
     RemoteNode,
+    RemoteRecovery,
     RemoteShare,
     UserInfo,
 )
@@ -83,6 +84,23 @@ class SimRemote:
     async def handovers(self) -> list[str]:
         self._note("handovers")
         return list(self.server.handovers)
+
+    async def recovery(self) -> RemoteRecovery:
+        self._note("recovery")
+        if not self.server.capabilities.recovery:
+            raise NotFoundError
+        return self.server.recovery
+
+    async def install_recovery(
+        self, organisation_pem: str, policy: str, csr_pem: str, password: SecretText, *, replace: bool
+    ) -> None:
+        self._note("install_recovery")
+        if password.reveal() != self.server.account(self.user).password:
+            raise ForbiddenError
+        if self.server.recovery.organisation not in ("", organisation_pem) and not replace:
+            raise AlreadyExistsError
+        certificate = self.server.issue(csr_pem) if csr_pem else self.server.recovery.certificate
+        self.server.recovery = RemoteRecovery(organisation_pem, policy, certificate)
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         self._note("register_certificate", "", csr_pem)

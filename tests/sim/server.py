@@ -25,7 +25,7 @@ from candado.errors import (
     LockLostError,
     NotFoundError,
 )
-from candado.ports.client import Capabilities
+from candado.ports.client import Capabilities, RemoteRecovery
 from tests.sim.ambient import FakeClock, SeededRandom
 from tests.sim.tree import Node, Tree
 
@@ -108,6 +108,7 @@ class SimServer:
         self.capabilities = ours()
         self.revocation_list: str | None = None
         self.handovers: list[str] = []
+        self.recovery = RemoteRecovery("", "", "")
         self.quota_bytes = 10**12
         self.lock_seconds = 900.0
         self.users: dict[str, Account] = {}

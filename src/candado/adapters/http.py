@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from candado.adapters.http_calls import BODIES, HttpCalls, lock_lost
+from candado.adapters.http_calls import BODIES, lock_lost
 from candado.adapters.http_chunks import ChunkedUpload
 from candado.adapters.http_errors import Meanings, ServerFailedError
 from candado.adapters.http_nodes import PROPFIND_BODY, PROPFIND_METADATA_BODY, clean_etag, file_id_of, read_node
+from candado.adapters.http_organisation import OrganisationCalls
 from candado.adapters.http_settings import HttpSettings, encoded
 from candado.adapters.http_wire import Answer
 from candado.errors import (
@@ -40,7 +41,7 @@ _RESUMES_MAX: Final = 5
 _CHUNKED_UPLOADS_MAX: Final = 2
 
 
-class HttpRemote(HttpCalls):
+class HttpRemote(OrganisationCalls):
     """One account on one server; implements ``Remote``.
 
     Args:

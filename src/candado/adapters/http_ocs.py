@@ -8,7 +8,8 @@ from typing import Final
 from candado.errors import MalformedError
 from candado.formats.canonjson import JsonObject, JsonValue
 from candado.formats.linkaddress import LINK_PREFIX
-from candado.ports.client import Capabilities, LinkFolder, RawMetadata, RemoteShare, UserInfo
+from candado.formats.orgpolicy import POLICY_BYTES_MAX
+from candado.ports.client import Capabilities, LinkFolder, RawMetadata, RemoteRecovery, RemoteShare, UserInfo
 from candado.types import UserId, check_file_id, check_user_id
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "read_link_folder",
     "read_member",
     "read_public_keys",
+    "read_recovery",
     "read_share",
     "read_steps",
     "read_texts",
@@ -93,6 +95,7 @@ def read_capabilities(data: JsonValue) -> Capabilities:
         bodies_bytes_max=max(0, _number(bodies.get("max-bytes"), 0)),
         revocation_list=ours.get("revocation-list") is True,
         handovers=ours.get("handovers") is True,
+        recovery=isinstance(ours.get("recovery"), dict),
     )
 
 
@@ -117,6 +120,14 @@ def read_public_keys(data: JsonValue) -> dict[UserId, str]:
         if len(text) > _PEM_CHARS_MAX:
             raise MalformedError("a certificate is too long")
         found[check_user_id(name)] = text
+    return found
+
+
+def read_recovery(data: JsonValue) -> RemoteRecovery:
+    """What the server says of the organisation and its recovery key; sizes are bounded here, the rest by parsers."""
+    found = RemoteRecovery(*(read_member(data, name) for name in ("organisation", "policy", "certificate")))
+    if max(len(found.organisation), len(found.certificate)) > _PEM_CHARS_MAX or len(found.policy) > POLICY_BYTES_MAX:
+        raise MalformedError("what the server says of a recovery key is too long")
     return found
 
 

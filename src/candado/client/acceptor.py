@@ -10,9 +10,11 @@ from typing import Final
 
 from candado.client.account import Account
 from candado.client.handover import follow_authority
+from candado.client.recovery import refresh_quietly
 from candado.errors import (
     CandadoError,
     CryptoError,
+    EscrowError,
     FormatError,
     NotAMemberError,
     RemoteError,
@@ -58,7 +60,7 @@ class Acceptor:
         before it, so nobody gets in this way whom a device that looked every time would not have let in.
         """
         try:
-            return self._accept(position, raw, path=path)
+            return await self._announced(position, raw, path=path)
         except (TamperError, FormatError, CryptoError) as error:
             if isinstance(error, UntrustedCertificateError) and await follow_authority(self._account):
                 return self.accept(position, raw, path=path)
@@ -78,6 +80,16 @@ class Acceptor:
             except (TamperError, FormatError, CryptoError) as error:
                 raise self._recorded(error, position, document, path) from None
         return self.accept(self._anew(position), raw, path=path)
+
+    async def _announced(self, position: RootPosition, raw: RawText, *, path: str) -> Accepted:
+        """As ``_accept``; a recovery key that no policy announces may be of one that this device has not seen yet."""
+        try:
+            return self._accept(position, raw, path=path)
+        except EscrowError as error:
+            if error.event != "escrow.unsigned":
+                raise
+        await refresh_quietly(self._account, fresh=True)
+        return self._accept(position, raw, path=path)
 
     def _anew(self, position: RootPosition) -> RootPosition:
         return replace(position, pin=self._account.book.folder(position.file_id))

@@ -7,6 +7,7 @@ import asyncio
 from typing import Final
 
 from candado.client.bounded import bounded
+from candado.client.covering import owed_member
 from candado.client.draft import Draft
 from candado.client.ends import has_due
 from candado.client.reader import FolderReader
@@ -85,7 +86,7 @@ class Drafts:
             return scope, pin.file_id, next_counter(pin.counter, None)
         if pin is not None:
             root = self._account.book.folder(pin.root_id)
-            if root is not None and root.path_hint and (root.must_rotate or has_due(self._account, root.file_id)):
+            if root is not None and root.path_hint and (root.must_rotate or self._owes(root.file_id)):
                 return await self.locate(root.path_hint)
             above = await self._reader.open_folder("/" + "/".join(split(scope)[:-1]))
             entry = above.entries.get(split(scope)[-1])
@@ -96,12 +97,16 @@ class Drafts:
         if not view.is_encrypted:
             raise NotEncryptedError(path=scope)
         assert view.root is not None
-        if view.kind == "nested" and (view.must_rotate or has_due(self._account, view.root.file_id)):
+        if view.kind == "nested" and (view.must_rotate or self._owes(view.root.file_id)):
             root = self._account.book.folder(view.root.file_id)
             assert root is not None
             return await self.locate(root.path_hint)
         self._need_live(view)
         return scope, view.file_id, self._next(view)
+
+    def _owes(self, root_id: FileId) -> bool:
+        """Whether the root has to be locked: the share of a member is over, or its owner agreed to a recovery key."""
+        return has_due(self._account, root_id) or owed_member(self._account, root_id) is not None
 
     async def open(self, scope: str, file_id: FileId) -> None:
         """Read the locked folder; PreconditionFailedError when another one stands at its path now."""

@@ -10,9 +10,11 @@ Source: client-flows.md sections 1 and 2; threats.md A03, A09, A10, A13.
 import asyncio
 import base64
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 from candado.client.account import Account
+from candado.client.recovery import refresh
 from candado.crypto.mnemonic import (
     check_words,
     make_mnemonic,
@@ -213,6 +215,7 @@ async def _finish(account: Account, pending: _Pending, certificate_pem: str, sto
         raise KeysExistError("Another device stored its keys meanwhile; the keys made here are thrown away.")
     identity = Identity(account.user_id, pending.key, parse_certificate(certificate_pem))
     account.commit_identity(identity, pending.mnemonic, authority)
+    await _meet_organisation(account)
     return pending.mnemonic
 
 
@@ -237,6 +240,16 @@ async def _store_private_key(account: Account, pending: _Pending) -> None:
 async def _accept(account: Account, key: PrivateKey, mnemonic: SecretText, certificate_pem: str) -> None:
     authority = await _check(account, key, certificate_pem)
     account.commit_identity(Identity(account.user_id, key, parse_certificate(certificate_pem)), mnemonic, authority)
+    await _meet_organisation(account)
+
+
+async def _meet_organisation(account: Account) -> None:
+    """Pin the organisation's key that the server names, with its policy; what goes wrong here hinders no enrolment.
+
+    Without an answer nothing is pinned, and a person decides about the key later.
+    """
+    with suppress(CandadoError):
+        await refresh(account, fresh=True, enrolling=True)
 
 
 async def _check(account: Account, key: PrivateKey, certificate_pem: str) -> PublicKey:

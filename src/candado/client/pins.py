@@ -5,7 +5,7 @@ transaction, before anything acts on it (threats.md section 3, step 15). In memo
 ``AccountPins``, so accepting thousands of folders does not copy them.
 
 Spaces: ``pin/account``, ``pin/owner``, ``pin/peer``, ``pin/folder``, ``pin/owned``, ``pin/deleted``, ``pin/history``,
-``key/metadata``.
+``pin/recovery``, ``key/metadata``.
 """
 
 import json
@@ -31,6 +31,7 @@ _OWNED: Final = "pin/owned"
 _OWNER: Final = "pin/owner"
 _DELETED: Final = "pin/deleted"
 _HISTORY: Final = "pin/history"
+_RECOVERY: Final = "pin/recovery"
 _KEYS: Final = "key/metadata"
 _KEYS_MAX: Final = 64
 
@@ -254,10 +255,13 @@ class PinBook:
         self._overrides.add(digest)
         return [(_HISTORY, digest, b"1")]
 
-    def announce_recovery(self, keys: Mapping[UserId, str]) -> None:
-        """Let acceptance know which recovery keys verified policies announce; kept by ``client.policies``."""
+    def rows_recovery(self, keys: Mapping[UserId, str]) -> list[Row]:
+        """Set which recovery keys verified policies announce, by member id."""
+        self._load()
+        gone: list[Row] = [(_RECOVERY, user, None) for user in self._recovery.keys() - keys.keys()]
         self._recovery.clear()
         self._recovery.update(keys)
+        return [*gone, *((_RECOVERY, user, value.encode()) for user, value in keys.items())]
 
     def rows_metadata_key(self, root: OpenFolder) -> list[Row]:
         """Remember the metadata key of a root; empty when it is the newest one known."""
@@ -293,6 +297,7 @@ class PinBook:
         self._owned = {check_file_id(int(key)) for key in self._store.load_all(_OWNED)}
         self._deleted = {check_file_id(int(key)) for key in self._store.load_all(_DELETED)}
         self._overrides = set(self._store.load_all(_HISTORY))
+        self._recovery = {UserId(user): value.decode() for user, value in self._store.load_all(_RECOVERY).items()}
         self._loaded = True
 
     def _index(self, pin: FolderPin) -> None:

@@ -32,7 +32,7 @@ from candado.errors import (
 )
 from candado.folder.model import Member, OpenFolder
 
-__all__ = ["require_unrevoked", "revoked_keys", "warn_of_revoked"]
+__all__ = ["known_revoked", "require_unrevoked", "revoked_keys", "warn_of_revoked"]
 
 _KEYS: Final = "pin/revoked"
 _LISTS: Final = "pin/revocations"
@@ -74,7 +74,7 @@ async def revoked_keys(account: Account) -> frozenset[str]:
             await _accept(account, pem, seen)
     else:
         _note_missing(account, seen)
-    return _known(account)
+    return known_revoked(account)
 
 
 def require_unrevoked(members: Iterable[Member], revoked: frozenset[str], path: str) -> None:
@@ -96,7 +96,7 @@ async def warn_of_revoked(account: Account, root: OpenFolder | None) -> None:
         # What the list lacks is an issue by now, and what the connection lacks shows with the next request.
         with suppress(CandadoError):
             await revoked_keys(account)
-    revoked = _known(account)
+    revoked = known_revoked(account)
     for member in root.members:
         if member.key_fingerprint in revoked:
             account.issue_book.add(
@@ -169,7 +169,8 @@ def _note_missing(account: Account, seen: _Seen | None) -> None:
         )
 
 
-def _known(account: Account) -> frozenset[str]:
+def known_revoked(account: Account) -> frozenset[str]:
+    """Fingerprints of the keys that this device saw revoked; asks nobody."""
     return frozenset(account.store.load_all(_KEYS))
 
 

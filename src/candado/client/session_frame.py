@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from candado.client import commit
+from candado.client.covering import owed_member
 from candado.client.draft import Draft
 from candado.client.drafts import Drafts
 from candado.client.ends import whose_share_ended
 from candado.client.lock import Lock, recover_locked
 from candado.client.pins import Row
 from candado.client.reader import FolderReader
+from candado.client.recovery import refresh_quietly, wrapped_for
 from candado.client.revocation import warn_of_revoked
 from candado.client.transfer import Progress
 from candado.client.view import FolderView, clear_path
@@ -22,7 +24,7 @@ from candado.errors import (
     MisuseError,
     TamperError,
 )
-from candado.folder.members import MembershipChange, remove_members, rotate_key
+from candado.folder.members import MembershipChange, remove_members, rotate_key, set_recovery
 from candado.folder.model import Member, OpenFolder
 from candado.protocol import edit
 from candado.types import Counter, FileId, LockToken, MetadataKey, SealedName, UserId, check_sealed_name
@@ -99,11 +101,13 @@ class SessionFrame:
         await self._locked.acquire(counter)
         try:
             if self._create is not None:
+                await refresh_quietly(self.account, fresh=True)
                 self._drafts.create(self._create[0])
                 self._change = self._first_members(self._create[1])
             else:
                 await self._drafts.open(self.scope, file_id)
                 await warn_of_revoked(self.account, self._drafts.root)
+                await refresh_quietly(self.account)
         except BaseException as error:
             await self._locked.abort(error)
             raise
@@ -175,11 +179,27 @@ class SessionFrame:
             ended = await whose_share_ended(self.account, top.path, top.file_id, members)
         if ended:
             await self.rekey(lambda root, key: remove_members(root, ended, key))
-        elif owed:
+        await self.cover_if_owed()
+        if owed and not self._is_rekeyed():
             await self.rekey(rotate_key)
 
+    def _is_rekeyed(self) -> bool:
+        return self._change is not None
+
+    async def cover_if_owed(self) -> None:
+        """Let the recovery key in when the owner of the root agreed to that before (``client.covering``)."""
+        top = self._drafts.top
+        if self._change is not None or top.kind != "root" or top.before is None or top.deleted:
+            return
+        member = owed_member(self.account, top.file_id)
+        if member is not None:
+            await self.rekey(lambda root, key: set_recovery(root, member, key))
+
     def _first_members(self, member: Member) -> MembershipChange:
-        return MembershipChange((member,), MetadataKey(self.account.random.token(MetadataKey.SIZE)), ())
+        """We, and the recovery key while the organisation has one that this device verified."""
+        recovery = wrapped_for(self.account)
+        members = (member,) if recovery is None else (member, recovery)
+        return MembershipChange(members, MetadataKey(self.account.random.token(MetadataKey.SIZE)), ())
 
     # --- steps of the lock (LockSteps) --------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from candado.errors import (
     UntrustedCertificateError,
     UsageError,
 )
+from candado.folder.escrow import is_recovery_id
 from candado.folder.members import add_member, remove_member
 from candado.formats.linkaddress import LINK_PREFIX
 from candado.ports.client import RemoteShare
@@ -90,6 +91,11 @@ class Share:
         """Whether this is everybody who has a link, instead of a person."""
         return self.user_id.startswith(LINK_PREFIX)
 
+    @property
+    def is_recovery(self) -> bool:
+        """Whether this is the recovery key of an organisation, instead of a person."""
+        return is_recovery_id(self.user_id)
+
 
 async def share(
     account: Account,
@@ -113,6 +119,8 @@ async def share(
         NotEncryptedError: not the top of an encrypted folder.
         RemoteError: the server refused the share; the person was taken out of the metadata again.
     """
+    if is_recovery_id(user_id):
+        raise UsageError("this is a recovery key, not a person", advice="Use `candado recovery accept FOLDER`.")
     if user_id == account.user_id:
         raise UsageError("a folder cannot be shared with oneself")
     reader = FolderReader(account)
@@ -180,6 +188,8 @@ async def unshare(account: Account, path: str, user_id: UserId, *, progress: Pro
     """
     if user_id.startswith(LINK_PREFIX):
         raise UsageError("this is a link, not a person", advice="Use `candado link revoke`.")
+    if is_recovery_id(user_id):
+        raise UsageError("this is a recovery key, not a person", advice="Use `candado recovery drop FOLDER`.")
     if user_id == account.user_id:
         raise UsageError("nobody can be taken out by oneself", advice="Ask the owner of the folder to do it.")
     reader = FolderReader(account)

@@ -29,7 +29,7 @@ from candado.client.sync_observe import (
 )
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
-from candado.client.takeover import take_arrivals
+from candado.client.takeover import write_owed
 from candado.client.view import FolderView, RemoteEntry, clear_path, join
 from candado.errors import (
     AuthRequiredError,
@@ -156,7 +156,7 @@ class _Run:
         if there is None:
             return False
         writes = not self._options.dry_run and self._options.mode is not Mode.PULL
-        if writes and await take_arrivals(self._reader, there):
+        if writes and await write_owed(self._reader, there):
             return True
         self._issues.opened(there.views)
         deleted = there.top if there.top is not None and there.top.deleted else None

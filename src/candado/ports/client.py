@@ -29,6 +29,7 @@ __all__ = [
     "RawMetadata",
     "Remote",
     "RemoteNode",
+    "RemoteRecovery",
     "RemoteShare",
     "Spool",
     "StateStore",
@@ -61,6 +62,20 @@ class Capabilities:
     """The server publishes which keys were revoked."""
     handovers: bool = False
     """The server tells to which key its authority was handed over."""
+    recovery: bool = False
+    """The server tells which organisation's key and which recovery key it has, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRecovery:
+    """What the server says of the organisation and its recovery key; nothing of it is verified, "" is nothing.
+
+    ``organisation`` is a public key and ``certificate`` that of the recovery key, both PEM; ``policy`` is signed.
+    """
+
+    organisation: str
+    policy: str
+    certificate: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +203,19 @@ class Remote(Protocol):
 
     async def handovers(self) -> list[str]:
         """Texts of the hand-overs of the authority, oldest first; at most 64."""
+        ...
+
+    async def recovery(self) -> RemoteRecovery:
+        """The organisation's key, its policy on recovery, and the certificate; NotFoundError without such a call."""
+        ...
+
+    async def install_recovery(
+        self, organisation_pem: str, policy: str, csr_pem: str, password: SecretText, *, replace: bool
+    ) -> None:
+        """As an administrator, with the login password: install a policy on recovery with the organisation's key.
+
+        AlreadyExistsError when another organisation's key is there and ``replace`` is False; BadRequestError.
+        """
         ...
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
