@@ -54,6 +54,9 @@ ALLOWED = (
     ("candado.server.auditlog", "FROM user_keys", "once in the life of a server, when its log begins"),
     ("candado.server.auditlog", "FROM audit_checkpoints", "it ends at the first row"),
     ("candado.server.auditproofs", "FROM audit_checkpoints", "it ends at the first row"),
+    ("candado.server.auditgate", "FROM audit_pending", "it ends at the first row"),
+    ("candado.server.auditgate", "FROM audit_sinks", "the outputs of the audit log, a handful of rows"),
+    ("candado.server.auditsinks", "FROM audit_checkpoints ORDER BY", "it ends at the first row"),
     ("candado.server.groups", "FROM groups", "groups of the whole server: few, and only asked for by administrators"),
     ("candado.server.groups", "FROM memberships ORDER BY", "`candado-server group list`"),
 )

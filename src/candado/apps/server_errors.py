@@ -59,6 +59,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "UNSUPPORTED_VERSION": (400, _SABRE + "BadRequest"),
     "BAD_SIGNATURE": (400, _SABRE + "BadRequest"),
     "UNTRUSTED_CERTIFICATE": (400, _SABRE + "BadRequest"),
+    "AUDIT_BEHIND": (503, _SABRE + "ServiceUnavailable"),
     "BUSY": (503, _SABRE + "ServiceUnavailable"),
     "RULES_UNREADABLE": (503, _SABRE + "ServiceUnavailable"),
     "STORE_UNAVAILABLE": (503, _SABRE + "ServiceUnavailable"),

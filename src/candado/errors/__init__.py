@@ -52,6 +52,7 @@ from candado.errors.local import (
 from candado.errors.peer import (
     AlreadyExistsError,
     ApprovalNeededError,
+    AuditBehindError,
     AuthRequiredError,
     BadRequestError,
     CounterConflictError,
@@ -99,6 +100,7 @@ from candado.errors.tamper import (
 __all__ = [
     "AlreadyExistsError",
     "ApprovalNeededError",
+    "AuditBehindError",
     "AuthRequiredError",
     "AuthorityChangedError",
     "BadRequestError",

@@ -194,6 +194,15 @@ class BadRequestError(RemoteError):
     code = "BAD_REQUEST"
 
 
+class AuditBehindError(RemoteError):
+    """An output of the audit log is too far behind, and acts on keys, recovery and the authority wait for it."""
+
+    code = "AUDIT_BEHIND"
+    retry = True
+    default_safe = "Nothing was changed; files, shares and sign-in go on."
+    default_advice = "Administrators: see `candado-server audit sinks`. Everybody else: try again later, or tell them."
+
+
 class TransportError(CandadoError):
     """The server could not be reached.
 

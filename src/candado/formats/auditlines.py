@@ -7,7 +7,8 @@ import re
 from typing import Final, Literal, TypeAlias
 
 from candado.errors import FormatError
-from candado.formats.auditsiem import Record, cef_line, ecs_line, ocsf_line
+from candado.formats.auditrecord import AuditRecord
+from candado.formats.auditsiem import cef_line, ecs_line, ocsf_line
 from candado.formats.canonjson import JsonValue, load_json
 
 __all__ = ["FORMATS", "LineFormat", "render", "sequence_of"]
@@ -24,7 +25,7 @@ _PLACES: Final[dict[LineFormat, tuple[str, ...]]] = {
 }
 
 
-def render(line_format: LineFormat, raw: bytes, record: Record, *, version: str) -> bytes:
+def render(line_format: LineFormat, raw: bytes, record: AuditRecord, *, version: str) -> bytes:
     """The line for one record, without an end of line: ``raw`` itself in the native format."""
     if line_format == "native":
         return raw

@@ -11,35 +11,14 @@ ArcSight Common Event Format, revision 26, "Character encoding" and "Extension d
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from candado.formats.auditrecord import AuditRecord
 from candado.formats.canonjson import JsonObject, JsonValue, dump_ascii
 
-__all__ = ["OCSF", "Record", "cef_line", "ecs_line", "ocsf_class", "ocsf_line", "syslog_severity"]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One numbered event; ``docs/spec/audit.md`` says what each member is."""
-
-    sequence: int
-    number: int
-    event: str
-    time: str
-    actor: str = ""
-    device: str = ""
-    address: str = ""
-    target: str = ""
-    outcome: str = "done"
-    reason: str = ""
-    request: str = ""
-    versions: tuple[str, ...] = ()
-    counter: tuple[int, int] | None = None
-    details: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
-
+__all__ = ["OCSF", "cef_line", "ecs_line", "ocsf_class", "ocsf_line", "syslog_severity"]
 
 PRODUCT: Final = "candado-server"
 VENDOR: Final = "candado"
@@ -171,12 +150,12 @@ def ocsf_class(kind: str) -> tuple[int, int]:
     return OCSF.get(kind, (_ENTITY, _OTHER))
 
 
-def syslog_severity(record: Record) -> int:
+def syslog_severity(record: AuditRecord) -> int:
     """4 (warning) for what failed, 5 (notice) for refusals and grave acts, 6 (informational) for the rest."""
     return _SYSLOG_SEVERITY[_level(record)]
 
 
-def ocsf_line(record: Record, *, version: str) -> bytes:
+def ocsf_line(record: AuditRecord, *, version: str) -> bytes:
     """The event as one OCSF object in ASCII, without an end of line; ``version`` is that of the server."""
     class_uid, activity = ocsf_class(record.event)
     document: JsonObject = {
@@ -217,7 +196,7 @@ def ocsf_line(record: Record, *, version: str) -> bytes:
     return dump_ascii(document)
 
 
-def ecs_line(record: Record, *, version: str) -> bytes:
+def ecs_line(record: AuditRecord, *, version: str) -> bytes:
     """The event as one ECS object in ASCII, without an end of line; ``version`` is that of the server."""
     category, *types = _ECS.get(ocsf_class(record.event), _ECS_OTHER)
     event: JsonObject = {
@@ -255,7 +234,7 @@ def ecs_line(record: Record, *, version: str) -> bytes:
     return dump_ascii(document)
 
 
-def _ecs_own(record: Record) -> JsonObject:
+def _ecs_own(record: AuditRecord) -> JsonObject:
     """What the schema has no field for."""
     own: JsonObject = {"outcome": record.outcome}
     for name, text in (("device", record.device), ("target", record.target)):
@@ -270,7 +249,7 @@ def _ecs_own(record: Record) -> JsonObject:
     return own
 
 
-def cef_line(record: Record, *, version: str) -> bytes:
+def cef_line(record: AuditRecord, *, version: str) -> bytes:
     """The event as one line of CEF in UTF-8, without an end of line; ``version`` is that of the server."""
     header = ("CEF:0", VENDOR, PRODUCT, version, str(record.number), record.event, str(_CEF_SEVERITY[_level(record)]))
     details = dump_ascii(_details(record)).decode("ascii") if record.details else ""
@@ -303,21 +282,21 @@ def _milliseconds(time: str) -> int:
     return int(whole.timestamp()) * 1000 + int(time[20:23])
 
 
-def _level(record: Record) -> int:
+def _level(record: AuditRecord) -> int:
     if record.outcome == "failed":
         return _WARNING
     return _NOTICE if record.outcome == "refused" or record.event.startswith(_GRAVE) else _INFORMATION
 
 
-def _outcome(record: Record) -> tuple[int, str]:
+def _outcome(record: AuditRecord) -> tuple[int, str]:
     return _OUTCOMES.get(record.outcome, _UNKNOWN_OUTCOME)
 
 
-def _details(record: Record) -> JsonObject:
+def _details(record: AuditRecord) -> JsonObject:
     return dict[str, JsonValue](record.details)
 
 
-def _ocsf_object(record: Record, class_uid: int) -> JsonObject:
+def _ocsf_object(record: AuditRecord, class_uid: int) -> JsonObject:
     """What the class says the event was done to."""
     target = record.target or _NOTHING
     if class_uid == _FILES:

@@ -22,6 +22,7 @@ from candado.errors import MisuseError
 from candado.formats.auditevents import KINDS
 from candado.ports.ambient import Clock
 from candado.ports.server import Rows
+from candado.server.auditgate import refuse_when_behind
 from candado.server.model import Principal
 
 __all__ = [
@@ -163,12 +164,14 @@ def key_ref(fingerprint_hex: str) -> str:
 
 
 async def record(rows: Rows, event: Event) -> None:
-    """Append ``event`` in the transaction of the act; one statement.
+    """Append ``event`` in the transaction of the act; one statement, and for guarded kinds one that looks.
 
     Raises:
         MisuseError: not a kind of ours, or a text that could be a name; the transaction must not be committed.
+        AuditBehindError: such acts wait for an output of the log; the transaction must not be committed either.
     """
     row = _row(event)
+    await _refuse_when_behind(rows, [event.kind])
     await rows.run(_INSERT, *row)
 
 
@@ -176,7 +179,15 @@ async def record_all(rows: Rows, events: Iterable[Event]) -> None:
     """As ``record`` for several events, in their order; still one statement, none when there are none."""
     made = [_row(event) for event in events]
     if made:
+        await _refuse_when_behind(rows, {kind for _, kind, _ in made})
         await rows.many(_INSERT, made)
+
+
+async def _refuse_when_behind(rows: Rows, kinds: Iterable[str]) -> None:
+    clock = _CONTEXT.get().clock
+    if clock is not None:
+        for kind in kinds:
+            await refuse_when_behind(rows, kind, clock.now())
 
 
 def _row(event: Event) -> tuple[float, str, str]:

@@ -18,7 +18,7 @@ Rules that hold at any instant (see also ``docs/spec/write-order.md``):
 
 from typing import Final
 
-from candado.server.schema_later import ACCESS_RULES, AUDIT_LOG
+from candado.server.schema_later import ACCESS_RULES, AUDIT_LOG, AUDIT_OUTPUTS
 
 __all__ = ["MIGRATIONS"]
 
@@ -312,5 +312,6 @@ MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (8, _NEW_KEYS),
     (9, AUDIT_LOG),
     (10, ACCESS_RULES),
+    (11, AUDIT_OUTPUTS),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

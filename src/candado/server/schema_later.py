@@ -5,7 +5,7 @@ Layer: ``server``. The rules of ``schema`` hold here, too.
 
 from typing import Final
 
-__all__ = ["ACCESS_RULES", "AUDIT_LOG"]
+__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS"]
 
 AUDIT_LOG: Final = (
     # What happened, written with the act itself; whoever numbers the events takes them out.
@@ -56,4 +56,29 @@ ACCESS_RULES: Final = (
         changed REAL NOT NULL,
         changed_by TEXT NOT NULL,
         note TEXT NOT NULL)""",
+)
+
+AUDIT_OUTPUTS: Final = (
+    # How far each output of the log has come. Who holds it delivers; ``position`` is the number of the next record.
+    """CREATE TABLE audit_sinks (
+        name TEXT PRIMARY KEY,
+        closed INTEGER NOT NULL,
+        lag_seconds REAL NOT NULL,
+        position INTEGER NOT NULL,
+        checkpointed INTEGER NOT NULL DEFAULT 0,
+        begun REAL NOT NULL DEFAULT 0,
+        holder TEXT NOT NULL DEFAULT '',
+        until REAL NOT NULL DEFAULT 0,
+        delivered REAL,
+        failing_since REAL,
+        fault TEXT NOT NULL DEFAULT '',
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_try REAL NOT NULL DEFAULT 0)""",
+    # What must not be removed however old it is: records from ``since`` to ``until`` (none: all that come).
+    """CREATE TABLE audit_holds (
+        name TEXT PRIMARY KEY,
+        since REAL NOT NULL,
+        until REAL,
+        made REAL NOT NULL)""",
+    "CREATE INDEX audit_records_at ON audit_records (at)",
 )

@@ -115,9 +115,9 @@ async def test_a_file_is_set_aside_under_the_number_of_its_last_record(tmp_path:
 @pytest.mark.parametrize("line_format", ["ocsf", "ecs", "cef"])
 async def test_the_other_formats_are_gone_on_with_as_well(tmp_path: Path, line_format: LineFormat) -> None:
     from candado.formats.auditlines import render
-    from candado.formats.auditsiem import Record
+    from candado.formats.auditrecord import AuditRecord
 
-    record = Record(12, 4001, "share.made", "2026-01-02T03:04:05.678Z", target="n:7")
+    record = AuditRecord(12, "2026-01-02T03:04:05.678Z", 4001, "share.made", target="n:7")
     path = tmp_path / "audit.log"
     file = AuditFile(path, line_format)
     assert await file.open() is None

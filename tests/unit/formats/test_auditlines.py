@@ -3,10 +3,10 @@
 import pytest
 
 from candado.formats.auditlines import FORMATS, LineFormat, render, sequence_of
-from candado.formats.auditsiem import Record
+from candado.formats.auditrecord import AuditRecord
 
-RECORD = Record(
-    12, 4001, "share.made", "2026-01-02T03:04:05.678Z", actor="|rt=1 externalId=99 ", reason="externalId=98"
+RECORD = AuditRecord(
+    12, "2026-01-02T03:04:05.678Z", 4001, "share.made", actor="|rt=1 externalId=99 ", reason="externalId=98"
 )
 
 

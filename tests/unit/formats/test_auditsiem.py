@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from candado.formats.auditsiem import OCSF, Record, cef_line, ecs_line, ocsf_class, ocsf_line, syslog_severity
+from candado.formats.auditrecord import AuditRecord
+from candado.formats.auditsiem import OCSF, cef_line, ecs_line, ocsf_class, ocsf_line, syslog_severity
 
 START = "1970-01-01T00:00:00.000Z"
-SHARE = Record(
+SHARE = AuditRecord(
     sequence=41,
     number=4001,
     event="share.made",
@@ -24,7 +25,7 @@ SHARE = Record(
     versions=("ocs/2", "e2ee-api/2"),
     details={"permissions": 31, "share": "sh:9"},
 )
-BARE = Record(sequence=0, number=9001, event="audit.started", time=START)
+BARE = AuditRecord(sequence=0, number=9001, event="audit.started", time=START)
 
 
 def test_a_share_as_ocsf() -> None:
@@ -107,7 +108,7 @@ def test_what_happened_at_the_console_has_what_ocsf_demands() -> None:
 def test_each_class_of_ocsf_has_its_object(
     kind: str, outcome: str, more: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    found = json.loads(ocsf_line(Record(1, 2, kind, START, outcome=outcome, **more), version="1"))
+    found = json.loads(ocsf_line(AuditRecord(1, START, 2, kind, outcome=outcome, **more), version="1"))
     assert {name: found[name] for name in expected} == expected
 
 
@@ -151,7 +152,7 @@ def test_a_share_as_ecs() -> None:
 
 
 def test_ecs_says_only_what_is_known() -> None:
-    found = json.loads(ecs_line(Record(1, 1002, "signin.refused", START, outcome="refused", reason="LIMIT",
+    found = json.loads(ecs_line(AuditRecord(1, START, 1002, "signin.refused", outcome="refused", reason="LIMIT",
                                             address="unix"), version="1"))  # fmt: skip
     assert found == {
         "@timestamp": "1970-01-01T00:00:00.000Z",
@@ -166,7 +167,7 @@ def test_ecs_says_only_what_is_known() -> None:
         "service": {"name": "candado-server", "type": "candado", "version": "1"},
         "source": {"address": "unix"},
     }  # fmt: skip
-    unknown = json.loads(ecs_line(Record(1, 1, "new.kind", START, outcome="intent"), version="1"))
+    unknown = json.loads(ecs_line(AuditRecord(1, START, 1, "new.kind", outcome="intent"), version="1"))
     assert unknown["event"]["category"] == ["configuration"]
     assert unknown["event"]["type"] == ["info"]
     assert unknown["event"]["outcome"] == "unknown"
@@ -180,7 +181,7 @@ def test_categories_and_types_are_those_that_ecs_lets_go_together() -> None:
         "iam": {"admin", "change", "creation", "deletion", "group", "info", "user"},
     }
     for kind in [*OCSF, "something.new"]:
-        event = json.loads(ecs_line(Record(1, 1, kind, START), version="1"))["event"]
+        event = json.loads(ecs_line(AuditRecord(1, START, 1, kind), version="1"))["event"]
         assert set(event["type"]) <= allowed[event["category"][0]], kind
         assert event["type"], kind
 
@@ -195,14 +196,14 @@ def test_a_share_as_cef() -> None:
 
 
 def test_cef_escapes_what_would_end_a_field() -> None:
-    record = Record(
-        1, 2, "a|b\\c\nd", START, actor="x=y\\z", reason="two\r\nlines\x00", address="2001:db8::1", outcome="failed"
+    record = AuditRecord(
+        1, START, 2, "a|b\\c\nd", actor="x=y\\z", reason="two\r\nlines\x00", address="2001:db8::1", outcome="failed"
     )
     assert cef_line(record, version="1|2").decode() == (
         "CEF:0|candado|candado-server|1\\|2|2|a\\|b\\\\c\\\\u000ad|8|rt=0 externalId=1 act=a|b\\\\c\\nd outcome=failed"
         " reason=two\\r\\nlines\\\\u0000 suid=x\\=y\\\\z c6a2=2001:db8::1 c6a2Label=Source IPv6 Address"
     )
-    assert cef_line(Record(1, 2, "k", START, address="unix"), version="1").endswith(b"outcome=done shost=unix")
+    assert cef_line(AuditRecord(1, START, 2, "k", address="unix"), version="1").endswith(b"outcome=done shost=unix")
 
 
 @pytest.mark.parametrize(
@@ -210,16 +211,16 @@ def test_cef_escapes_what_would_end_a_field() -> None:
     [("share.made", "done", 6), ("share.made", "refused", 5), ("recovery.used", "done", 5), ("x.y", "failed", 4)],
 )
 def test_the_severity_follows_outcome_and_kind(kind: str, outcome: str, severity: int) -> None:
-    assert syslog_severity(Record(1, 2, kind, START, outcome=outcome)) == severity
+    assert syslog_severity(AuditRecord(1, START, 2, kind, outcome=outcome)) == severity
 
 
 def test_a_day_that_no_calendar_has_is_no_time() -> None:
-    record = Record(1, 2, "share.made", "2026-02-30T03:04:05.678Z")
+    record = AuditRecord(1, "2026-02-30T03:04:05.678Z", 2, "share.made")
     assert json.loads(ocsf_line(record, version="1"))["time"] == 0
 
 
 def test_the_counter_of_a_folder_is_in_every_form() -> None:
-    record = Record(1, 3020, "metadata.written", START, target="n:7", counter=(4, 5))
+    record = AuditRecord(1, START, 3020, "metadata.written", target="n:7", counter=(4, 5))
     assert json.loads(ocsf_line(record, version="1"))["unmapped"] == {"counter": [4, 5]}
     assert json.loads(ecs_line(record, version="1"))["candado"]["counter"] == {"before": 4, "after": 5}
     assert cef_line(record, version="1").endswith(b" cn1=4 cn1Label=counter before cn2=5 cn2Label=counter after")
@@ -245,7 +246,7 @@ HOSTILE = st.text(alphabet=st.sampled_from(list('ab =|\\"[]n\r\n\0\x85\u2028é\u
 
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 def test_no_value_breaks_a_field_or_a_line(kind: str, actor: str, target: str, reason: str) -> None:
-    record = Record(5, 6, kind, START, actor=actor, target=target, reason=reason, details={"d": target})
+    record = AuditRecord(5, START, 6, kind, actor=actor, target=target, reason=reason, details={"d": target})
     plain = json.loads(ocsf_line(record, version="1"))
     assert (plain["message"], plain["actor"]["user"]["uid"]) == (kind, actor or "-")
     shown = json.loads(ecs_line(record, version="1"))

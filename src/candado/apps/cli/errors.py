@@ -85,6 +85,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "PRECONDITION_FAILED": 20,
     "RULES_CHANGED": 20,
     "RULES_UNREADABLE": 20,
+    "AUDIT_BEHIND": 20,
     "RATE_LIMITED": 20,
     "REMOTE_BUG": 20,
     "STORE_UNAVAILABLE": 20,
