@@ -19,10 +19,12 @@ from candado.errors import BusyError, CandadoError, PolicyDeniedError, RateLimit
 from candado.formats.rules import Facts, Operation, Rule, Rules, Subject, decide
 from candado.ports.ambient import Clock
 from candado.ports.server import Database, Rows
+from candado.server.audit import Event, actor_of, node_ref, record
 from candado.server.model import Caller, Principal, media_type_of
 from candado.server.ratelimit import Limit, take_one
 
 __all__ = ["RECHECK_SECONDS", "Guard", "Hit", "Policy", "RulesInForce", "RulesSource", "Target"]
+__all__ += ["record_hit"]
 
 RECHECK_SECONDS: Final = 1.0
 """A change of the rules acts within this time, in every process."""
@@ -82,6 +84,19 @@ class Hit:
 
 Record = Callable[[Rows, Hit], Awaitable[None]]
 """Writes a hit into the audit log, in a transaction."""
+
+
+async def record_hit(rows: Rows, hit: Hit) -> None:
+    """Record a hit: ``policy.hit`` of a rule that denied, ``policy.reported`` of one that only reports."""
+    event = Event(
+        "policy.hit" if hit.denied else "policy.reported",
+        actor_of(hit.principal),
+        node_ref(hit.node_id) if hit.node_id else "",
+        "refused" if hit.denied else "reported",
+        PolicyDeniedError.code,
+        {"rule": hit.rule_id, "operation": hit.operation.value, "rules_version": hit.version},
+    )
+    await record(rows, event)
 
 
 class Guard:
@@ -192,7 +207,7 @@ class Policy:
         clock: Clock,
         source: RulesSource,
         *,
-        record: Record | None = None,
+        record: Record = record_hit,
         counted: Callable[[Hit], None] | None = None,
     ) -> None:
         self._database = database
@@ -241,10 +256,9 @@ class Policy:
             caller.told.add(key)
             if self.counted is not None:
                 self.counted(hit)
-            if self._record is not None:
-                await self._write_down(hit, self._record)
+            await self._write_down(hit)
 
-    async def _write_down(self, hit: Hit, record: Record) -> None:
+    async def _write_down(self, hit: Hit) -> None:
         actor = hit.principal.member_id or "nobody"
         limit = Limit("policy.hit", f"{hit.rule_id} {actor}", _EVENTS_PER_MINUTE, 60.0)
         now = self._clock.now()
@@ -252,7 +266,7 @@ class Policy:
         async def work(rows: Rows) -> None:
             if await take_one(rows, limit, now) > 0:
                 raise RateLimitedError
-            await record(rows, hit)
+            await self._record(rows, hit)
 
         try:
             await self._database.write(work, durable=False)

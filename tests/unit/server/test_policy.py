@@ -1,5 +1,6 @@
 """Access rules at the use cases: what is asked when, of which facts, and what stays when a rule says no."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from candado.server.policy import Hit, Policy
 from candado.server.shares import ShareChange, ShareRequest, Shares
 from candado.types import LockToken, UserId
 
+_PENDING = "SELECT kind, body FROM audit_pending ORDER BY id"
 DESKTOP = "Mozilla/5.0 (Linux) mirall/3.17.0 (Nextcloud)"
 
 
@@ -506,6 +508,28 @@ async def test_what_is_written_down_of_one_rule_and_actor_is_bounded(ruled: Rule
     with pytest.raises(PolicyDeniedError):
         await ruled.put("a")
     assert len(ruled.written) == 22
+
+
+async def test_hits_are_events_with_ids_and_no_names(ruled: Ruled) -> None:
+    object.__setattr__(ruled.world.backend, "policy", Policy(ruled.world.database, ruled.clock, ruled.book))
+    ruled.rule("create when name = payroll.pdf", "delete")
+    with pytest.raises(PolicyDeniedError):
+        await ruled.put("payroll.pdf")
+    ruled.rule("create", report_only=True)
+    await ruled.put("secret plan")
+    found = [(kind, json.loads(str(body))) for kind, body in await ruled.world.rows(_PENDING)]
+    home = (await ruled.files.stat(ALICE, "")).file_id
+    shown = {name: value for name, value in found[0][1].items() if name in ("actor", "target", "outcome", "details")}
+    assert [kind for kind, _ in found] == ["policy.hit", "policy.reported"]
+    assert shown == {
+        "actor": "user:alice",
+        "target": f"n:{home}",
+        "outcome": "refused",
+        "details": {"rule": "r0", "operation": "create", "rules_version": 1},
+    }
+    assert found[1][1]["outcome"] == "reported"
+    assert "payroll" not in str(found)
+    assert "secret" not in str(found)
 
 
 async def test_a_log_that_fails_changes_no_answer(ruled: Ruled, caplog: pytest.LogCaptureFixture) -> None:
