@@ -170,6 +170,8 @@ TABLE = [
         )
         for name in ("sign-in", "sign-out", "new", "revoke", "revoke-all", "wipe")
     ),
+    *(Row("GET", f"/settings/user/{name}", OPEN) for name in ("keys", "keys/reset", "sharing")),
+    Row("POST", "/settings/user/keys/reset", (403, 403, 403, 403), {"token": "x", "typed": "alice"}, FROM_HERE),
     Row("POST", "/core/wipe/success", (404, 404, 404, 404), {"token": "x" * 72}, FROM_HERE),
     Row("GET", "/status.php", OPEN),
     Row("GET", "/204", (204, 204, 204, 204)),

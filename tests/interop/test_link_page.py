@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.cli_world import Cloud
 from tests.e2e.server_process import Answer, Caller
@@ -23,6 +24,7 @@ const file = (path, name, type) => {
   const bytes = fs.readFileSync(path);
   return { name, type, size: bytes.length, arrayBuffer: async () => bytes };
 };
+texts = given.page.texts;
 (async () => {
   checkMaker(given.page, given.fragment);
   for (const one of given.files) await dropFile(file(one.path, one.name, one.type), given.page);
@@ -58,8 +60,9 @@ async def test_what_the_page_seals_becomes_files_of_the_members(cloud: Cloud, tm
     script = re.findall(r"<script>(.*?)</script>", shown.text, re.DOTALL)[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy
-    data = dict(re.findall(r'data-(base|recipients)="([^"]*)"', shown.text))
-    page = {"base": data["base"], "recipients": json.loads(html.unescape(data["recipients"]))}
+    data = dict(re.findall(r'data-(base|recipients|texts)="([^"]*)"', shown.text))
+    page: dict[str, Any] = {"base": data["base"], "recipients": json.loads(html.unescape(data["recipients"]))}
+    page["texts"] = json.loads(html.unescape(data["texts"]))
     assert [one["id"] for one in page["recipients"]] == ["alice", "bob"]
     big, empty = tmp_path / "big", tmp_path / "empty"
     big.write_bytes(CONTENT)

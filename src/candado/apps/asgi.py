@@ -27,6 +27,7 @@ from candado.apps.ocs_organisation import organisation_routes
 from candado.apps.ocs_own import own_routes
 from candado.apps.ocs_shares import share_routes
 from candado.apps.ocs_users import user_routes
+from candado.apps.personal_pages import personal_routes
 from candado.apps.plain_routes import json_refusal, plain_routes
 from candado.apps.server_login import login_routes
 from candado.apps.server_metrics import Metrics
@@ -58,6 +59,7 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *login_routes(services),
         *link_routes(services),
         *device_routes(services),
+        *personal_routes(services),
         *plain_routes(services, metrics),
     ]
 

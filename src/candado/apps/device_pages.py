@@ -68,7 +68,7 @@ async def _shown(visit: Visit, *, done: str = "", secret: str = "") -> Response:
     browser = await visit.browser()
     devices = await visit.services.devices.all(browser.user_id)
     inner = devices_html(visit.say, browser, devices, done=done, secret=secret)
-    return personal_page(visit, DeviceText.TITLE, inner, here=DEVICES)
+    return personal_page(visit, browser, DeviceText.TITLE, inner, here=DEVICES)
 
 
 async def _revoke(visit: Visit) -> Response:
@@ -89,7 +89,7 @@ async def _ask(visit: Visit) -> Response:
     number = leading_number(visit.request.query_params.get("id", ""))
     device = await visit.services.devices.get(browser.user_id, number)
     inner = wipe_html(visit.say, browser, device)
-    return personal_page(visit, DeviceText.WIPE_TITLE, inner, here=DEVICES)
+    return personal_page(visit, browser, DeviceText.WIPE_TITLE, inner, here=DEVICES)
 
 
 async def _wipe(visit: Visit) -> Response:

@@ -33,7 +33,7 @@ _ENTRIES_BYTES_MAX: Final = 8 * 1024 * 1024
 
 SCRIPT: Final = """"use strict";
 const LARGEST = 500 * 1024 * 1024;
-const texts = typeof document === "undefined" ? {} : JSON.parse(document.getElementById("drop").dataset.texts);
+let texts = {};
 const say = (name, values = {}) => texts[name].replace(/<(\\w+)>/g, (_, key) => String(values[key]));
 const random = (count) => crypto.getRandomValues(new Uint8Array(count));
 const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
@@ -91,6 +91,7 @@ function checkMaker(page, fragment) {
 }
 
 function start(form) {
+  texts = JSON.parse(form.dataset.texts);
   const page = { base: form.dataset.base, recipients: JSON.parse(form.dataset.recipients) };
   const said = document.getElementById("said");
   form.addEventListener("submit", async (event) => {

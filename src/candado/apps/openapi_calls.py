@@ -308,6 +308,13 @@ PAGES: Final = (
             ("wipe", "Ask a device to remove its copies", "id!"),
         )
     ),
+    _page("GET", "/settings/user/keys", "Fingerprint and certificate of the one who signed in here", "devices", _HTML,
+          200, fields="done"),
+    _page("GET", "/settings/user/keys/reset", "What giving up the keys means", "devices", _HTML, 200),
+    _page("POST", "/settings/user/keys/reset", "Give up the keys", "devices", _HTML, 303, 400, 403, 413, 429, 503,
+          fields="token! typed! password!", **_FORM),
+    _page("GET", "/settings/user/sharing", "Encrypted folders and shares of the one who signed in here", "devices",
+          _HTML, 200),
     _page("GET", "/s/{token}", "The page of a link", "links", _HTML, 200, 400, 401, 403, 404, fields="path", **_LINK),
     _page("POST", "/s/{token}/authenticate", "The password of a link", "links", _HTML,
           303, 400, 403, 404, 413, 429, 503, fields="password!", **_LINK),

@@ -39,6 +39,7 @@ from candado.server.login import LoginFlows
 from candado.server.metadata import FolderMetadata
 from candado.server.model import Backend, ServerSettings
 from candado.server.orgpolicies import OrganisationPolicies
+from candado.server.personal import Personal
 from candado.server.pki import Pki
 from candado.server.policy import Policy
 from candado.server.ratelimit import RateLimiter
@@ -73,6 +74,7 @@ class Services:
     authenticator: Authenticator
     devices: Devices
     browsers: Browsers
+    personal: Personal
     limiter: RateLimiter
     logins: LoginFlows
     pki: Pki
@@ -178,6 +180,7 @@ async def open_services(
             authenticator=Authenticator(backend, passwords, limiter),
             devices=Devices(backend),
             browsers=Browsers(backend),
+            personal=Personal(backend),
             limiter=limiter,
             logins=LoginFlows(backend),
             pki=pki,

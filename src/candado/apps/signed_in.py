@@ -5,7 +5,7 @@ site (SameSite), and such a form is refused besides.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -16,34 +16,42 @@ from candado.apps.html_pages import View, check_same_site, html_page, problem, r
 from candado.apps.ocs_call import base_url, leading_number, read_parameters
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
-from candado.apps.texts import Text
+from candado.apps.texts import Speech, Text
 from candado.apps.texts.common import Common
 from candado.apps.texts.devices import DeviceText
-from candado.apps.texts.personal import PersonalText
+from candado.apps.texts.personal import KeyText, PersonalText, SharingText
 from candado.errors import AuthRequiredError, CandadoError, ForbiddenError
 from candado.server.browsers import BROWSER_SECONDS, Browser
 from candado.types import SecretText
 
 __all__ = [
+    "ADMIN",
     "DEVICES",
     "Visit",
     "button",
     "go_to",
     "labelled",
     "page",
+    "password_field",
     "personal_page",
     "send_to_sign_in",
     "sign_in",
     "sign_out",
+    "tab_bar",
     "token_field",
 ]
 
 DEVICES: Final = "/settings/user/security"
+ADMIN: Final = "/settings/admin"
 _COOKIE: Final = "candado_browser"
 _FORM_BYTES_MAX: Final = 256 * 1024
 _SAFE_TARGET: Final = re.compile(r"/settings/(user|admin)(/[a-z-]{1,30}){0,2}\Z")
 _NO_STORE: Final = {"Cache-Control": "no-store"}
-_TABS: Final = ((DEVICES, DeviceText.TITLE),)
+_TABS: Final = (
+    (DEVICES, DeviceText.TITLE),
+    ("/settings/user/keys", KeyText.TITLE),
+    ("/settings/user/sharing", SharingText.TITLE),
+)
 
 
 class Visit:
@@ -83,6 +91,15 @@ class Visit:
             advice = Common.SENT_AGAIN.plain("en")
             raise ForbiddenError("this form is not from a page of this browser", advice=advice)
         return browser
+
+    async def password_is_right(self, browser: Browser) -> bool:
+        """Whether the form has the login password of who is signed in; RateLimitedError."""
+        password = SecretText(self.parameters.get("password", ""))
+        try:
+            await self.services.authenticator.sign_in(browser.user_id, password, self.address)
+        except AuthRequiredError:
+            return False
+        return True
 
     @property
     def number(self) -> int:
@@ -191,6 +208,12 @@ def labelled(label: Part, name: str, *, required: bool = True, **attributes: str
     return joined(tag("label", label, for_=name), field)
 
 
+def password_field(say: Speech) -> Html:
+    """The password of who is signed in, for what is dangerous."""
+    label = say(PersonalText.OWN_PASSWORD)
+    return labelled(label, "password", type="password", autocomplete="current-password")
+
+
 def token_field(browser: Browser) -> Html:
     """What makes a form one of a page of this browser."""
     return tag("input", type="hidden", name="token", value=browser.form_token)
@@ -202,15 +225,16 @@ def button(browser: Browser, action: str, label: Part, *more: Part, name: str | 
     return tag("form", token_field(browser), *more, press, method="post", action=action)
 
 
-def personal_page(visit: Visit, title: Text, inner: Part, *, here: str) -> Response:
+def personal_page(visit: Visit, browser: Browser, title: Text, inner: Part, *, here: str, code: int = 200) -> Response:
     """One of the pages about the own account."""
-    tabs = tag(
-        "nav",
-        *(
-            tag("a", visit.say(text), href=address, aria_current="page" if address == here else None)
-            for address, text in _TABS
-        ),
-        class_="tabs",
-        aria_label=visit.say(PersonalText.ACCOUNT),
+    shown = [*_TABS, (ADMIN, PersonalText.ADMINISTRATION)] if browser.is_admin else _TABS
+    bar = tab_bar(visit.say, shown, here, PersonalText.ACCOUNT)
+    return html_page(visit.view, visit.say.plain(title), inner, code, tabs=bar)
+
+
+def tab_bar(say: Speech, shown: Sequence[tuple[str, Text]], here: str, name: Text) -> Html:
+    """The way to the pages of one kind."""
+    links = (
+        tag("a", say(text), href=address, aria_current="page" if address == here else None) for address, text in shown
     )
-    return html_page(visit.view, visit.say.plain(title), inner, tabs=tabs)
+    return tag("nav", *links, class_="tabs", aria_label=say.plain(name))

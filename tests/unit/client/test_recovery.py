@@ -261,8 +261,10 @@ async def test_members_who_do_not_own_a_folder_are_told_and_cannot_decide(
     await covering.accept(alice.account, "/Secret")
     await bob.tree()
     assert [one.message for one in bob.account.issues() if one.code == "recovery.added"] == [
-        "The owner let the recovery key of the organisation into this folder; its holders can read it: signed by alice "
-        f"({office.member_id})"
+        (
+            "The owner let the recovery key of the organisation into this folder; its holders can read it: signed by alice "
+            f"({office.member_id})"
+        )
     ]
     assert [one.state for one in await covering.coverage(bob.account)] == ["covered"]
 
