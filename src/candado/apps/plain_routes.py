@@ -20,6 +20,7 @@ from candado.apps.server_wiring import Services
 from candado.apps.signer_wiring import authority_warnings
 from candado.errors import CandadoError
 from candado.ports.server import Rows
+from candado.server.auditgate import sink_states
 from candado.server.capabilities import status
 
 if TYPE_CHECKING:
@@ -133,9 +134,20 @@ async def _readiness(services: Services) -> Response:
         else:
             results[name] = "ok"
     ready = all(result == "ok" for result in results.values())
-    warnings = list(authority_warnings(services.config))
+    warnings = [*authority_warnings(services.config), *await _behind(services)]
     shown = {"status": "ok" if ready else "failing", "checks": results, "warnings": warnings}
     return json_answer(shown, 200 if ready else 503)
+
+
+async def _behind(services: Services) -> list[str]:
+    """Outputs of the audit log that are behind or fail; the server serves nevertheless."""
+    now = services.backend.clock.now()
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            states = await services.backend.database.read(lambda rows: sink_states(rows, now))
+    except (CandadoError, TimeoutError):  # the check of the database says so
+        return []
+    return [one.warning for one in states if one.warning]
 
 
 def _is_from_here(request: Request) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from candado.apps.audit_settings import SinkConfig, parse_sinks
 from candado.apps.server_proxy import parse_proxies
 from candado.errors import FormatError, NotFoundError, UsageError
 from candado.formats.pkcs11uri import KeyUri, parse_key_uri
@@ -35,6 +36,7 @@ __all__ = [
 
 CONFIG_NAME: Final = "config.toml"
 SOFTWARE_AUTHORITY: Final = "software"
+_SINKS: Final = "audit_sink"
 _UNITS: Final = {
     "": 1,
     "K": 10**3,
@@ -103,6 +105,8 @@ class ServerConfig:
     """Refuse encrypted trees to clients whose User-Agent is not known to support them; no security measure."""
     trusted_proxies: tuple[str, ...] = field(default=())
     """Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed; never everybody."""
+    audit_sinks: tuple[SinkConfig, ...] = field(default=())
+    """Outputs of the audit log; ``[[audit_sink]]`` in the file, nowhere else."""
 
     @property
     def uses_postgres(self) -> bool:
@@ -254,11 +258,11 @@ def load_config(data: Path, environment: Mapping[str, str], **overrides: object)
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise UsageError(f"the configuration is not TOML: {exc}", path=str(path)) from exc
-    config = ServerConfig(data=data.absolute())
-    known = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "data"}
+    config = ServerConfig(data=data.absolute(), audit_sinks=parse_sinks(document.pop(_SINKS, []), path))
+    known = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("data", "audit_sinks")}
     for key, value in document.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(key, [*known, _SINKS], n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
             raise UsageError(f"unknown setting {key!r}", path=str(path), advice=hint)
         config = replace(config, **{key: _checked(key, value, known[key], path)})  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 
 from candado.apps.server_wiring import Services
 from candado.ports.server import Rows
+from candado.server.auditgate import SinkState, sink_states
 from candado.server.policy import Hit
 
 __all__ = ["MULTIPROCESS_VARIABLE", "Metrics", "Noted", "forget_worker"]
@@ -100,6 +101,10 @@ class Metrics:
         self._state = CollectorRegistry()
         self._gauges = [Gauge(name, text, registry=self._state) for name, text, _ in _STATE]
         self._oldest = Gauge("candado_oldest_lock_seconds", "Age of the oldest lock.", registry=self._state)
+        lag = "Age of the oldest record that an output of the audit log has not got."
+        self._sink_lag = Gauge("candado_audit_output_lag_seconds", lag, ["output"], registry=self._state)
+        failing = "1 while an output of the audit log fails."
+        self._sink_failing = Gauge("candado_audit_output_failing", failing, ["output"], registry=self._state)
 
     def begin(self) -> None:
         """A request has come."""
@@ -142,17 +147,21 @@ class Metrics:
 
         now = services.backend.clock.now()
 
-        async def work(rows: Rows) -> tuple[list[float], float]:
+        async def work(rows: Rows) -> tuple[list[float], float, list[SinkState]]:
             found = [await rows.one(sql) for _, _, sql in _STATE]
             oldest = await rows.one("SELECT MIN(created) FROM locks")
             assert oldest is not None
             numbers = [float(str(row[0])) if row is not None else 0.0 for row in found]
-            return numbers, float(oldest[0]) if isinstance(oldest[0], int | float) else now
+            age = float(oldest[0]) if isinstance(oldest[0], int | float) else now
+            return numbers, age, await sink_states(rows, now)
 
-        numbers, oldest = await services.backend.database.read(work)
+        numbers, oldest, sinks = await services.backend.database.read(work)
         for gauge, number in zip(self._gauges, numbers, strict=True):
             gauge.set(number)
         self._oldest.set(max(0.0, now - oldest))
+        for sink in sinks:
+            self._sink_lag.labels(sink.name).set(sink.lag_seconds)
+            self._sink_failing.labels(sink.name).set(bool(sink.fault))
         registry = self._registry
         if MULTIPROCESS_VARIABLE in os.environ:
             registry = CollectorRegistry()

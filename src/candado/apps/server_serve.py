@@ -140,13 +140,14 @@ async def _serve_here(
     import uvicorn
 
     from candado.apps.asgi import Application
+    from candado.apps.audit_outputs import deliver_audit
     from candado.apps.server_http import HttpLimits, strict_protocol, watch_connections
     from candado.apps.server_proxy import TrustedProxies
     from candado.apps.server_wiring import open_services
 
     limits = HttpLimits(config.header_seconds, config.stall_seconds, _connections_max(config.connections))
     certificate = _certificate(config) if config.tls_cert else None
-    async with open_services(config, patient=patient) as services:
+    async with open_services(config, patient=patient) as services, deliver_audit(config, services.backend):
         server = uvicorn.Server(
             uvicorn.Config(
                 TrustedProxies(Application(services), config.trusted_proxies),

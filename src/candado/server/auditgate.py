@@ -64,6 +64,15 @@ class SinkState:
         """Whether it lacks more than it may."""
         return self.lag_seconds > self.limit_seconds
 
+    @property
+    def warning(self) -> str:
+        """What an administrator should know of it; empty when there is nothing."""
+        if not (self.fault or self.is_behind):
+            return ""
+        text = f"the audit output {self.name} is {int(self.lag_seconds)} s behind"
+        text += f" and fails ({self.fault})" if self.fault else ""
+        return text + ("; acts on keys are refused" if self.is_closed and self.is_behind else "")
+
 
 async def sink_states(rows: Rows, now: float) -> list[SinkState]:
     """Every output that was ever set up and not dropped, by name."""

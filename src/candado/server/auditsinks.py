@@ -11,7 +11,7 @@ skipped. The first failure and the recovery are events themselves.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -28,17 +28,14 @@ from candado.server.auditlog import log_salt, read_head
 from candado.server.auditproofs import edge_at
 from candado.server.model import Backend
 
-__all__ = ["Checkpointing", "Delivery", "SinkSettings", "drop_sink", "register_sinks", "removed_before"]
+__all__ = ["Delivery", "SinkSettings", "drop_sink", "register_sinks", "removed_before"]
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger("candado.server")
-Checkpointing = Callable[[], Awaitable[object]]
-"""Signs a checkpoint of what the log holds now."""
-
 _IDLE_SECONDS: Final = 1.0
 _BACK_OFF_MAX: Final = 60.0
-_ROTATE_AGAIN_SECONDS: Final = 60.0
+_ASK_AGAIN_SECONDS: Final = 60.0
 _REGISTER: Final = """INSERT INTO audit_sinks (name, closed, lag_seconds, position, checkpointed)
     VALUES ($1, $2, $3, $4, $4)
     ON CONFLICT (name) DO UPDATE SET closed = excluded.closed, lag_seconds = excluded.lag_seconds"""
@@ -147,21 +144,18 @@ async def drop_sink(backend: Backend, name: str) -> bool:
 class Delivery:
     """One output, delivered to by this worker when it holds the lease."""
 
-    def __init__(
-        self, backend: Backend, sink: AuditSink, settings: SinkSettings, *, checkpoint: Checkpointing, version: str
-    ) -> None:
+    def __init__(self, backend: Backend, sink: AuditSink, settings: SinkSettings, *, version: str) -> None:
         self._backend = backend
         self._database = backend.database
         self._clock = backend.clock
         self._sink = sink
         self._settings = settings
-        self._checkpoint = checkpoint
         self._version = version
         self._worker = backend.random.token(8).hex()
         self._position: int | None = None
         """The next record, while the output is open."""
         self._batch = settings.batch
-        self._rotate_after = 0.0
+        self._asked = 0.0
 
     async def run(self) -> None:
         """Deliver until it is cancelled."""
@@ -240,7 +234,7 @@ class Delivery:
     def _is_due(self, state: _State) -> bool:
         """Whether what is in the output should be set aside."""
         settings, now = self._settings, self._clock.now()
-        if self._sink.is_fresh or now < self._rotate_after:
+        if self._sink.is_fresh:
             return False
         too_large = 0 < settings.rotate_bytes <= self._sink.size_bytes
         return too_large or 0 < settings.rotate_seconds <= now - (state.begun or now)
@@ -279,25 +273,24 @@ class Delivery:
         return SinkLine(line, number, found.event, syslog_severity(found), found.time)
 
     async def _rotate_if_due(self, state: _State, position: int) -> bool:
+        """Set the file aside when it is due and ends with a checkpoint; ask for one when it does not."""
+        name, worker, now = self._settings.name, self._worker, self._clock.now()
         if not self._is_due(state):
             return False
         if self._settings.line_format == "native" and state.checkpointed != position:
-            try:
-                await self._checkpoint()
-            except CandadoError as error:
-                self._rotate_after = self._clock.now() + _ROTATE_AGAIN_SECONDS
-                _LOG.warning("the audit output %s is not rotated: %s", self._settings.name, error.code)
-            return True
+            if now - self._asked >= _ASK_AGAIN_SECONDS:
+                self._asked = now
+                await self._tell("audit.rotated", outcome="intent")  # after such an event comes a checkpoint
+            return False
         await self._limited(self._sink.rotate(position - 1))
-        name, worker, now = self._settings.name, self._worker, self._clock.now()
-
-        async def work(rows: Rows) -> None:
-            await rows.run(_BEGIN, name, worker, now)
-            await record(rows, Event("audit.rotated", target=f"sink:{name}", details={"end": position}))
-
-        with audited(clock=self._clock):
-            await self._database.write(work)
+        await self._write(_BEGIN, name, worker, now)
+        await self._tell("audit.rotated", end=position)
         return True
+
+    async def _tell(self, kind: str, *, outcome: str = "done", **details: int) -> None:
+        event = Event(kind, target=f"sink:{self._settings.name}", outcome=outcome, details=details)
+        with audited(clock=self._clock):
+            await self._database.write(lambda rows: record(rows, event))
 
     async def _moved(self, state: _State, batch: _Batch) -> None:
         name, worker, now = self._settings.name, self._worker, self._clock.now()

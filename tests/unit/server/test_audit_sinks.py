@@ -11,7 +11,7 @@ from tests.vectors.keys import private_key
 
 from candado.adapters.audit_file import AuditFile
 from candado.adapters.signers import SoftwareSigner
-from candado.errors import AuditBehindError, CorruptStateError, DiskFullError, SignerUnavailableError, TransportError
+from candado.errors import AuditBehindError, CorruptStateError, DiskFullError, TransportError
 from candado.ports.auditsink import SinkLine
 from candado.ports.server import Rows
 from candado.protocol.auditcheck import check_log
@@ -78,10 +78,13 @@ class Scene:
         await self.log.sequence()
 
     def delivery(self, sink: Memory | AuditFile, settings: SinkSettings) -> Delivery:
-        async def checkpoint() -> object:
-            return await self.log.checkpoint(SIGNER, force=True)
+        return Delivery(self.world.backend, sink, settings, version="1")
 
-        return Delivery(self.world.backend, sink, settings, checkpoint=checkpoint, version="1")
+    async def settle(self, delivery: Delivery) -> None:
+        """What the loops of a server do in a while."""
+        for _ in range(4):
+            await self.log.tend(SIGNER)
+            await drain(delivery)
 
     async def states(self) -> list[SinkState]:
         now = self.world.clock.now()
@@ -308,12 +311,11 @@ async def test_a_file_is_a_log_that_can_be_verified_and_so_is_each_that_was_set_
     delivery = scene.delivery(AuditFile(path, "native"), settings)
     for _ in range(4):
         await scene.act(PLAIN, times=6)
-        await drain(delivery)
-        await scene.log.sequence()
+        await scene.settle(delivery)
     await scene.log.checkpoint(SIGNER, force=True)
     await drain(delivery)
     aside = sorted(tmp_path.glob("audit-*.jsonl"))
-    assert len(aside) == 2
+    assert len(aside) == 3
     ends = [int(one.stem.removeprefix("audit-")) + 1 for one in aside]
     for one, end in zip(aside, ends, strict=True):
         report = check_log(lambda one=one: lines_of(one), AUTHORITY.public)  # type: ignore[misc]
@@ -327,26 +329,19 @@ async def test_a_file_is_a_log_that_can_be_verified_and_so_is_each_that_was_set_
 
 async def test_a_file_is_set_aside_by_age_and_waits_for_the_authority(scene: Scene, tmp_path: Path) -> None:
     path, settings = tmp_path / "audit.jsonl", SinkSettings("file", rotate_seconds=3600)
-    away = True
-
-    async def checkpoint() -> object:
-        if away:
-            raise SignerUnavailableError
-        return await scene.log.checkpoint(SIGNER, force=True)
-
     await register_sinks(scene.world.backend, [settings])
     await scene.log.sequence()
-    sink = AuditFile(path, "native")
-    delivery = Delivery(scene.world.backend, sink, settings, checkpoint=checkpoint, version="1")
+    delivery = scene.delivery(AuditFile(path, "native"), settings)
     await drain(delivery)
     scene.world.clock.time += 3600
-    await drain(delivery)
+    for _ in range(3):  # nobody signs
+        await drain(delivery)
+        await scene.log.sequence()
     assert list(tmp_path.glob("audit-*")) == []
     assert [state.fault for state in await scene.states()] == [""]
-    away = False
-    scene.world.clock.time += 61
-    await drain(delivery)
-    assert [one.name for one in tmp_path.glob("audit-*")] == ["audit-000000000001.jsonl"]
+    await scene.settle(delivery)
+    assert [one.name for one in tmp_path.glob("audit-*")] == ["audit-000000000002.jsonl"]
+    assert [json.loads(line)["outcome"] for line in lines_of(path) if b"audit.rotated" in line] == ["done"]
     await delivery._let_go()
 
 
