@@ -300,13 +300,17 @@ def _ocsf_object(record: AuditRecord, class_uid: int) -> JsonObject:
     """What the class says the event was done to."""
     target = record.target or _NOTHING
     if class_uid == _FILES:
+        target = str(record.details.get("node", target))  # of a share
         return {"file": {"name": target, "type_id": 0, "uid": target}}
     if class_uid == _SIGN_IN:
-        return {"service": {"name": PRODUCT}, "user": {"uid": record.target or record.actor or _NOTHING}}
+        return {
+            "service": {"name": PRODUCT},
+            "user": {"uid": target if target.startswith("u:") else record.actor or _NOTHING},
+        }
     if class_uid == _ACCOUNT:
         return {"user": {"uid": target}}
     if class_uid == _GROUP:
-        return {"group": {"uid": target}, "user": {"uid": str(record.details.get("user", _NOTHING))}}
+        return {"group": {"uid": target}, "user": {"uid": str(record.details.get("member", _NOTHING))}}
     return {"entity": {"type": record.event.partition(".")[0], "uid": target}}
 
 

@@ -171,23 +171,18 @@ async def record(rows: Rows, event: Event) -> None:
         AuditBehindError: such acts wait for an output of the log; the transaction must not be committed either.
     """
     row = _row(event)
-    await _refuse_when_behind(rows, [event.kind])
+    await refuse_when_behind(rows, event.kind, event.target, row[0])
     await rows.run(_INSERT, *row)
 
 
 async def record_all(rows: Rows, events: Iterable[Event]) -> None:
     """As ``record`` for several events, in their order; still one statement, none when there are none."""
-    made = [_row(event) for event in events]
+    made = []
+    for event in events:
+        made.append(_row(event))
+        await refuse_when_behind(rows, event.kind, event.target, made[-1][0])
     if made:
-        await _refuse_when_behind(rows, {kind for _, kind, _ in made})
         await rows.many(_INSERT, made)
-
-
-async def _refuse_when_behind(rows: Rows, kinds: Iterable[str]) -> None:
-    clock = _CONTEXT.get().clock
-    if clock is not None:
-        for kind in kinds:
-            await refuse_when_behind(rows, kind, clock.now())
 
 
 def _row(event: Event) -> tuple[float, str, str]:

@@ -98,9 +98,14 @@ async def sink_states(rows: Rows, now: float) -> list[SinkState]:
     return found
 
 
-async def refuse_when_behind(rows: Rows, kind: str, now: float) -> None:
-    """Return when an event of this kind may be recorded now; AuditBehindError names the outputs that are behind."""
-    if kind not in GUARDED:
+async def refuse_when_behind(rows: Rows, kind: str, target: str, now: float) -> None:
+    """Return when an event of this kind on this target may be recorded at ``now``, 0 for a time that nobody knows.
+
+    AuditBehindError names the outputs that are behind.
+    """
+    # The authority signs no certificate that could not be stored afterwards; its list of revoked keys it signs always.
+    guarded = kind in GUARDED or (kind, target) == ("authority.signing", "certificate")
+    if not guarded or not now:
         return
     behind = [state.name for state in await sink_states(rows, now) if state.is_closed and state.is_behind]
     if behind:

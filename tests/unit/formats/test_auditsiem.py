@@ -20,10 +20,10 @@ SHARE = AuditRecord(
     actor="u:00112233445566778899aabbccddeeff",
     device="d:3",
     address="192.0.2.7",
-    target="n:812",
+    target="sh:9",
     request="5f1e",
     versions=("ocs/2", "e2ee-api/2"),
-    details={"permissions": 31, "share": "sh:9"},
+    details={"permissions": 31, "node": "n:812"},
 )
 BARE = AuditRecord(sequence=0, number=9001, event="audit.started", time=START)
 
@@ -50,7 +50,7 @@ def test_a_share_as_ocsf() -> None:
         "status_id": 1,
         "time": 1_767_323_045_678,
         "type_uid": 600612,
-        "unmapped": {"permissions": 31, "share": "sh:9", "versions": ["ocs/2", "e2ee-api/2"]},
+        "unmapped": {"permissions": 31, "node": "n:812", "versions": ["ocs/2", "e2ee-api/2"]},
     }
 
 
@@ -90,13 +90,13 @@ def test_what_happened_at_the_console_has_what_ocsf_demands() -> None:
              "src_endpoint": {"ip": "2001:db8::1"}},
         ),
         (
-            "signin.accepted", "done", {"actor": "u:ab"},
+            "signin.accepted", "done", {"actor": "u:ab", "target": "d:3"},
             {"class_uid": 3002, "user": {"uid": "u:ab"}, "severity_id": 1},
         ),
         ("signin.limited", "refused", {}, {"class_uid": 3002, "user": {"uid": "-"}}),
         ("user.changed", "done", {"target": "u:cd"},
          {"class_uid": 3001, "activity_id": 99, "activity_name": "user.changed", "user": {"uid": "u:cd"}}),
-        ("group.joined", "done", {"target": "g:1", "details": {"user": "u:2"}},
+        ("group.joined", "done", {"target": "g:1", "details": {"member": "u:2"}},
          {"class_uid": 3006, "activity_id": 3, "group": {"uid": "g:1"}, "user": {"uid": "u:2"}}),
         ("recovery.used", "intent", {"target": "k:aa"},
          {"class_uid": 3004, "activity_id": 99, "activity_name": "recovery.used", "status_id": 0, "severity_id": 2,
@@ -122,10 +122,10 @@ def test_a_share_as_ecs() -> None:
     assert json.loads(ecs_line(SHARE, version="0.1.0")) == {
         "@timestamp": "2026-01-02T03:04:05.678Z",
         "candado": {
-            "details": {"permissions": 31, "share": "sh:9"},
+            "details": {"permissions": 31, "node": "n:812"},
             "device": "d:3",
             "outcome": "done",
-            "target": "n:812",
+            "target": "sh:9",
             "versions": ["ocs/2", "e2ee-api/2"],
         },
         "ecs": {"version": "8.11.0"},
@@ -189,9 +189,9 @@ def test_categories_and_types_are_those_that_ecs_lets_go_together() -> None:
 def test_a_share_as_cef() -> None:
     assert cef_line(SHARE, version="0.1.0").decode() == (
         "CEF:0|candado|candado-server|0.1.0|4001|share.made|3|rt=1767323045678 externalId=41 act=share.made outcome=done"
-        " suid=u:00112233445566778899aabbccddeeff src=192.0.2.7 cs1=n:812 cs1Label=target cs2=d:3 cs2Label=device"
+        " suid=u:00112233445566778899aabbccddeeff src=192.0.2.7 cs1=sh:9 cs1Label=target cs2=d:3 cs2Label=device"
         " cs3=5f1e cs3Label=request cs4=ocs/2 e2ee-api/2 cs4Label=versions"
-        ' cs5={"permissions":31,"share":"sh:9"} cs5Label=details'
+        ' cs5={"node":"n:812","permissions":31} cs5Label=details'
     )
 
 

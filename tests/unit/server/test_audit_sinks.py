@@ -265,6 +265,9 @@ async def test_acts_on_keys_wait_for_a_closed_output_that_is_behind_and_others_g
     scene.world.clock.time += 1
     with pytest.raises(AuditBehindError, match="siem"):
         await scene.act(KEY)
+    with pytest.raises(AuditBehindError):
+        await scene.act(Event("authority.signing", target="certificate", outcome="intent"))
+    await scene.act(Event("authority.signing", target="revocations", outcome="intent"))
     await scene.act(PLAIN, Event("certificate.revoked", target=key_ref("b" * 64), details={"subject": "u:1"}))
     memory.fault = TransportError("away")
     delivery = scene.delivery(memory, NATIVE)
