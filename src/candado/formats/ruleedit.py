@@ -1,7 +1,7 @@
 """Changes to one rule of a document that leave everything else as it was written, comments included.
 
-Layer: ``formats``. Each change is made in the text and then read; were the result not the rules that are meant, as can
-be with an unusual way of writing TOML, the document is written anew in canonical form.
+Layer: ``formats``. Each change is made in the text, which is then read. Were the result not the rules that are meant,
+as can be with an unusual way of writing TOML, the document would be written anew in canonical form.
 """
 
 import re

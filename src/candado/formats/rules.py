@@ -4,6 +4,7 @@ Layer: ``formats``. All that others need is here: ``parse_rules`` reads a docume
 one operation. ``Rules.operations`` and ``Rules.subjects`` say what need not be asked and gathered at all.
 """
 
+from candado.formats.nextcloudrules import Imported, LeftOut, import_nextcloud
 from candado.formats.ruledocument import format_rules, make_rule, parse_rules
 from candado.formats.ruleedit import add_rule, free_id, remove_rule, set_report_only
 from candado.formats.rulefacts import Facts, Operation, Relation, Subject, Test
@@ -17,6 +18,8 @@ __all__ = [
     "Clause",
     "Decision",
     "Facts",
+    "Imported",
+    "LeftOut",
     "Operation",
     "Relation",
     "Rule",
@@ -30,6 +33,7 @@ __all__ = [
     "format_line",
     "format_rules",
     "free_id",
+    "import_nextcloud",
     "lint_rules",
     "make_rule",
     "parse_line",
