@@ -30,8 +30,13 @@ def front_html(say: Speech) -> Html:
     return joined(tag("p", say(Common.FRONT)), tag("p", link))
 
 
-def devices_html(say: Speech, browser: Browser, devices: Sequence[Device], *, done: str = "", secret: str = "") -> Html:
-    """All devices of a user; ``secret`` is a new app password, which is shown this once."""
+def devices_html(
+    say: Speech, browser: Browser, devices: Sequence[Device], *, done: str = "", secret: str = "", recovery: str = ""
+) -> Html:
+    """All devices of a user; ``secret`` is a new app password, which is shown this once.
+
+    ``recovery`` is what the organisation says of a recovery key that is on.
+    """
     made = joined(say(DeviceText.NEW_SECRET), tag("br"), tag("code", secret))
     form = tag(
         "form",
@@ -43,6 +48,7 @@ def devices_html(say: Speech, browser: Browser, devices: Sequence[Device], *, do
     )
     return joined(
         tag("p", say(Common.SIGNED_IN_AS, user=tag("b", browser.user_id))),
+        tag("p", say(DeviceText.RECOVERY, text=recovery), class_="bad", role="note") if recovery else None,
         good(say(DONE[done])) if done in DONE else None,
         good(made) if secret else None,
         _list(say, browser, devices) if devices else tag("p", say(DeviceText.NONE)),

@@ -67,7 +67,8 @@ async def _show(visit: Visit) -> Response:
 async def _shown(visit: Visit, *, done: str = "", secret: str = "") -> Response:
     browser = await visit.browser()
     devices = await visit.services.devices.all(browser.user_id)
-    inner = devices_html(visit.say, browser, devices, done=done, secret=secret)
+    recovery = await visit.services.recovery.notice()
+    inner = devices_html(visit.say, browser, devices, done=done, secret=secret, recovery=recovery)
     return personal_page(visit, browser, DeviceText.TITLE, inner, here=DEVICES)
 
 

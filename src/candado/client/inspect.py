@@ -13,6 +13,7 @@ from candado.client.reader import FolderReader
 from candado.client.view import FolderView, root_deleted
 from candado.crypto.x509 import fingerprint_words
 from candado.errors import DowngradeError
+from candado.folder.escrow import is_recovery_id
 from candado.types import FileId, UserId
 
 __all__ = ["RootStatus", "ServerLine", "ServerView", "Status", "WhoAmI", "server_view", "status", "whoami"]
@@ -42,7 +43,10 @@ class WhoAmI:
 
 @dataclass(frozen=True, slots=True)
 class RootStatus:
-    """One root this device knows: last accepted counter and digest (the *state line* that members can compare)."""
+    """One root this device knows: last accepted counter and digest (the *state line* that members can compare).
+
+    ``recovery_keys`` are the recovery keys in it, which are no people and not among ``members``.
+    """
 
     path: str
     file_id: FileId
@@ -52,6 +56,7 @@ class RootStatus:
     members: tuple[UserId, ...]
     owned: bool
     must_rotate: bool
+    recovery_keys: tuple[UserId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +121,10 @@ def status(account: Account) -> Status:
             pin.counter,
             pin.digest,
             pin.signer,
-            tuple(pin.members),
+            tuple(user for user in pin.members if not is_recovery_id(user)),
             account.book.owns(pin.file_id),
             pin.must_rotate,
+            tuple(user for user in pin.members if is_recovery_id(user)),
         )
         for pin in sorted(account.book.roots(), key=lambda pin: pin.path_hint)
     )

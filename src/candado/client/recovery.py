@@ -9,7 +9,6 @@ Space of the state: ``recovery``: ``certificate`` (PEM, verified), ``key`` (fing
 (when the server was asked last).
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +22,7 @@ from candado.errors import (
     EscrowError,
     FormatError,
     NotFoundError,
+    TransportError,
     UntrustedCertificateError,
     UsageError,
 )
@@ -107,9 +107,16 @@ def wrapped_for(account: Account) -> Member | None:
 
 
 async def refresh_quietly(account: Account, *, fresh: bool = False) -> None:
-    """As ``refresh``, where the work goes on without an answer: what was refused is kept among the issues."""
-    with suppress(CandadoError):
+    """As ``refresh``, where the work goes on when something is refused, which is kept among the issues.
+
+    TransportError: without the server the work ends here as it would a moment later.
+    """
+    try:
         await refresh(account, fresh=fresh)
+    except TransportError:
+        raise
+    except CandadoError:
+        return
 
 
 async def refresh(account: Account, *, fresh: bool = False, enrolling: bool = False) -> RecoveryKey | None:

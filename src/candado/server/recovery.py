@@ -58,6 +58,11 @@ class Recovery:
 
         return await self._database.read(work)
 
+    async def notice(self) -> str:
+        """What the organisation says of a recovery key that is on, for pages; "" while none is."""
+        _, policy = await self.announced()
+        return policy.text if policy is not None and policy.recovery.state == "on" else ""
+
     async def state(self) -> RecoveryState:
         """The public key, the policy and the certificate it names."""
         key, policy = await self.announced()

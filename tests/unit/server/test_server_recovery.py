@@ -95,7 +95,7 @@ async def test_a_recovery_key_is_certified_and_served_with_its_policy(office: Of
     assert served[MEMBER] == state.certificate
     assert await office.events() == [("orgkey.installed", None), ("recovery.installed", 1)]
     key, announced = await office.recovery.announced()
-    assert (key, announced) == (ORGANISATION.public, policy)
+    assert (key, announced, await office.recovery.notice()) == (ORGANISATION.public, policy, "We can recover.")
 
 
 async def test_switching_off_keeps_the_certificate_for_folders_that_carry_it(office: Office) -> None:
@@ -103,6 +103,7 @@ async def test_switching_off_keeps_the_certificate_for_folders_that_carry_it(off
     served = (await office.recovery.state()).certificate
     await office.recovery.install(_policy(2, "off"), "")
     state = await office.recovery.state()
+    assert await office.recovery.notice() == ""
     assert (state.certificate, json.loads(state.policy)["document"]["body"]["state"]) == (served, "off")
     await office.recovery.install(_policy(3), CSR)
     assert (await office.recovery.state()).certificate == served

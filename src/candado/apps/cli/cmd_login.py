@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from candado.apps.cli.common import SECRET_FILE, Command, Run, pass_run, with_account
+from candado.apps.cli.common import SECRET_FILE, Command, Run, pass_run, warn_of_recovery, with_account
 from candado.apps.cli.config import DeviceConfig, Places, load_config, save_config
 from candado.apps.cli.output import human_size, printable, table
 from candado.apps.cli.secrets import login_password
@@ -285,9 +285,15 @@ def whoami(run: Run) -> None:
     """Show who is signed in, as the server and this device say."""
     from dataclasses import asdict
 
+    from candado.client.inspect import WhoAmI
     from candado.client.inspect import whoami as ask
+    from candado.client.recovery import refresh_quietly
 
-    me = with_account(run, ask)
+    async def work(account: "Account") -> "tuple[WhoAmI, dict[str, object] | None]":
+        await refresh_quietly(account)
+        return await ask(account), warn_of_recovery(run, account)
+
+    me, recovery = with_account(run, work)
 
     def text() -> None:
         quota = "no limit" if me.quota_bytes < 0 else human_size(me.quota_bytes)
@@ -300,7 +306,7 @@ def whoami(run: Run) -> None:
         ]
         table(rows)
 
-    run.emit("candado.whoami/1", asdict(me), text)
+    run.emit("candado.whoami/1", {**asdict(me), "recovery": recovery}, text)
 
 
 @click.command(cls=Command)
@@ -313,10 +319,10 @@ def status(run: Run) -> None:
     from candado.client.inspect import Status
     from candado.client.inspect import status as look
 
-    async def work(account: "Account") -> Status:
-        return look(account)
+    async def work(account: "Account") -> "tuple[Status, dict[str, object] | None]":
+        return look(account), warn_of_recovery(run, account)
 
-    state = with_account(run, work)
+    state, recovery = with_account(run, work)
     roots = [
         {
             "path": root.path,
@@ -325,6 +331,7 @@ def status(run: Run) -> None:
             "digest": root.digest,
             "signer": root.signer,
             "members": list(root.members),
+            "recovery_keys": list(root.recovery_keys),
             "owned": root.owned,
             "must_rotate": root.must_rotate,
         }
@@ -335,7 +342,12 @@ def status(run: Run) -> None:
         print(f"{printable(state.user_id)} at {state.server_url}, device {printable(state.device_name)}")
         print(f"keys: {'here' if state.has_keys else 'none yet: candado init'}; device secret in: {state.keychain}")
         table(
-            (f"[e] {root.path}", f"state {root.counter}-{root.digest[:12]}", f"members {', '.join(root.members)}")
+            (
+                f"[e] {root.path}",
+                f"state {root.counter}-{root.digest[:12]}",
+                f"members {', '.join(root.members)}",
+                f"recovery key {', '.join(root.recovery_keys)}" if root.recovery_keys else "",
+            )
             for root in state.roots
         )
         for lock in state.left_locks:
@@ -353,6 +365,7 @@ def status(run: Run) -> None:
             "folders": roots,
             "interrupted": [lock.path for lock in state.left_locks],
             "open_issues": state.open_issues,
+            "recovery": recovery,
         },
         text,
     )

@@ -129,10 +129,13 @@ def shares(run: Run, remote: str | None) -> None:
             "verified": one.verified,
             "first_seen": None if one.first_seen is None else rfc3339(one.first_seen),
             "link": one.is_link,
+            "recovery": one.is_recovery,
             "expires": one.last_day or None,
         }
 
     def words(one: Share) -> str:
+        if one.is_recovery:
+            return "recovery key of the organisation; its holders can read this folder"
         if one.is_link:
             return link_words(member=one.member, shared=one.shared, is_drop=one.is_drop, last_day=one.last_day)
         said = ["owner" if one.is_owner else "member"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from candado.apps.cli.common import Command, Run, pass_run, say_left_out, with_account
+from candado.apps.cli.common import Command, Run, pass_run, say_left_out, warn_of_recovery, with_account
 from candado.apps.cli.errors import EXIT_CONFLICTS, EXIT_PARTLY, EXIT_STATUS
 from candado.apps.cli.localpath import is_folder
 from candado.apps.cli.output import human_size, printable, rfc3339
@@ -83,7 +83,7 @@ def sync(
             "The local folder does not exist.", path=str(root), advice=f"Check its name, or make it. {advice}"
         )
     with progress_of(run, "sync") as progress:
-        report = with_account(
+        report, recovery = with_account(
             run,
             lambda account: _sync(
                 run,
@@ -99,6 +99,7 @@ def sync(
         )
     document = report.to_json()
     schema = str(document.pop("schema"))
+    document["recovery"] = recovery
     run.emit(schema, document, lambda: _print_report(run, report))
     if report.exceeds_limit:
         return EXIT_STATUS[SafetyLimitError.code]
@@ -118,8 +119,9 @@ async def _sync(
     max_delete: "DeleteLimit | None",
     encrypt: bool,
     dry_run: bool,
-) -> "SyncReport":
+) -> "tuple[SyncReport, dict[str, object] | None]":
     from candado.apps.wiring import open_tree, transfers_of
+    from candado.client.recovery import refresh_quietly
     from candado.client.sync import SyncOptions
     from candado.client.sync import sync as bring
     from candado.protocol.plan_model import Mode
@@ -136,9 +138,12 @@ async def _sync(
             progress=progress,
             on_plan=None if progress is None else progress.plan,
         )
+        await refresh_quietly(account)
+        recovery = warn_of_recovery(run, account)
         report = await bring(account, tree, remote, options)
         say_left_out(run, report.left_out)
-        return report
+        # The first folder may be made, and a policy met, in this very run.
+        return report, recovery or warn_of_recovery(run, account)
     finally:
         tree.close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from candado.apps.cli.common import Command, Group, Run, pass_run, with_account
+from candado.apps.cli.common import Command, Group, Run, pass_run, warn_of_recovery, with_account
 from candado.apps.cli.output import printable, rfc3339, table
 from candado.errors import UsageError
 from candado.types import check_user_id
@@ -201,3 +201,38 @@ def accept_history(run: Run, remote: str) -> None:
         {"path": remote, "accepted": bool(digest), "digest": digest},
         f"The history of keys of {printable(remote)} {said}.",
     )
+
+
+@trust.command("organisation")
+@click.argument("value", metavar="FINGERPRINT")
+@pass_run
+def trust_organisation(run: Run, value: str) -> None:
+    r"""Trust the organisation's key that the server names; its fingerprint as words or hex.
+
+    Get the fingerprint from your organisation on another channel, not from this server. Whoever has that key can
+    announce a recovery key, which new folders of yours then carry. This is a decision of a person: where nobody can be
+    asked it needs --yes.
+
+    \b
+    Examples:
+      candado trust organisation 139fc9cf...
+    """
+    from candado.client.policies import trust_organisation as take
+    from candado.client.recovery import current_key, refresh, refresh_quietly
+    from candado.crypto.x509 import fingerprint_words
+
+    async def work(account: Any) -> dict[str, Any]:
+        await refresh_quietly(account, fresh=True)
+        run.confirm("Trust this key, and what the organisation signs with it?", needs_yes=True)
+        key = take(account, value)
+        await refresh(account, fresh=True)
+        recovery = current_key(account)
+        warn_of_recovery(run, account)
+        return {
+            "fingerprint": key.fingerprint_hex,
+            "words": fingerprint_words(key.fingerprint_hex),
+            "recovery": None if recovery is None else recovery.state,
+        }
+
+    document = with_account(run, work)
+    run.emit("candado.trust-organisation/1", document, f"The organisation's key {document['words']} is trusted.")

@@ -33,6 +33,7 @@ __all__ = [
     "pass_run",
     "say_left_out",
     "say_warnings",
+    "warn_of_recovery",
     "warnings_json",
     "with_account",
 ]
@@ -280,6 +281,26 @@ def say_warnings(run: Run, problems: "Sequence[Problem]") -> None:
     """Name what was stored and may make trouble on another device."""
     for problem in problems:
         run.warn(f"{printable(problem.path)}: {printable(problem.message)} [{problem.code}]")
+
+
+def warn_of_recovery(run: Run, account: "Account") -> dict[str, object] | None:
+    """Print the lasting warning while a recovery key is on; the member ``recovery`` of an answer, None when off."""
+    from candado.client.recovery import current_key, warning
+
+    key, text = current_key(account), warning(account)
+    if key is None or not text:
+        return None
+    run.warn(printable(text))
+    return {
+        "state": key.state,
+        "member": key.member_id,
+        "fingerprint": key.fingerprint,
+        "words": key.words,
+        "agreed": key.agreed,
+        "serial": key.serial,
+        "text": key.text,
+        "warning": text,
+    }
 
 
 def warnings_json(problems: "Sequence[Problem]") -> list[dict[str, object]]:
