@@ -170,6 +170,9 @@ class MemoryTree:
         spool.discarded = True
         return name
 
+    def close(self) -> None:
+        pass
+
     def rest(self) -> list["MemorySpool"]:
         """Spools that were neither published nor thrown away."""
         return [spool for spool in self.spools if not spool.discarded]

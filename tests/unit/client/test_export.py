@@ -249,7 +249,7 @@ async def test_a_file_that_is_replaced_meanwhile_comes_in_its_new_version(tmp_pa
             async for piece in remote.get(path, size_expected=size_expected):
                 yield piece
 
-    device.account.remote = Racing()  # type: ignore[assignment]
+    device.account.remote = Racing()
     report = await run_export(device, tmp_path / "bundle", "/Docs", transfers=1)
     assert (report.failures, report.missing, waiting) == ([], [], [])
     run_recover(tmp_path / "bundle", world.identity("alice").key, tmp_path / "out")
@@ -391,7 +391,7 @@ async def test_documents_that_a_listing_does_not_bring_are_asked_for(tmp_path: P
         changed = False
 
     bare = Bare()
-    device.account.remote = bare  # type: ignore[assignment]
+    device.account.remote = bare
     await run_export(device, tmp_path / "bundle", "/Docs")
     assert len(plain) == 5
     run_recover(tmp_path / "bundle", world.identity("alice").key, tmp_path / "out")
