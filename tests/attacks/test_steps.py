@@ -132,7 +132,9 @@ REMOVALS = [
     Removal("6 twins", lambda p: p.setattr(trust, "_check_unique", _nothing), _bob_twice),
     Removal("6 members", lambda p: p.setattr(trust, "_check_member", _nothing), _foreign_own_entry),
     Removal("7 signature", lambda p: p.setattr(opening, "check_signature", _trusting), _unsigned),
-    Removal("7 candidates", lambda p: p.setattr(opening, "signers", lambda members, _pin: members), _self_invited),
+    Removal(
+        "7 candidates", lambda p: p.setattr(opening, "signers", lambda members, _pin, _pins: members), _self_invited
+    ),
     Removal("8 key", lambda p: p.setattr(keywrap, "_checked", lambda key: key), _zero_key),
     Removal("9 tag", lambda p: p.setattr(opening, "open_text", _lax_open), _other_tag),
     Removal("10 keys", lambda p: p.setattr(opening, "check_key_continuity", _nothing), _old_key),

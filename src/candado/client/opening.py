@@ -5,7 +5,7 @@ accepted so far, so that one document cannot stand for two folders and one perso
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from candado.crypto.keywrap import unwrap_key
 from candado.crypto.rsa import PrivateKey, PublicKey
@@ -18,6 +18,7 @@ from candado.errors import (
     NotAMemberError,
     OpenFailedError,
 )
+from candado.folder.escrow import is_recovery_id, recovery_member
 from candado.folder.model import (
     Accepted,
     AccountPins,
@@ -72,7 +73,7 @@ class Opener:
             accept_metadata(
                 RootPosition(file_id, owned=False, pin=None),
                 raw,
-                pins=self._pins(identity),
+                pins=replace(self._pins(identity), recovery=_recovery_keys(raw)),
                 identity=identity,
                 now=self._now,
             )
@@ -176,3 +177,10 @@ class Opener:
         if folder.kind == "root":
             self._checksums.update(dict.fromkeys(folder.content.key_checksums or (), folder.file_id))
         return folder
+
+
+def _recovery_keys(raw: RawText) -> dict[UserId, str]:
+    """The recovery keys among the members: whoever reads a copy knows no organisation, and lets nobody in."""
+    found = [user for user in parse_sealed(raw.text).users or () if is_recovery_id(user.user_id)]
+    members = [recovery_member(parse_certificate(user.certificate_pem)) for user in found]
+    return {member.user_id: member.key_fingerprint for member in members}

@@ -13,6 +13,7 @@ from typing import Final
 from candado.client.acceptor import Acceptor
 from candado.client.account import Account
 from candado.client.alarms import flag_dropped, replaced, unsigned_deletion
+from candado.client.handed import handed_key
 from candado.client.named import named
 from candado.client.view import (
     FolderView,
@@ -276,7 +277,7 @@ class FolderReader:
         """The position of a root; its owner is whom the server named first, and for one that we made ourselves."""
         owned = self.account.book.owns(file_id)
         owner = self.account.user_id if owned else self.account.book.owner(file_id) or owner_id
-        return RootPosition(file_id, owned, pin, path, owner)
+        return RootPosition(file_id, owned, pin, path, owner, handed_key(self.account.store, file_id))
 
     async def _vanished(self, pin: FolderPin, path: str) -> FolderView:
         """A known root is not at its path: deleted with a signature, moved, or taken away."""

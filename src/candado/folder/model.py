@@ -35,6 +35,7 @@ __all__ = [
     "Event",
     "FolderKind",
     "FolderPin",
+    "HandedKey",
     "Identity",
     "Member",
     "NestedPosition",
@@ -180,6 +181,17 @@ class AccountPins:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedKey:
+    """A root's metadata key that the recovery key gave this account after its own key was lost.
+
+    ``former_key`` is the fingerprint of the lost key, under which the account is still a member of the root.
+    """
+
+    metadata_key: MetadataKey = field(repr=False)
+    former_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class RawText:
     """A metadata document and its signature header exactly as received; not verified."""
 
@@ -228,7 +240,7 @@ class RootPosition:
     """The place of a root: outside of every encrypted folder.
 
     ``owned`` says that this account created the root as far as this device knows; ``owner_id`` who owns it, as the
-    server said first, "" when that is not known.
+    server said first, "" when that is not known. ``handed`` opens it while its members still have our lost key.
     """
 
     file_id: FileId
@@ -236,6 +248,7 @@ class RootPosition:
     pin: FolderPin | None
     path_hint: str = ""
     owner_id: str = ""
+    handed: HandedKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,17 @@ Source: threats.md section 3; crypto.md 8 to 15; client-flows.md 17.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from candado.crypto.keywrap import key_checksum, unwrap_key
 from candado.crypto.sealing import SealedParts, open_text
+from candado.crypto.x509 import parse_certificate
 from candado.errors import (
     ContextError,
     DowngradeError,
     KeyHistoryError,
     MisuseError,
+    NotAMemberError,
     OpenFailedError,
     UnsupportedVersionError,
 )
@@ -92,12 +95,12 @@ def accept_metadata(
     membership = _membership(position, sealed, pins, now)  # step 6
     members, pin = membership.members, position.pin
     signer = check_signature(  # step 7
-        sealed.document, raw.signature, candidates=signers(members, pin), listed=members, pin=pin
+        sealed.document, raw.signature, candidates=signers(members, pin, pins), listed=members, pin=pin
     )
     if isinstance(position, NestedPosition):
         keys = nested_keys(position, known_keys)  # step 8
     else:
-        keys = [unwrap_own_key(membership.own, identity, signer)]
+        keys = [_root_key(position, sealed, membership, identity, signer)]
     metadata_key, content = open_content(sealed, keys, signer)  # step 9
     digest = document_digest(sealed.document)
     if isinstance(position, RootPosition):
@@ -159,8 +162,37 @@ def check_kind(position: Position, users: tuple[SealedUser, ...] | None) -> None
 
 def _membership(position: Position, sealed: SealedFolder, pins: AccountPins, now: float) -> Membership:
     if isinstance(position, RootPosition):
-        return check_members(sealed.users or (), pins, pin=position.pin, now=now)
+        users, handed = sealed.users or (), position.handed
+        if handed is not None and _own_key(users, pins.user_id) == handed.former_key:
+            pins = replace(pins, own_key_fingerprint=handed.former_key)
+        return check_members(users, pins, pin=position.pin, now=now)
     return Membership(position.root.members, SealedUser(pins.user_id, "", b""), {}, ())
+
+
+def _own_key(users: tuple[SealedUser, ...], user_id: UserId) -> str:
+    own = next((user for user in users if user.user_id == user_id), None)
+    return "" if own is None else parse_certificate(own.certificate_pem).public_key.fingerprint_hex
+
+
+def _root_key(
+    position: RootPosition, sealed: SealedFolder, membership: Membership, identity: Identity, signer: UserId
+) -> MetadataKey:
+    """Step 8 for a root: the key of our entry, or the one that the recovery key handed us while our lost key is in it.
+
+    Raises:
+        KeyHistoryError: as ``unwrap_own_key``. NotAMemberError: the root has another key than the handed one by now.
+    """
+    handed = position.handed
+    if handed is None or _own_key((membership.own,), identity.user_id) != handed.former_key:
+        return unwrap_own_key(membership.own, identity, signer)
+    try:
+        open_content(sealed, [handed.metadata_key], signer)
+    except KeyHistoryError as exc:
+        raise NotAMemberError(
+            "The folder was given a new key since access to it was asked for.",
+            advice="Ask again with `candado recovery request`; a member of the folder can also share it with you anew.",
+        ) from exc
+    return handed.metadata_key
 
 
 def unwrap_own_key(own: SealedUser, identity: Identity, signer: UserId) -> MetadataKey:

@@ -137,15 +137,28 @@ def _pinned_key(user_id: UserId, pins: AccountPins) -> str | None:
     return None if peer is None else peer.key_fingerprint
 
 
-def signers(members: tuple[Member, ...], pin: FolderPin | None) -> tuple[Member, ...]:
+def signers(members: tuple[Member, ...], pin: FolderPin | None, pins: AccountPins) -> tuple[Member, ...]:
     """The members whose signature counts.
 
-    For a root with a pin those who were members before, under the same key; else all. A recovery key reads, no more.
+    For a root with a pin those who were members before: under the same key, under one that a person compared on another
+    channel since (*verified*), or, of this account, under its own; else all. A recovery key reads, no more.
     """
     members = tuple(member for member in members if not is_recovery_id(member.user_id))
     if pin is None or pin.kind != "root":
         return members
-    return tuple(member for member in members if pin.members.get(member.user_id) == member.key_fingerprint)
+    return tuple(
+        member
+        for member in members
+        if pin.members.get(member.user_id) == member.key_fingerprint
+        or (member.user_id in pin.members and _is_verified(member, pins))
+    )
+
+
+def _is_verified(member: Member, pins: AccountPins) -> bool:
+    if member.user_id == pins.user_id:
+        return member.key_fingerprint == pins.own_key_fingerprint
+    known = pins.peers.get(member.user_id)
+    return known is not None and known.verified and known.key_fingerprint == member.key_fingerprint
 
 
 def check_signature(
