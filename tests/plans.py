@@ -57,6 +57,10 @@ ALLOWED = (
     ("candado.server.auditgate", "FROM audit_pending", "it ends at the first row"),
     ("candado.server.auditgate", "FROM audit_sinks", "the outputs of the audit log, a handful of rows"),
     ("candado.server.auditsinks", "FROM audit_checkpoints ORDER BY", "it ends at the first row"),
+    ("candado.server.auditkeeping", "FROM audit_checkpoints ORDER BY", "it ends at the first row"),
+    ("candado.server.auditkeeping", "FROM audit_sinks", "the outputs of the audit log, a handful of rows"),
+    ("candado.server.auditkeeping", "FROM audit_holds", "legal holds, a handful of rows"),
+    ("candado.server.auditkeeping", "FROM audit_pending", "it ends at the first row"),
     ("candado.server.groups", "FROM groups", "groups of the whole server: few, and only asked for by administrators"),
     ("candado.server.groups", "FROM memberships ORDER BY", "`candado-server group list`"),
 )

@@ -5,8 +5,9 @@ whichever worker is asked adds them up. What the database knows is read when som
 """
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from candado.apps.server_wiring import Services
 from candado.ports.server import Rows
@@ -50,6 +51,26 @@ def forget_worker(pid: int) -> None:
 
     with suppress(OSError):
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+class _Outputs:
+    """The outputs of the audit log; what was dropped from the database is no longer shown."""
+
+    def __init__(self) -> None:
+        self.states: list[SinkState] = []
+
+    def collect(self) -> Iterable[Any]:
+        """What the library asks for."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        text = "Age of the oldest record that an output of the audit log has not got."
+        lag = GaugeMetricFamily("candado_audit_output_lag_seconds", text, labels=["output"])
+        text = "1 while an output of the audit log fails."
+        failing = GaugeMetricFamily("candado_audit_output_failing", text, labels=["output"])
+        for state in self.states:
+            lag.add_metric([state.name], state.lag_seconds)
+            failing.add_metric([state.name], float(bool(state.fault)))
+        return [lag, failing]
 
 
 class Metrics:
@@ -101,10 +122,8 @@ class Metrics:
         self._state = CollectorRegistry()
         self._gauges = [Gauge(name, text, registry=self._state) for name, text, _ in _STATE]
         self._oldest = Gauge("candado_oldest_lock_seconds", "Age of the oldest lock.", registry=self._state)
-        lag = "Age of the oldest record that an output of the audit log has not got."
-        self._sink_lag = Gauge("candado_audit_output_lag_seconds", lag, ["output"], registry=self._state)
-        failing = "1 while an output of the audit log fails."
-        self._sink_failing = Gauge("candado_audit_output_failing", failing, ["output"], registry=self._state)
+        self._outputs = _Outputs()
+        self._state.register(self._outputs)
 
     def begin(self) -> None:
         """A request has come."""
@@ -159,9 +178,7 @@ class Metrics:
         for gauge, number in zip(self._gauges, numbers, strict=True):
             gauge.set(number)
         self._oldest.set(max(0.0, now - oldest))
-        for sink in sinks:
-            self._sink_lag.labels(sink.name).set(sink.lag_seconds)
-            self._sink_failing.labels(sink.name).set(bool(sink.fault))
+        self._outputs.states = sinks
         registry = self._registry
         if MULTIPROCESS_VARIABLE in os.environ:
             registry = CollectorRegistry()
