@@ -29,6 +29,7 @@ from candado.ports.client import (
     RemoteShare,
     UserInfo,
 )
+from candado.protocol.keylog import KeyLogAnswer
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
 from tests.sim.server import CREATE, DELETE, READ, SHARE, UPDATE, Account, Lock, Share, SimServer
 from tests.sim.tree import Node, Tree
@@ -101,6 +102,12 @@ class SimRemote:
             raise AlreadyExistsError
         certificate = self.server.issue(csr_pem) if csr_pem else self.server.recovery.certificate
         self.server.recovery = RemoteRecovery(organisation_pem, policy, certificate)
+
+    async def key_log(self, users: Sequence[UserId], *, known_size: int) -> KeyLogAnswer:
+        self._note("key_log", ",".join(users))
+        if self.server.key_log is None:
+            raise NotFoundError
+        return self.server.key_log.answer(users, known_size)
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         self._note("register_certificate", "", csr_pem)

@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from candado.crypto.crl import REASONS, RevokedKey, assemble_revocation_list, revocation_list_to_sign
@@ -27,6 +27,7 @@ from candado.errors import (
 )
 from candado.ports.client import Capabilities, RemoteRecovery
 from tests.sim.ambient import FakeClock, SeededRandom
+from tests.sim.keylog import SimLog
 from tests.sim.tree import Node, Tree
 
 READ, UPDATE, CREATE, DELETE, SHARE = 1, 2, 4, 8, 16
@@ -109,6 +110,7 @@ class SimServer:
         self.revocation_list: str | None = None
         self.handovers: list[str] = []
         self.recovery = RemoteRecovery("", "", "")
+        self.key_log: SimLog | None = None
         self.quota_bytes = 10**12
         self.lock_seconds = 900.0
         self.users: dict[str, Account] = {}
@@ -175,15 +177,27 @@ class SimServer:
         """Certificate for a CSR, signed by the authority; valid from now for twenty years."""
         return self.certify(parse_csr(csr_pem))
 
-    def certify(self, request: Csr) -> str:
-        """Certificate for a request that was read."""
+    def certify(self, csr: Csr) -> str:
+        """Certificate for a request that was read; logged where there is a log."""
+        if self.key_log is not None:
+            self.key_log.add("certificate.issued", csr.common_name, csr.public_key.fingerprint_hex)
         tbs = certificate_to_sign(
-            request,
+            csr,
             serial=int.from_bytes(self.random.token(8), "big") >> 1,
             not_before=self.clock.now(),
             not_after=self.clock.now() + 7300 * 86400.0,
         )
         return assemble_certificate(tbs, self.authority.sign_pkcs1_sha256(tbs))
+
+    def start_log(self, *, salt: bytes = bytes(32)) -> "SimLog":
+        """Begin to log keys, those in use first, and announce it."""
+        self.key_log = SimLog(self.authority, salt)
+        for user, account in self.users.items():
+            if account.certificate is not None:
+                key = parse_certificate(account.certificate).public_key
+                self.key_log.add("certificate.stored", user, key.fingerprint_hex)
+        self.capabilities = replace(self.capabilities, key_log=True)
+        return self.key_log
 
     def publish_revoked(self, *fingerprints: str, number: int, signer: PrivateKey | None = None, days: int = 7) -> None:
         """Publish a list of revoked keys, by SHA-256 of the key."""

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from candado.adapters.http_errors import Meanings, refusal
 from candado.adapters.http_ocs import (
     read_capabilities,
+    read_key_log,
     read_member,
     read_public_keys,
     read_share,
@@ -37,6 +38,7 @@ from candado.formats.canonjson import JsonObject, JsonValue
 from candado.formats.ocs import parse_ocs
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Capabilities, RawMetadata, RemoteShare, UserInfo
+from candado.protocol.keylog import KeyLogAnswer
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
 
 __all__ = ["HttpCalls", "lock_lost"]
@@ -46,6 +48,7 @@ _METADATA_BYTES_MAX: Final = 48 << 20
 _TOKEN_CHARS_MAX: Final = 512
 
 _HANDOVERS: Final = "/ocs/v2.php/apps/candado/api/v1/handovers"
+_KEY_LOG: Final = "/ocs/v2.php/apps/candado/api/v1/key-log"
 _REVOCATIONS: Final = "/ocs/v2.php/apps/candado/api/v1/revocations"
 BODIES: Final = "/ocs/v2.php/apps/candado/api/v1/bodies"
 _E2EE: Final = "/ocs/v2.php/apps/end_to_end_encryption/api/v2"
@@ -153,6 +156,11 @@ class HttpCalls:
     async def handovers(self) -> list[str]:
         """Texts of the hand-overs of the authority, oldest first; at most 64."""
         return read_texts(await self._ocs("GET", _HANDOVERS, harmless=True), "handovers", count_max=64)
+
+    async def key_log(self, users: Sequence[UserId], *, known_size: int) -> KeyLogAnswer:
+        """What the log has on keys; NotFoundError."""
+        query = urlencode({"users": json.dumps(list(users)), "known": known_size})
+        return read_key_log(await self._ocs("GET", f"{_KEY_LOG}?{query}", harmless=True))
 
     async def register_certificate(self, csr_pem: str, *, link: str = "") -> str:
         """Send a CSR, return the certificate; KeysExistError."""

@@ -5,11 +5,14 @@ Layer: ``adapters``. Sources: protocol document ``api.md``, sections 2, 7, 10; s
 
 from typing import Final
 
+from candado.crypto.merkle import HASH_BYTES
+from candado.encoding import decode_b64
 from candado.errors import MalformedError
 from candado.formats.canonjson import JsonObject, JsonValue
 from candado.formats.linkaddress import LINK_PREFIX
 from candado.formats.orgpolicy import POLICY_BYTES_MAX
 from candado.ports.client import Capabilities, LinkFolder, RawMetadata, RemoteRecovery, RemoteShare, UserInfo
+from candado.protocol.keylog import KeyLeafText, KeyLogAnswer
 from candado.types import UserId, check_file_id, check_user_id
 
 __all__ = [
@@ -37,6 +40,12 @@ def _object(value: JsonValue) -> JsonObject:
     if value == []:
         return {}
     raise MalformedError("a part of the server's answer is not an object")
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    if not isinstance(value, list):
+        raise MalformedError("the answer lacks a list")
+    return value
 
 
 def _text(value: JsonValue, default: str | None = None) -> str:
@@ -96,7 +105,28 @@ def read_capabilities(data: JsonValue) -> Capabilities:
         revocation_list=ours.get("revocation-list") is True,
         handovers=ours.get("handovers") is True,
         recovery=isinstance(ours.get("recovery"), dict),
+        key_log=ours.get("key-log") is True,
     )
+
+
+def read_key_log(data: JsonValue) -> KeyLogAnswer:
+    """What the log has on keys; MalformedError."""
+    answer = _object(data)
+    users: dict[str, tuple[KeyLeafText, ...]] = {}
+    for entry in map(_object, _list(answer.get("users"))):
+        leaves = [_object(leaf) for leaf in _list(entry.get("leaves"))]
+        users[_text(entry.get("user"))] = tuple(
+            KeyLeafText(_text(leaf.get("record")), _hashes(leaf.get("proof"))) for leaf in leaves
+        )
+    try:
+        salt = bytes.fromhex(_text(answer.get("salt")))
+    except ValueError as exc:
+        raise MalformedError("the salt of the log is not hex") from exc
+    return KeyLogAnswer(_text(answer.get("checkpoint")), salt, _hashes(answer.get("consistency")), users)
+
+
+def _hashes(data: JsonValue) -> tuple[bytes, ...]:
+    return tuple(decode_b64(_text(one), size=HASH_BYTES) for one in _list(data))
 
 
 def read_user(data: JsonValue) -> UserInfo:

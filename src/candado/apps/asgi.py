@@ -20,6 +20,7 @@ from candado.apps.dav_exchange import Receive, Send
 from candado.apps.dav_public import PublicDavApp
 from candado.apps.device_pages import device_routes
 from candado.apps.link_pages import link_routes
+from candado.apps.ocs_audit import audit_routes
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes
@@ -55,6 +56,7 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *group_routes(services),
         *own_routes(services),
         *organisation_routes(services),
+        *audit_routes(services),
         *last_routes(),
         *login_routes(services),
         *link_routes(services),

@@ -65,6 +65,7 @@ _DEVICE: Final[Json] = {
     },
     "required": ["id", "name", "created", "lastActivity", "current", "wipe"],
 }  # fmt: skip
+_KEY_LOG: Final[Json] = _object(user=_TEXT, leaves={"type": "array", "items": _object(record=_TEXT, proof=_TEXTS)})
 _CORE: Final = (
     _ocs(
         "GET", "/cloud/capabilities", "What the server offers", "server",
@@ -115,6 +116,23 @@ _CORE: Final = (
     _ocs(
         "POST", "/apps/candado/api/v1/policies/{kind}", "Install a policy of the organisation", "server",
         _object(serial=_NUMBER), fields="organisation! policy! replace", access="password", statuses=(409, 412),
+    ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/audit/checkpoint", "The newest checkpoint of the audit log (docs/spec/audit.md)",
+        "server", _object(size=_NUMBER, checkpoint=_TEXT),
+    ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/audit/consistency", "The proof that one size of the audit log continues another",
+        "server", _object(proof=_TEXTS), fields="from:int to:int",
+    ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/audit/records", "Records of the audit log", "server",
+        _object(first=_NUMBER, size=_NUMBER, edge=_TEXTS, records=_TEXTS), fields="from:int limit:int", statuses=(403,),
+    ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/key-log", "What the log has on people's keys, with proofs", "server",
+        _object(checkpoint=_TEXT, salt=_TEXT, consistency=_TEXTS, users={"type": "array", "items": _KEY_LOG}),
+        fields="users!:json known:int",
     ),
 )  # fmt: skip
 

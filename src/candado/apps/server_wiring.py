@@ -201,6 +201,7 @@ async def open_services(
             audit=AuditProofs(backend),
         )
         with audited(who="server"):
+            await services.audit_log.tend(signer)
             tasks = [
                 asyncio.create_task(_clean_for_ever(services), name="cleaning"),
                 asyncio.create_task(_tend_log_for_ever(services, signer), name="audit log"),

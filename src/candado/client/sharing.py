@@ -15,6 +15,7 @@ from candado.client.reader import FolderReader
 from candado.client.revocation import require_unrevoked, revoked_keys
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
+from candado.client.transparency import require_logged
 from candado.client.trust import Fingerprint, known_peers, peer_certificate
 from candado.client.view import FolderView, root_deleted
 from candado.crypto.x509 import Certificate
@@ -48,6 +49,8 @@ class ShareReport:
     read_only: bool
     rekeyed_folders: int
     was_member: bool
+    is_logged: bool = False
+    """Whether the server's log has the key; False on a server that keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ async def share(
     Raises:
         PeerWithoutKeysError: the person has not set up end-to-end encryption; nothing was changed.
         KeyChangedError, UntrustedCertificateError: the person's key is not acceptable; nothing was changed.
+        KeyUnloggedError, TamperError: the server's log lacks the key, or is not one log; nothing was changed.
         KeyRevokedError: it was revoked, or that of a member, who has to be taken out first; nothing was changed.
         NotEncryptedError: not the top of an encrypted folder.
         RemoteError: the server refused the share; the person was taken out of the metadata again.
@@ -128,6 +132,7 @@ async def share(
     revoked = await revoked_keys(account)
     certificate = await _unrevoked_certificate(account, user_id, revoked)
     assert root.folder is not None
+    logged = await require_logged(account, user_id, certificate.public_key.fingerprint_hex)
     # A new member comes with a new key of the folder, which everybody in it is given.
     require_unrevoked(root.folder.members, revoked, root.path)
     if require_verified and not _known(account, user_id).verified:
@@ -151,7 +156,7 @@ async def share(
     if last_day:
         remember_ends(account, root.file_id, await account.remote.list_shares(root.path))
     shown = _known(account, user_id)
-    return ShareReport(root.path, user_id, shown, read_only, folders, was_member)
+    return ShareReport(root.path, user_id, shown, read_only, folders, was_member, logged)
 
 
 async def _unrevoked_certificate(account: Account, user_id: UserId, revoked: frozenset[str]) -> Certificate:

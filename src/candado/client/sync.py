@@ -30,6 +30,7 @@ from candado.client.sync_observe import (
 from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
 from candado.client.sync_state import PairState
 from candado.client.takeover import write_owed
+from candado.client.transparency import watch_own
 from candado.client.view import FolderView, RemoteEntry, clear_path, join
 from candado.errors import (
     AuthRequiredError,
@@ -86,8 +87,7 @@ async def sync(account: "Account", tree: "LocalTree", remote_path: str, options:
         options: mode, limits, whether to set up the remote folder.
 
     Returns:
-        What was done; ``errors`` lists files that were left alone. After a dry run nothing was done, and
-        ``operations`` is what the same call without it would do.
+        What was done; ``errors`` lists files left alone. After a dry run ``operations`` is what would be done.
 
     Raises:
         SafetyLimitError: too much would be deleted; nothing was changed.
@@ -95,6 +95,7 @@ async def sync(account: "Account", tree: "LocalTree", remote_path: str, options:
         TamperError, FormatError, CryptoError: the server's state was refused; local files are unchanged.
         QuotaExceededError, DiskFullError, TransportError, LockedError: the run ended early; finished files stay.
     """
+    await watch_own(account)
     return await _Run(account, tree, clear_path(remote_path), options).run()
 
 

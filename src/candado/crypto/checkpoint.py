@@ -11,6 +11,7 @@ Source: C2SP signed-note and tlog-checkpoint; ``docs/spec/audit.md``.
 """
 
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,7 @@ __all__ = [
     "Checkpoint",
     "assemble_checkpoint",
     "checkpoint_to_sign",
+    "opaque_id",
     "open_checkpoint",
     "origin_of",
 ]
@@ -41,6 +43,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SIGNATURE: Final = re.compile(r"\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
 _TYPE: Final = b"\xffcandado.audit/rsa-pkcs1-sha256\n"
 _KEY_ID_BYTES: Final = 4
+_OPAQUE_BYTES: Final = 16
 _LINES_MIN: Final = 3
 
 
@@ -56,6 +59,12 @@ class Checkpoint:
 def origin_of(salt: bytes) -> str:
     """The name of the log with this salt of 32 bytes."""
     return ORIGIN_PREFIX + hashlib.sha256(b"candado audit log\n" + salt).hexdigest()
+
+
+def opaque_id(salt: bytes, kind: str, name: str) -> str:
+    """What stands in the log for a ``user`` or a ``group``: ``u:`` or ``g:`` and 32 hex digits."""
+    digest = hmac.digest(salt, f"{kind}\x00{name}".encode("utf-8", "surrogatepass"), "sha256")
+    return f"{kind[0]}:{digest[:_OPAQUE_BYTES].hex()}"
 
 
 def checkpoint_to_sign(checkpoint: Checkpoint) -> bytes:

@@ -85,6 +85,17 @@ class KeyRevokedError(UntrustedCertificateError):
     )
 
 
+class KeyUnloggedError(UntrustedCertificateError):
+    """The server's log of keys does not have this key."""
+
+    code = "KEY_UNLOGGED"
+    default_safe = "Nothing was shared and nothing was sent."
+    default_advice = (
+        "Wait a minute and try again, since a new key takes a moment. If it stays, compare the fingerprint with the "
+        "person on another channel, and ask the administrator."
+    )
+
+
 class WrongMnemonicError(CryptoError):
     """The words do not open the private key: a word is wrong, or the stored key was altered."""
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from candado.formats.canonjson import JsonObject
 from candado.ports.local import LeftOut, LocalFile, LocalStat, LocalTree, Spool
+from candado.protocol.keylog import KeyLogAnswer
 from candado.types import Counter, FileId, LockToken, SecretBytes, SecretText, UserId
 
 __all__ = [
@@ -64,6 +65,8 @@ class Capabilities:
     """The server tells to which key its authority was handed over."""
     recovery: bool = False
     """The server tells which organisation's key and which recovery key it has, if any."""
+    key_log: bool = False
+    """The server logs the keys that it gives out, and proves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,13 @@ class Remote(Protocol):
         """As an administrator, with the login password: install a policy on recovery with the organisation's key.
 
         AlreadyExistsError when another organisation's key is there and ``replace`` is False; BadRequestError.
+        """
+        ...
+
+    async def key_log(self, users: Sequence[UserId], *, known_size: int) -> KeyLogAnswer:
+        """What the server's log has on the keys of ``users``, for who knows it at a size; not verified.
+
+        NotFoundError where there is no such log; RemoteError when it never had that size.
         """
         ...
 

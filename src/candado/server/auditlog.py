@@ -10,7 +10,6 @@ later; an event is pending or a record, never both or neither. A checkpoint is s
 durably, so no power cut undoes what was vouched for.
 """
 
-import hmac
 import json
 import logging
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from candado.crypto.checkpoint import (
     Checkpoint,
     assemble_checkpoint,
     checkpoint_to_sign,
+    opaque_id,
     origin_of,
 )
 from candado.crypto.rsa import PublicKey
@@ -35,14 +35,13 @@ from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.audit import Event, audited, key_ref, record, user_ref
 from candado.server.model import Backend
 
-__all__ = ["AuditLog", "Head", "log_salt", "opaque_id", "read_head"]
+__all__ = ["AuditLog", "Head", "log_salt", "opaque", "read_head"]
 
 _LOG = logging.getLogger("candado.server")
 _SALT: Final = "audit_salt"
 _BATCH: Final = 256
 _CHECKPOINT_SECONDS: Final = 3000.0
 """After so long a checkpoint is due; promised is one an hour."""
-_OPAQUE_BYTES: Final = 16
 _SETTING: Final = "SELECT value FROM settings WHERE name = $1"
 _MOVE: Final = "UPDATE audit_head SET size = $2, edge = $3, urgent_size = $4 WHERE name = 'head' AND size = $1"
 _RECORD: Final = "INSERT INTO audit_records (sequence, at, kind, record) VALUES ($1, $2, $3, $4)"
@@ -72,13 +71,12 @@ class _Numbered:
     leaves: list[tuple[SqlValue, ...]]
 
 
-def opaque_id(salt: bytes, reference: str) -> str:
+def opaque(salt: bytes, reference: str) -> str:
     """What stands in a record for ``user:ID`` or ``group:ID``; other references are as they are."""
     kind, found, name = reference.partition(":")
     if not found or kind not in ("user", "group"):
         return reference
-    digest = hmac.digest(salt, f"{kind}\x00{name}".encode(), "sha256")
-    return f"{kind[0]}:{digest[:_OPAQUE_BYTES].hex()}"
+    return opaque_id(salt, kind, name)
 
 
 async def read_head(rows: Rows) -> Head:
@@ -239,14 +237,14 @@ async def _previous(rows: Rows, subject: str, leaves: dict[int, str]) -> int:
 def _resolved(body: dict[str, Any], salt: bytes) -> dict[str, Any]:
     """The members of a record, with ids in the place of names."""
     details: dict[str, str | int] = {
-        name: opaque_id(salt, value) if isinstance(value, str) else value for name, value in body["details"].items()
+        name: opaque(salt, value) if isinstance(value, str) else value for name, value in body["details"].items()
     }
     before, after = details.pop("counter_before", None), details.pop("counter_after", None)
     return {
-        "actor": opaque_id(salt, body["actor"]),
+        "actor": opaque(salt, body["actor"]),
         "device": body["device"],
         "address": body["address"].replace("%", "_"),
-        "target": opaque_id(salt, body["target"]),
+        "target": opaque(salt, body["target"]),
         "outcome": body["outcome"],
         "reason": body["reason"],
         "request": body["request"],

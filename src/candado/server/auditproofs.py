@@ -13,7 +13,7 @@ from candado.encoding import decode_b64
 from candado.errors import BadRequestError, NotFoundError
 from candado.ports.server import Rows, SqlValue
 from candado.server.audit import user_ref
-from candado.server.auditlog import log_salt, opaque_id, read_head
+from candado.server.auditlog import log_salt, opaque, read_head
 from candado.server.model import Backend
 
 __all__ = ["AuditProofs", "KeyLeaf", "KeyLeaves", "RecordPage", "edge_at", "newest_checkpoint"]
@@ -99,7 +99,7 @@ class AuditProofs:
         """What the newest checkpoint covers of the keys of ``users``, for who has accepted one of ``known_size``.
 
         Raises:
-            NotFoundError: no checkpoint yet. BadRequestError: too many users, or a size that no checkpoint had yet.
+            NotFoundError: no checkpoint yet. BadRequestError: too many users.
         """
         if len(users) > _USERS_MAX:
             raise BadRequestError(f"at most {_USERS_MAX} users at once")
@@ -110,10 +110,12 @@ class AuditProofs:
             assert salt is not None
             found: dict[str, tuple[KeyLeaf, ...]] = {}
             for user in dict.fromkeys(users):
-                subject = opaque_id(salt, user_ref(user))
+                subject = opaque(salt, user_ref(user))
                 leaves = await rows.all(_LEAVES, subject, size, _LEAVES_MAX)
                 found[user] = tuple([await _leaf(rows, _whole(row[0]), str(row[1]), size) for row in leaves])
-            return KeyLeaves(note, size, salt, tuple(await _consistency(rows, known_size, size)), found)
+            # Who knows more than there is gets no proof, and sees that the log went back.
+            proof = await _consistency(rows, known_size, size) if known_size <= size else []
+            return KeyLeaves(note, size, salt, tuple(proof), found)
 
         return await self._database.read(work)
 

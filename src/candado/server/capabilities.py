@@ -33,6 +33,8 @@ _OWN: Final[Mapping[str, Any]] = {
     "link-folder": True,
     "revocation-list": True,
     "handovers": True,
+    "audit-log": True,
+    "key-log": True,
     "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
 }
 _UNLIMITED: Final = -3

@@ -55,6 +55,8 @@ def share(run: Run, remote: str, user: str, *, read_only: bool, expires: str, re
             f"The key of {name} was not compared yet: {shown.words}\n"
             f"Compare it on another channel, then: candado trust verify {name} {shown.hex}"
         )
+    if not report.is_logged:
+        run.say("This server keeps no log of keys (unlogged): nothing but a comparison shows a key put in its place.")
     run.emit(
         "candado.share/1",
         {
@@ -66,6 +68,7 @@ def share(run: Run, remote: str, user: str, *, read_only: bool, expires: str, re
             "fingerprint": shown.hex,
             "rekeyed_folders": report.rekeyed_folders,
             "was_member": report.was_member,
+            "logged": report.is_logged,
         },
         f"{printable(report.path)} is shared with {name}{' for reading' if read_only else ''}.",
     )

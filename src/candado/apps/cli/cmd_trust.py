@@ -111,8 +111,9 @@ def verify(run: Run, user: str, value: str) -> None:
 @click.option(
     "--folder", metavar="REMOTE", help="Forget an encrypted folder that was removed, made anew or restored on purpose."
 )
+@click.option("--log", is_flag=True, help="Forget the server's log of keys, when an older backup was restored.")
 @pass_run
-def forget(run: Run, user: str | None, folder: str | None) -> None:
+def forget(run: Run, user: str | None, folder: str | None, *, log: bool) -> None:
     r"""Forget the key of USER, after the person said that it was changed on purpose.
 
     With --folder: forget an encrypted folder, after a person said that it was removed or made anew on purpose, or that
@@ -125,8 +126,11 @@ def forget(run: Run, user: str | None, folder: str | None) -> None:
       candado trust forget bob
       candado trust forget --folder Documents
     """
-    if (user is None) == (folder is None):
-        raise UsageError("name a USER or a --folder, one of the two", advice="See `candado trust forget --help`.")
+    if sum((user is not None, folder is not None, log)) != 1:
+        raise UsageError("name a USER, a --folder or --log, one of them", advice="See `candado trust forget --help`.")
+    if log:
+        _forget_log(run)
+        return
     if folder is not None:
         _forget_folder(run, folder)
         return
@@ -165,6 +169,21 @@ def _forget_folder(run: Run, folder: str) -> None:
         "it makes the folder anew when it is gone. Look at `candado shares` before: who was taken out since then may "
         "be a member again.",
     )
+
+
+def _forget_log(run: Run) -> None:
+    from candado.client.transparency import forget_log as drop
+
+    run.confirm(
+        "Forget the server's log of keys? Another log that the server shows next would not be noticed once.",
+        needs_yes=True,
+    )
+
+    async def work(account: Any) -> None:
+        drop(account)
+
+    with_account(run, work)
+    run.emit("candado.forgotten/1", {"log": True}, "The log of keys is forgotten; the next one is met anew.")
 
 
 @trust.command("accept-history")

@@ -69,6 +69,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "KEY_CHANGED": 15,
     "AUTHORITY_CHANGED": 15,
     "KEY_REVOKED": 15,
+    "KEY_UNLOGGED": 15,
     "TLS": 15,
     "FORMAT": 16,
     "MALFORMED": 16,
