@@ -90,18 +90,32 @@ class HsmSession:
             raise SignerSetupError("the token's signature does not fit its key", path=self._uri.place) from exc
         return signature
 
+    def decrypt_raw(self, label: str | None, key_id: bytes | None, ciphertext: bytes) -> bytes:
+        """The bare private operation of RSA: as many bytes as the modulus has, padding and all.
+
+        Raises:
+            SignerSetupError: the token does not offer it.
+        """
+        key, public = self._key(label, key_id)
+        require_mechanism(self._token, Mechanism.RSA_X_509, MechanismFlag.DECRYPT)
+        plain = bytes(key.decrypt(ciphertext, mechanism=Mechanism.RSA_X_509))
+        return plain.rjust(public.bits // 8, b"\0")
+
     def has(self, label: str) -> bool:
         """Whether the token holds a private key with this label."""
         wanted = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.LABEL: label}
         return any(True for _ in self._session.get_objects(wanted))
 
-    def generate(self, label: str, key_id: bytes, bits: int) -> None:
-        """Make a key pair on the token that can sign and never leaves it.
+    def generate(self, label: str, key_id: bytes, bits: int, *, may_decrypt: bool = False) -> None:
+        """Make a key pair on the token that can sign, and open if asked for, and never leaves it.
 
         Raises:
             SignerSetupError: the token cannot make RSA keys of that size.
         """
         require_mechanism(self._token, Mechanism.RSA_PKCS_KEY_PAIR_GEN, MechanismFlag.GENERATE_KEY_PAIR)
+        uses = MechanismFlag.SIGN | MechanismFlag.VERIFY
+        if may_decrypt:
+            uses |= MechanismFlag.DECRYPT | MechanismFlag.ENCRYPT
         # The login is that of the process, so this session has it without the PIN.
         with self._token.open(rw=True) as session:
             session.generate_keypair(
@@ -110,7 +124,7 @@ class HsmSession:
                 id=key_id,
                 label=label,
                 store=True,
-                capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+                capabilities=uses,
                 private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
             )
 
@@ -177,19 +191,35 @@ class HsmToken:
             SignerUnavailableError: the token is not there, failed, or gave no answer in time.
             SignerSetupError, PinRefusedError: what no waiting mends.
         """
-        if self._jobs.qsize() >= _WAITING_MAX:
-            raise SignerUnavailableError("too many certificates are waiting for the token", path=self._uri.place)
-        job = _Job(work, Future())
-        self._jobs.put(job)
+        job = self._queued(work)
         limit = self._answer_seconds if seconds is None else seconds
         try:
             async with asyncio.timeout(limit):
                 result: T = await asyncio.wrap_future(job.answer)
         except TimeoutError as exc:
-            raise SignerUnavailableError(
-                f"the token gave no answer within {limit:g} seconds", path=self._uri.place
-            ) from exc
+            raise self._silent(limit) from exc
         return result
+
+    def run_here(self, work: Callable[[HsmSession], T], *, seconds: float | None = None) -> T:
+        """As ``run``, for a caller that waits in its own thread; the same errors."""
+        job = self._queued(work)
+        limit = self._answer_seconds if seconds is None else seconds
+        try:
+            result: T = job.answer.result(limit)
+        except TimeoutError as exc:
+            job.answer.cancel()
+            raise self._silent(limit) from exc
+        return result
+
+    def _queued(self, work: "Callable[[HsmSession], Any]") -> _Job:
+        if self._jobs.qsize() >= _WAITING_MAX:
+            raise SignerUnavailableError("too many callers are waiting for the token", path=self._uri.place)
+        job = _Job(work, Future())
+        self._jobs.put(job)
+        return job
+
+    def _silent(self, limit: float) -> SignerUnavailableError:
+        return SignerUnavailableError(f"the token gave no answer within {limit:g} seconds", path=self._uri.place)
 
     async def close(self) -> None:
         """Finish what was begun, log out and unload; harmless twice. A module that hangs is left behind."""

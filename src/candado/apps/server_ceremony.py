@@ -17,7 +17,8 @@ from candado.apps.cli.output import rfc3339
 from candado.apps.server_advice import as_usage
 from candado.apps.server_common import Invocation
 from candado.apps.server_files import read_file, write_new
-from candado.apps.signer_wiring import read_pin
+from candado.apps.signer_wiring import AUTHORITY_PIN
+from candado.apps.tokens import read_pin
 from candado.crypto.rsa import PublicKey
 from candado.errors import CandadoError, LocalStorageError, SignerSetupError, UsageError
 from candado.formats.canonjson import JsonObject
@@ -102,9 +103,9 @@ async def _perform(ceremony: Ceremony, uri: KeyUri, *, rehearsal: bool) -> tuple
     clock = SystemClock()
     module = _digest(uri.module_path)
     begun = clock.now()
-    await HsmSigner.prepare(uri, lambda: read_pin(uri), may_make=True, must_be_new=True)
+    await HsmSigner.prepare(uri, lambda: read_pin(uri, AUTHORITY_PIN), may_make=True, must_be_new=True)
     made = clock.now()
-    signer = await HsmSigner.open(uri, lambda: read_pin(uri), expected=None)
+    signer = await HsmSigner.open(uri, lambda: read_pin(uri, AUTHORITY_PIN), expected=None)
     try:
         facts: dict[str, Any] = await signer.facts()
         if facts["key"] != HsmSigner.NEVER_LEFT:

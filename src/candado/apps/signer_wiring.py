@@ -6,36 +6,31 @@ nothing falls back to it.
 
 import asyncio
 import logging
-import os
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from candado.adapters.signers import SoftwareSigner
-from candado.apps.cli.secrets import find_secret
 from candado.apps.server_config import ServerConfig
+from candado.apps.tokens import read_pin
 from candado.crypto.rsa import PublicKey
-from candado.errors import LocalPermissionError, SecretNeededError
-from candado.formats.pkcs11uri import KeyUri
 from candado.ports.server import Signer
 from candado.server.authority import adopt_authority, known_authority, pin_authority
 from candado.server.model import Backend
-from candado.types import SecretText
 
 __all__ = [
+    "AUTHORITY_PIN",
     "SOFTWARE_WARNING",
     "adopt_signer",
     "authority_warnings",
     "make_authority",
     "open_signer",
     "open_successor",
-    "read_pin",
 ]
 
 _LOG = logging.getLogger("candado.server")
-_PIN: Final = "CANDADO_AUTHORITY_PIN"
+AUTHORITY_PIN: Final = "CANDADO_AUTHORITY_PIN"
 SOFTWARE_WARNING: Final = "the authority's key is a file: whoever reads it can issue certificates for every user"
 
 
@@ -74,7 +69,7 @@ async def _signer(
     else:
         from candado.adapters.hsm_signer import HsmSigner
 
-        signer = await HsmSigner.open(uri, lambda: read_pin(uri), expected=known, patient=patient)
+        signer = await HsmSigner.open(uri, lambda: read_pin(uri, AUTHORITY_PIN), expected=known, patient=patient)
     try:
         yield signer
     finally:
@@ -104,7 +99,7 @@ async def make_authority(config: ServerConfig, *, may_make: bool = True, file: P
     if uri is not None:
         from candado.adapters.hsm_signer import HsmSigner
 
-        return await HsmSigner.prepare(uri, lambda: read_pin(uri), may_make=may_make)
+        return await HsmSigner.prepare(uri, lambda: read_pin(uri, AUTHORITY_PIN), may_make=may_make)
     path = file or config.authority_key_path
     if not may_make or path.exists():
         return False
@@ -124,23 +119,3 @@ async def adopt_signer(config: ServerConfig, backend: Backend) -> PublicKey:
         await pin_authority(backend, key)
         await signer.check()
     return key
-
-
-def read_pin(uri: KeyUri) -> SecretText:
-    """The PIN from ``pin-source``, or from where the environment says.
-
-    Raises:
-        SecretNeededError: nothing says where it is. LocalPermissionError: everybody can read the file.
-        NotFoundError, LocalStorageError: it cannot be read.
-    """
-    named = uri.pin_source or os.environ.get(f"{_PIN}_FILE")
-    if named and Path(named).is_file() and Path(named).stat().st_mode & stat.S_IRWXO:
-        raise LocalPermissionError(
-            "the file with the token's PIN can be read by everybody", path=named, advice=f"chmod o= {named}"
-        )
-    found = find_secret(_PIN, Path(uri.pin_source) if uri.pin_source else None, os.environ)
-    if found is None:
-        raise SecretNeededError(
-            "the token's PIN is needed", advice=f"Add pin-source=/PATH to the setting `authority`, or set {_PIN}_FILE."
-        )
-    return found

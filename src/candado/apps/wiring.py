@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from candado.adapters.ambient import SystemClock, SystemRandom
 from candado.apps.cli.config import DeviceConfig, Places, load_config
 from candado.apps.cli.secrets import find_secret
+from candado.apps.tokens import UserTokens
 from candado.errors import AuthRequiredError, CorruptStateError, NotLoggedInError, SecretNeededError
 from candado.types import SecretBytes, SecretText, UserId, check_user_id
 
@@ -36,6 +37,7 @@ __all__ = [
     "open_state",
     "open_tree",
     "transfers_of",
+    "user_tokens",
     "work_folder",
 ]
 
@@ -166,6 +168,7 @@ async def open_account(run: "Run") -> "AsyncIterator[Account]":
             random=random,
             settings=http_settings(config, run),
         )
+        tokens = user_tokens(run)
         try:
             yield Account(
                 remote=remote,
@@ -176,14 +179,28 @@ async def open_account(run: "Run") -> "AsyncIterator[Account]":
                 user_id=user_id,
                 server_url=config.url,
                 device_name=config.device,
+                open_token=tokens,
             )
         except AuthRequiredError as error:
             error.path = config.url
             raise
         finally:
             await remote.close()
+            await tokens.close()
     finally:
         store.close()
+
+
+def user_tokens(run: "Run") -> UserTokens:
+    """The tokens with the keys of the person; the PIN is asked for where there is a terminal."""
+
+    def ask(place: str) -> str:
+        import click
+
+        answer: str = click.prompt(f"PIN of the token {place}", hide_input=True, err=True)
+        return answer
+
+    return UserTokens(ask if run.interactive else None)
 
 
 @contextlib.asynccontextmanager

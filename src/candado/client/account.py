@@ -23,6 +23,7 @@ from candado.errors import CandadoError, CorruptStateError, DowngradeError, Misu
 from candado.folder.model import Accepted, AccountPins, Event, Identity, RawText
 from candado.ports.ambient import Clock, Random
 from candado.ports.client import Capabilities, Keychain, Remote, StateStore
+from candado.ports.token import TokenOpener
 from candado.types import FileId, SecretText, UserId
 
 __all__ = ["SESSION_SPACE", "Account"]
@@ -59,6 +60,7 @@ class Account:
         user_id: UserId,
         server_url: str,
         device_name: str = "this device",
+        open_token: TokenOpener | None = None,
     ) -> None:
         self.remote = remote
         self.store = store
@@ -68,6 +70,7 @@ class Account:
         self.user_id = user_id
         self.server_url = server_url
         self.device_name = device_name
+        self._open_token = open_token
         self.book = PinBook(store, user_id)
         self.issue_book = IssueBook(store, clock)
         self.write_lock = asyncio.Lock()
@@ -81,15 +84,41 @@ class Account:
     def identity(self) -> Identity | None:
         """The account's key pair on this device; None before ``init``. CorruptStateError when it cannot be read."""
         if self._identity is None:
-            key = self.store.load(_IDENTITY, "key")
-            certificate = self.store.load(_IDENTITY, "certificate")
-            if key is None or certificate is None:
+            stored = self.store.load(_IDENTITY, "certificate")
+            if stored is None:
                 return None
-            # The state is sealed and authenticated, so the slow consistency check of the key is not owed again.
-            self._identity = Identity(
-                self.user_id, PrivateKey.from_pkcs8_der(key, check=False), parse_certificate(certificate.decode())
-            )
+            certificate = parse_certificate(stored.decode())
+            self._identity = Identity(self.user_id, self._private_key(certificate), certificate)
         return self._identity
+
+    def _private_key(self, certificate: Certificate) -> PrivateKey:
+        address = self.token_address
+        if address is not None:
+            if self._open_token is None:
+                raise NoKeysError("The key of this account is on a token, which cannot be opened here.")
+            return self._open_token(address, certificate.public_key)
+        key = self.store.load(_IDENTITY, "key")
+        if key is None:
+            raise CorruptStateError("the private key of this device is gone")
+        # The state is sealed and authenticated, so the slow consistency check of the key is not owed again.
+        return PrivateKey.from_pkcs8_der(key, check=False)
+
+    @property
+    def token_address(self) -> str | None:
+        """Where the private key is, if it is on a token."""
+        stored = self.store.load(_IDENTITY, "token")
+        return None if stored is None else stored.decode()
+
+    def commit_token_identity(self, certificate: Certificate, address: str, authority: PublicKey) -> None:
+        """As ``commit_identity`` for a key on a token: only where it is is kept, and there are no words."""
+        self.store.commit(
+            [
+                (_IDENTITY, "certificate", certificate.pem.encode()),
+                (_IDENTITY, "token", address.encode()),
+                *self.book.rows_account(authority),
+            ]
+        )
+        self._identity = None
 
     def require_identity(self) -> Identity:
         """The account's key pair; NoKeysError before ``init``."""

@@ -26,6 +26,7 @@ from candado.crypto.rsa import PrivateKey, PublicKey
 from candado.crypto.x509 import make_csr, parse_certificate
 from candado.errors import (
     CandadoError,
+    ContextError,
     CorruptStateError,
     KeysExistError,
     MalformedError,
@@ -46,7 +47,7 @@ from candado.protocol.enrolment import (
 )
 from candado.types import SecretText
 
-__all__ = ["init_first", "init_further", "reset", "show_mnemonic"]
+__all__ = ["init_first", "init_further", "init_token", "reset", "show_mnemonic"]
 
 _WORDS = 12
 _ENTROPY_BYTES = 17
@@ -88,6 +89,8 @@ async def init_first(account: Account) -> SecretText:
         ContextError: ``own.keys-missing``, ``own.cert-mismatch``: the server contradicts what this device knows.
         StoreLieError: the server acknowledged the private key and does not have it; the set-up can be run again.
     """
+    if account.token_address is not None:
+        raise KeysExistError("This device has joined already, with a token.", advice="See `candado status`.")
     found, wrapped = await _look(account)
     pending = _Pending.load(account)
     if pending is not None and found.certificate_pem is not None:
@@ -112,6 +115,8 @@ async def init_further(account: Account, mnemonic: SecretText) -> None:
         ContextError: ``own.cert-mismatch``: the certificate belongs to another key.
     """
     _check_spelling(mnemonic)
+    if account.token_address is not None:
+        raise KeysExistError("This device has joined already, with a token.", advice="See `candado status`.")
     found, wrapped = await _look(account)
     step = decide(Wish.JOIN, found, own_key_fingerprint=_own_fingerprint(account))
     assert step is EnrolmentStep.UNWRAP
@@ -127,6 +132,35 @@ async def init_further(account: Account, mnemonic: SecretText) -> None:
             path="/",
             advice="It stays readable; keys made by a current app are sealed in the strong way.",
         )
+
+
+async def init_token(account: Account, address: str, key: PrivateKey) -> bool:
+    """Make the key on a token the account's, or join with it when it is already; whether a certificate was made.
+
+    Nothing of the key goes to the server, so the token is the only place it is in, and no words bring it back.
+
+    Args:
+        account: without an identity on this device.
+        address: PKCS#11 address of the key, kept for later.
+        key: the key there.
+
+    Raises:
+        KeysExistError: this device has joined, or the account has another key.
+        ContextError: ``own.cert-mismatch``: the server answered with a certificate for another key.
+        UntrustedCertificateError, RemoteError; what a token raises.
+    """
+    if account.identity is not None:
+        raise KeysExistError("This device has joined already.", advice="There is nothing to do: see `candado status`.")
+    found, wrapped = await _look(account)
+    if found.certificate_pem is not None and parse_certificate(found.certificate_pem).public_key != key.public:
+        raise KeysExistError("The account has a key already, and it is another one than that on the token.")
+    if found.certificate_pem is None and wrapped is not None:
+        raise ContextError("own.keys-missing", "The server shows a private key but hides the certificate.")
+    is_new = found.certificate_pem is None
+    pem = found.certificate_pem or await account.remote.register_certificate(make_csr(key, account.user_id))
+    authority = await _check(account, key, pem)
+    account.commit_token_identity(parse_certificate(pem), address, authority)
+    return is_new
 
 
 async def reset(account: Account, login_password: SecretText) -> SecretText:
@@ -148,6 +182,8 @@ async def reset(account: Account, login_password: SecretText) -> SecretText:
 def show_mnemonic(account: Account) -> SecretText:
     """The twelve words again; the caller has asked for the PIN or password. NoKeysError before ``init``."""
     words = account.mnemonic()
+    if words is None and account.token_address is not None:
+        raise NoKeysError("The key of this account is on a token: there are no words for it.", advice="Keep the token.")
     if words is None:
         raise NoKeysError("This device has no end-to-end encryption keys yet.")
     return words

@@ -129,6 +129,10 @@ class PublicKey:
         except InvalidSignature as exc:
             raise BadSignatureError("the signature does not fit the key") from exc
 
+    def for_library(self) -> rsa.RSAPublicKey:
+        """The key as the cryptographic library has it, for an adapter that stands in for one of its keys."""
+        return self._key
+
     def encrypt_oaep(self, plaintext: bytes) -> bytes:
         """Return RSA-OAEP with SHA-256 and MGF1-SHA-256, empty label; as many bytes as the modulus has."""
         return self._key.encrypt(plaintext, _OAEP)

@@ -124,7 +124,10 @@ class IncompleteKeysError(RemoteError):
     """The account has a certificate but no private key: a set-up was interrupted."""
 
     code = "INCOMPLETE_KEYS"
-    default_advice = "Run `candado init --reset` (it asks for the login password); no folder exists under such keys."
+    default_advice = (
+        "If the key is on a token, join with `candado init --token URI`. Otherwise a set-up broke off: run "
+        "`candado init --reset` (it asks for the login password); no folder exists under such keys."
+    )
 
 
 class LockedError(RemoteError):

@@ -260,7 +260,7 @@ async def test_a_token_that_hangs_keeps_nobody_waiting_for_ever_and_no_endless_q
         waiting = [asyncio.create_task(hand.run(lambda session: session.has("x"))) for _ in range(hsm._WAITING_MAX + 1)]
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(result) for result in results} == {SignerUnavailableError}
-        assert {str(result).split()[2] for result in results} == {"gave", "certificates"}
+        assert {str(result).split()[2] for result in results} == {"gave", "callers"}
     finally:
         wedge.set()
         await first

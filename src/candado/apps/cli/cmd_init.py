@@ -26,6 +26,11 @@ from candado.types import SecretText
 __all__ = ["init", "key"]
 
 _QUIZ_WORDS = 3
+_NOWHERE_ELSE = (
+    "the key will be on the token and nowhere else. If the token is lost, broken or locked, you cannot read your "
+    "encrypted folders any more, and no words bring them back; only other members of a folder can let you in again. "
+    "Stock apps cannot join this account. Make a second token from a backup of the key if your token can do that."
+)
 _QUIZ_ROUNDS = 5
 
 
@@ -39,9 +44,18 @@ _QUIZ_ROUNDS = 5
 )
 @click.option("--reset", is_flag=True, help="Remove the certificate that an interrupted set-up left, and start anew.")
 @click.option("--password-file", type=SECRET_FILE, metavar="F", help="Login password, for --reset.")
+@click.option("--token", metavar="URI", help="Keep the key on a token, at this PKCS#11 address.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, with --token.")
 @pass_run
 def init(
-    run: Run, phrase_out: Path | None, phrase_file: Path | None, password_file: Path | None, *, reset: bool
+    run: Run,
+    phrase_out: Path | None,
+    phrase_file: Path | None,
+    password_file: Path | None,
+    token: str | None,
+    *,
+    reset: bool,
+    yes: bool,
 ) -> None:
     r"""Make the identity of the account, or join with its twelve words.
 
@@ -50,7 +64,13 @@ def init(
       candado init                              first device: shows twelve words, once
       candado init --phrase-out words.txt       first device, without a terminal
       candado init --phrase-file words.txt      further device
+      candado init --token 'pkcs11:token=Mine;object=candado?module-path=/usr/lib/opensc-pkcs11.so'
     """
+    if token is not None:
+        if phrase_out is not None or phrase_file is not None or reset:
+            raise UsageError("a key on a token has no words", advice="Leave out the other options.")
+        _with_token(run, token, yes=yes)
+        return
     phrase = find_secret("CANDADO_PHRASE", phrase_file, os.environ)
     if phrase is not None and (phrase_out is not None or reset):
         raise UsageError("joining with the words makes no new words", advice="Leave out --phrase-out and --reset.")
@@ -85,6 +105,30 @@ def _first(run: Run, password_file: Path | None, *, reset: bool) -> SecretText:
         return await enrol.init_first(account)
 
     return with_account(run, work)
+
+
+def _with_token(run: Run, address: str, *, yes: bool) -> None:
+    from candado.apps.tokens import parse_token
+    from candado.apps.wiring import user_tokens
+    from candado.client.enrol import init_token
+
+    uri = parse_token(address)
+    run.warn(_NOWHERE_ELSE)
+    if not yes and run.interactive:
+        click.confirm("Go on?", abort=True, err=True)
+
+    async def work(account: Any) -> dict[str, Any]:
+        tokens = user_tokens(run)
+        try:
+            public, _ = tokens.keys.make(uri)
+            is_new = await init_token(account, address, tokens(address, public))
+        finally:
+            await tokens.close()
+        return {"joined": not is_new, "token": uri.place, "fingerprint": public.fingerprint_hex}
+
+    found = with_account(run, work)
+    how = "Joined with the key on" if found["joined"] else "Keys set up on"
+    run.emit("candado.init/1", found, f"{how} {uri.place}. Keep the token: nothing else opens your folders.")
 
 
 def _join(run: Run, phrase: SecretText, source: str | None) -> None:
