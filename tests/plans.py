@@ -52,7 +52,7 @@ ALLOWED = (
     ("candado.apps.plain_routes", "FROM settings", "a handful of rows"),
     ("candado.server.auditlog", "FROM audit_pending", "events that wait for their number: those of the last second"),
     ("candado.server.auditlog", "FROM user_keys", "once in the life of a server, when its log begins"),
-    ("candado.server.auditlog", "FROM audit_checkpoints", "it ends at the first row"),
+    ("candado.server.auditlog", "FROM audit_checkpoints", "it ends at the first row, or is a restore"),
     ("candado.server.auditproofs", "FROM audit_checkpoints", "it ends at the first row"),
     ("candado.server.auditgate", "FROM audit_pending", "it ends at the first row"),
     ("candado.server.auditgate", "FROM audit_sinks", "the outputs of the audit log, a handful of rows"),

@@ -28,6 +28,7 @@ from candado.apps.server_config import CONFIG_NAME, ServerConfig, load_config, r
 from candado.apps.server_copy import compare_rows, export_rows, import_rows, named_bodies
 from candado.apps.server_wiring import open_backend, open_database
 from candado.apps.signer_wiring import open_signer
+from candado.crypto.checkpoint import RESTORED_BYTES
 from candado.errors import (
     AlreadyExistsError,
     CandadoError,
@@ -38,6 +39,8 @@ from candado.errors import (
     UnsupportedVersionError,
 )
 from candado.ports.server import Database, ObjectStore, Rows
+from candado.server.audit import Event, audited, record
+from candado.server.auditlog import rename_log
 from candado.server.check import check_store
 from candado.server.holding import hold_deletions
 from candado.server.schema import MIGRATIONS
@@ -67,6 +70,7 @@ async def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
         CorruptStateError: a body is missing, or has another size than its row says.
     """
     async with open_backend(config) as backend:
+        await backend.database.write(lambda rows: record(rows, Event("backup.started", outcome="intent")))
         with _translated(dest):
             known = _begin(dest)
             async with hold_deletions(backend):
@@ -77,7 +81,10 @@ async def make_backup(config: ServerConfig, dest: Path) -> dict[str, Any]:
                 for blob_id in fresh:
                     digest = await _take_body(backend.objects, dest / "blobs", blob_id, named[blob_id])
                     known[blob_id] = (digest, named[blob_id])
-            return _finish_backup(config, dest, named, known, len(fresh))
+            summary = _finish_backup(config, dest, named, known, len(fresh))
+        details = {"bodies": len(named), "database": summary["database_sha256"]}
+        await backend.database.write(lambda rows: record(rows, Event("backup.made", details=details)))
+        return summary
 
 
 def _begin(dest: Path) -> dict[str, tuple[str, int]]:
@@ -215,10 +222,14 @@ async def _restore_rows(src: Path, temporary: Path, manifest: dict[str, Any], da
     await import_rows(temporary, database)
     os.unlink(temporary)  # noqa: PTH108 -- the linter takes methods of a path for asynchronous ones here
 
+    fresh = SystemRandom().token(RESTORED_BYTES)
+
     async def skip(rows: Rows) -> None:
         await rows.run("UPDATE sequences SET next = next + $1 WHERE name = 'node'", _IDS_SKIPPED)
         # Lists of revoked keys that were published after the backup have higher numbers than the backup knows.
         await rows.run(_LISTS_SKIPPED, _IDS_SKIPPED)
+        with audited(who="operator", clock=SystemClock()):
+            await rename_log(rows, fresh)
 
     # Ids that were given out after the backup are left out: clients know them as other files, folders and shares.
     await database.write(skip)

@@ -14,6 +14,7 @@ import click
 from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
+from candado.apps.server_audit import audit_commands
 from candado.apps.server_authority import authority_commands
 from candado.apps.server_common import Invocation, command_options, read_password
 from candado.apps.server_config import (
@@ -46,6 +47,7 @@ cli.add_command(user_commands)
 cli.add_command(group_commands)
 cli.add_command(app_password)
 cli.add_command(authority_commands)
+cli.add_command(audit_commands)
 
 
 @cli.command("init")

@@ -24,6 +24,7 @@ from candado.errors import BadSignatureError, FormatError, LimitExceededError, M
 __all__ = [
     "NOTE_BYTES_MAX",
     "ORIGIN_PREFIX",
+    "RESTORED_BYTES",
     "SALT_BYTES",
     "Checkpoint",
     "assemble_checkpoint",
@@ -35,6 +36,7 @@ __all__ = [
 
 ORIGIN_PREFIX: Final = "candado.audit/"
 SALT_BYTES: Final = 32
+RESTORED_BYTES: Final = 8
 NOTE_BYTES_MAX: Final = 64 * 1024
 _SIGNATURES_MAX: Final = 16
 _ORIGIN: Final = re.compile(r"candado\.audit/[0-9a-f]{64}")
@@ -57,13 +59,13 @@ class Checkpoint:
 
 
 def origin_of(salt: bytes) -> str:
-    """The name of the log with this salt of 32 bytes."""
+    """The name of the log with this salt: 32 bytes, and 8 more in a log that was restored from a backup."""
     return ORIGIN_PREFIX + hashlib.sha256(b"candado audit log\n" + salt).hexdigest()
 
 
 def opaque_id(salt: bytes, kind: str, name: str) -> str:
     """What stands in the log for a ``user`` or a ``group``: ``u:`` or ``g:`` and 32 hex digits."""
-    digest = hmac.digest(salt, f"{kind}\x00{name}".encode("utf-8", "surrogatepass"), "sha256")
+    digest = hmac.digest(salt[:SALT_BYTES], f"{kind}\x00{name}".encode("utf-8", "surrogatepass"), "sha256")
     return f"{kind[0]}:{digest[:_OPAQUE_BYTES].hex()}"
 
 

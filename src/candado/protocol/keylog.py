@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from candado.crypto import merkle
-from candado.crypto.checkpoint import SALT_BYTES, Checkpoint, opaque_id, open_checkpoint, origin_of
+from candado.crypto.checkpoint import RESTORED_BYTES, SALT_BYTES, Checkpoint, opaque_id, open_checkpoint, origin_of
 from candado.crypto.rsa import PublicKey
 from candado.errors import (
     BadSignatureError,
@@ -34,6 +34,7 @@ __all__ = ["LEAVES_MAX", "KeyLeafText", "KeyLogAnswer", "KeyRecord", "KeyRecords
 
 LEAVES_MAX: Final = 64
 _PROOF_MAX: Final = 64
+_SALT_SIZES: Final = (SALT_BYTES, SALT_BYTES + RESTORED_BYTES)
 _GIVEN: Final = frozenset(("certificate.issued", "certificate.stored", "certificate.renewed"))
 _SAFE: Final = "Nothing was shared and nothing was sent."
 _ADVICE: Final = (
@@ -114,7 +115,7 @@ def check_key_log(
         TamperError: ``kt.chain`` (5).
     """
     point = open_checkpoint(answer.checkpoint, authority)
-    if len(answer.salt) != SALT_BYTES or origin_of(answer.salt) != point.origin:
+    if len(answer.salt) not in _SALT_SIZES or origin_of(answer.salt) != point.origin:
         raise ContextError("kt.salt", "The server's log has another salt than its name says.", safe=_SAFE)
     if pinned is not None:
         _require_successor(pinned, point, answer.consistency)

@@ -35,10 +35,13 @@ from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.audit import Event, audited, key_ref, record, user_ref
 from candado.server.model import Backend
 
-__all__ = ["AuditLog", "Head", "log_salt", "opaque", "read_head"]
+__all__ = ["AuditLog", "Head", "log_salt", "opaque", "read_head", "rename_log"]
 
 _LOG = logging.getLogger("candado.server")
 _SALT: Final = "audit_salt"
+_RESTORED: Final = "restored"
+_RENAME: Final = """INSERT INTO audit_head (name, size, edge, urgent_size) VALUES ($1, 0, $2, 0)
+    ON CONFLICT (name) DO UPDATE SET edge = excluded.edge"""
 _BATCH: Final = 256
 _CHECKPOINT_SECONDS: Final = 3000.0
 """After so long a checkpoint is due; promised is one an hour."""
@@ -92,7 +95,23 @@ async def read_head(rows: Rows) -> Head:
 async def log_salt(rows: Rows) -> bytes | None:
     """The log's salt; None before the log was started."""
     row = await rows.one(_SETTING, _SALT)
-    return None if row is None else bytes.fromhex(str(row[0]))
+    if row is None:
+        return None
+    more = await rows.one("SELECT edge FROM audit_head WHERE name = $1", _RESTORED)
+    return bytes.fromhex(str(row[0]) + ("" if more is None else str(more[0])))
+
+
+async def rename_log(rows: Rows, fresh: bytes) -> None:
+    """Give the log of a restored backup another name, and say so in it.
+
+    What came after the backup is not in it, so under the old name there would be two histories. ``fresh`` are 8 random
+    bytes. Checkpoints under the old name are dropped: whoever kept them has them.
+    """
+    if await log_salt(rows) is None:
+        return
+    await rows.run(_RENAME, _RESTORED, fresh.hex())
+    await rows.run("DELETE FROM audit_checkpoints")
+    await record(rows, Event("backup.restored"))
 
 
 class AuditLog:

@@ -34,7 +34,7 @@ from candado.errors import (
 )
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.approvals import Approvals, close_request, is_admitted
-from candado.server.audit import Event, record, user_ref
+from candado.server.audit import Event, actor_of, key_ref, record, user_ref
 from candado.server.authority import require_authority
 from candado.server.keyevents import key_event, key_given_up, sign_on_record
 from candado.server.model import Backend, Principal
@@ -58,7 +58,9 @@ _STORE_CERTIFICATE: Final = """INSERT INTO user_keys (user_id, certificate, cert
     certificate_created = excluded.certificate_created WHERE user_keys.certificate IS NULL"""
 _ISSUED: Final = """INSERT INTO certificates (serial, user_id, fingerprint, certificate, issued, not_after)
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (serial) DO UPDATE SET revoked = NULL"""
-_CURRENT: Final = """SELECT k.certificate, c.revoked FROM user_keys k
+_SERVED: Final = "SELECT 1 FROM audit_served WHERE fingerprint = $1 AND reader = $2"
+_NOTE_SERVED: Final = "INSERT INTO audit_served (fingerprint, reader) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+_CURRENT: Final = """SELECT k.certificate, c.revoked, c.fingerprint FROM user_keys k
     LEFT JOIN certificates c ON c.user_id = k.user_id AND c.certificate = k.certificate WHERE k.user_id = $1"""
 
 
@@ -178,16 +180,23 @@ class Pki:
         if len(wanted) > _USERS_MAX:
             raise BadRequestError(f"at most {_USERS_MAX} users at once")
 
-        async def work(rows: Rows) -> dict[str, str]:
+        async def work(rows: Rows) -> tuple[dict[str, str], list[str]]:
             found: dict[str, str] = {}
+            first: list[str] = []
             for user in wanted:
                 row = await rows.one(_CURRENT, user)
                 # A revoked certificate is still shown to its user, whose apps would forget the private key without it.
                 if row is not None and row[0] is not None and (row[1] is None or user == own):
                     found[user] = str(row[0])
-            return found
+                    if user != own and await rows.one(_SERVED, row[2], own) is None:
+                        first.append(user)
+            return found, first
 
-        found = await self._database.read(work)
+        found, first = await self._database.read(work)
+        if first:
+            await self._database.write(
+                lambda rows: _note_served(rows, principal, {user: found[user] for user in first})
+            )
         if own not in found:
             if principal.link is None or own in users or not users:
                 raise NoKeysError("Could not find the public key of this user")
@@ -342,6 +351,16 @@ class Pki:
             await rows.run(_ISSUED, *_issued_row(user_id, certificate, now))
 
         await self._database.write(work)
+
+
+async def _note_served(rows: Rows, principal: Principal, certificates: dict[str, str]) -> None:
+    """Record, once for each certificate and reader, to whom it was given."""
+    for user, pem in certificates.items():
+        certificate = parse_certificate(pem)
+        if await rows.run(_NOTE_SERVED, certificate.fingerprint_hex, principal.member_id):
+            key = key_ref(certificate.public_key.fingerprint_hex)
+            details = {"subject": user_ref(user)}
+            await record(rows, Event("certificate.served", actor_of(principal), key, details=details))
 
 
 def _seconds(value: SqlValue) -> float:

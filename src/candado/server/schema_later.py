@@ -14,7 +14,8 @@ AUDIT_LOG: Final = (
         at REAL NOT NULL,
         kind TEXT NOT NULL,
         body TEXT NOT NULL)""",
-    # One row. The edge are the hashes of the complete subtrees from which the root follows.
+    # The edge are the hashes of the complete subtrees from which the root follows. A second row, "restored", has in its
+    # place what a restore added to the salt.
     """CREATE TABLE audit_head (
         name TEXT PRIMARY KEY,
         size INTEGER NOT NULL,

@@ -19,7 +19,7 @@ from candado.formats.auditrecord import AuditRecord, CheckpointLine, format_line
 from candado.ports.server import Rows
 from candado.protocol.auditcheck import check_log
 from candado.server.audit import Actor, Event, audited, key_ref, record, user_ref
-from candado.server.auditlog import AuditLog, opaque, read_head
+from candado.server.auditlog import AuditLog, opaque, read_head, rename_log
 from candado.server.auditproofs import AuditProofs
 from candado.server.pki import Pki
 
@@ -253,6 +253,26 @@ async def test_events_of_a_newer_server_wait_for_it(world: World) -> None:
     await _act(world, Event("session.locked"))
     assert await log.sequence() == 1
     assert await log.sequence() == 0
+
+
+async def test_a_restored_log_has_another_name_and_the_same_beginning(world: World) -> None:
+    log, proofs = AuditLog(world.backend), AuditProofs(world.backend)
+    await world.database.write(lambda rows: rename_log(rows, b"unstarted"))
+    await _act(world, _key_event("certificate.issued", "alice", "a"))
+    await log.sequence()
+    before = await log.checkpoint(SIGNER)
+    assert before is not None
+    await world.database.write(lambda rows: rename_log(rows, b"12345678"))
+    with pytest.raises(NotFoundError):
+        await proofs.checkpoint()
+    await log.sequence()
+    after = await log.checkpoint(SIGNER)
+    assert after is not None
+    assert (after.size, (await _records(world))[-1].event) == (3, "backup.restored")
+    assert before.origin != after.origin == origin_of(await log.salt())
+    found = await proofs.keys(["alice"], before.size)
+    assert len(found.users["alice"]) == 1
+    merkle.check_consistency(before.size, before.root, after.size, after.root, found.consistency)
 
 
 class _Away(SoftwareSigner):
