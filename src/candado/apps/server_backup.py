@@ -222,18 +222,17 @@ async def _restore_rows(src: Path, temporary: Path, manifest: dict[str, Any], da
     await import_rows(temporary, database)
     os.unlink(temporary)  # noqa: PTH108 -- the linter takes methods of a path for asynchronous ones here
 
-    fresh = SystemRandom().token(RESTORED_BYTES)
-
     async def skip(rows: Rows) -> None:
         await rows.run("UPDATE sequences SET next = next + $1 WHERE name = 'node'", _IDS_SKIPPED)
         # Lists of revoked keys that were published after the backup have higher numbers than the backup knows.
         await rows.run(_LISTS_SKIPPED, _IDS_SKIPPED)
-        with audited(who="operator", clock=SystemClock()):
-            await rename_log(rows, fresh)
 
     # Ids that were given out after the backup are left out: clients know them as other files, folders and shares.
     await database.write(skip)
     await database.skip_numbers(_NUMBERS_SKIPPED)
+    fresh = SystemRandom().token(RESTORED_BYTES)
+    with audited(who="operator", clock=SystemClock()):
+        await database.write(lambda rows: rename_log(rows, fresh))
 
 
 def _copy_body(source: Path, target: Path, blob_id: str) -> tuple[str, int]:
