@@ -110,7 +110,7 @@ class _Table:
                 name=self._name,
                 line_format=cast("Any", self._choice("format", FORMATS, "native")),
                 is_closed=self._choice("on_failure", ("closed", "open"), "closed") == "closed",
-                lag_seconds=float(self._number("lag_seconds", 300, 10, 86_400)),
+                lag_seconds=float(self._number("lag_seconds", 300, 1, 86_400)),
                 batch=self._number("batch", 500, 1, 5000),
                 seconds=float(self._number("timeout_seconds", 10, 1, 300)),
                 rotate_bytes=self._number("rotate_bytes", 0, _ROTATE_BYTES_MIN, 2**40),

@@ -47,6 +47,7 @@ _MOVE: Final = """UPDATE audit_sinks SET position = $3, checkpointed = $4, deliv
     fault = '', attempts = 0, next_try = 0 WHERE name = $1 AND holder = $2"""
 _FAIL: Final = """UPDATE audit_sinks SET failing_since = COALESCE(failing_since, $3), fault = $4,
     attempts = attempts + 1, next_try = $5, holder = '', until = 0 WHERE name = $1 AND holder = $2"""
+_FREE: Final = "UPDATE audit_sinks SET holder = '', until = 0 WHERE name = $1 AND holder = $2"
 _BEGIN: Final = "UPDATE audit_sinks SET begun = $3 WHERE name = $1 AND holder = $2"
 _RECORDS: Final = """SELECT sequence, record FROM audit_records WHERE sequence >= $1 AND sequence < $2
     ORDER BY sequence LIMIT $3"""
@@ -170,6 +171,15 @@ class Delivery:
                     await self._clock.sleep(_IDLE_SECONDS)
         finally:
             await self._let_go()
+
+    async def drain(self) -> None:
+        """Deliver what is outstanding, until nothing is, a receiver fails or another worker has the lease."""
+        try:
+            while await self.step():
+                pass
+        finally:
+            await self._let_go()
+            await self._write(_FREE, self._settings.name, self._worker)
 
     async def step(self) -> bool:
         """Deliver one batch if there is one and this worker holds the lease; whether there may be more at once."""

@@ -114,7 +114,7 @@ HTTP = 'name = "a"\nkind = "http"\n'
         (FILE + 'path = "/a"\nrotate_bytes = "1K"', "rotate_bytes is a whole number from 65536"),
         (FILE + 'path = "/a"\nrotate_days = 0', "rotate_days"),
         (FILE + 'path = "/a"\nrotate_days = true', "rotate_days"),
-        (FILE + 'path = "/a"\nlag_seconds = 1', "lag_seconds"),
+        (FILE + 'path = "/a"\nlag_seconds = 0', "lag_seconds"),
         (FILE + 'path = "/a"\nlag_seconds = "60"', "lag_seconds"),
         (FILE + 'path = "/a"\nbatch = 1.5', "batch"),
         (FILE + 'path = "/a"\nrotate_byte = 1', "unknown setting 'rotate_byte'"),
