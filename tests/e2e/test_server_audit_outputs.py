@@ -108,16 +108,7 @@ async def test_a_receiver_that_hangs_holds_key_acts_and_nothing_else(tmp_path: P
                 metrics = (await nobody.send("GET", "/metrics")).text
                 assert 'candado_audit_output_failing{output="siem"} 1.0' in metrics
                 assert 'candado_audit_output_failing{output="disk"} 0.0' in metrics
-                released.set()
-
-                async def allowed() -> bool:
-                    return (await alice.ocs("POST", PRIVATE_KEY, body={"privateKey": WRAPPED})).status == 200
-
-                await until(allowed)
-    lines = b"".join(took).splitlines()
-    numbers = [json.loads(line)["seq"] for line in lines if b'"event"' in line]
-    assert sorted(set(numbers)) == list(range(max(numbers) + 1))
-    assert b"privatekey.stored" not in b"".join(lines[:3])
+                assert took == []
     shown = (tmp_path / "server.log").read_text()
     assert "the audit output siem fails: TRANSPORT" in shown
     assert PASSWORD not in shown
