@@ -65,7 +65,8 @@ def test_an_exported_log_is_verified_with_the_key_alone(exported: tuple[Path, Pa
     log, key = exported
     lines = log.read_text().splitlines(keepends=True)
     whole = _verified(log, key, status=0)
-    assert (whole["whole"], whole["records"], whole["signed"], whole["findings"]) == (True, *[len(lines) - 2] * 2, [])
+    records = sum("event" in json.loads(line) for line in lines)
+    assert (whole["whole"], whole["records"], whole["signed"], whole["findings"]) == (True, records, records, [])
     point = tmp_path / "point"
     point.write_text(json.loads(lines[-1])["checkpoint"])
     spoilt: dict[str, list[str]] = {

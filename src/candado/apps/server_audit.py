@@ -4,24 +4,22 @@ Layer: ``apps``. ``verify`` needs a file and the public key and nothing else: no
 """
 
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from candado.apps.server_audit_outputs import export_command, hold_commands, retain_command, sinks_command
 from candado.apps.server_common import Invocation, command_options
 from candado.apps.server_files import read_file, write_new
 from candado.apps.server_wiring import open_backend
 from candado.apps.signer_wiring import open_signer
-from candado.crypto.checkpoint import NOTE_BYTES_MAX, origin_of
+from candado.crypto.checkpoint import NOTE_BYTES_MAX
 from candado.crypto.rsa import PublicKey
-from candado.encoding import encode_b64
-from candado.errors import AlreadyExistsError, LocalStorageError, NotFoundError
-from candado.formats.auditrecord import LINE_BYTES_MAX, CheckpointLine, StartLine, format_line
+from candado.errors import LocalStorageError, NotFoundError
+from candado.formats.auditrecord import LINE_BYTES_MAX
 from candado.protocol.auditcheck import LogReport, check_log
-from candado.server.audit import Event, record
 from candado.server.auditlog import AuditLog
 from candado.server.auditproofs import AuditProofs, RecordPage
 from candado.server.authority import known_authority
@@ -38,6 +36,10 @@ _PATH: Final = click.Path(path_type=Path)
 @click.group("audit")
 def audit_commands() -> None:
     """The audit log: what happened on this server, and the proof that nothing was taken out."""
+
+
+for _command in (sinks_command, export_command, retain_command, hold_commands):
+    audit_commands.add_command(_command)
 
 
 @audit_commands.command("list")
@@ -112,27 +114,6 @@ def _key(invocation: Invocation, out: Path | None) -> None:
     invocation.show("audit-key", {"key": key.to_pem(), "fingerprint": key.fingerprint_hex}, text)
 
 
-@audit_commands.command("export")
-@click.argument("file", type=_PATH)
-@click.option("--from", "first", type=click.IntRange(0), default=0, help="Number of the first record.")
-@command_options
-def _export(invocation: Invocation, file: Path, first: int) -> None:
-    """Write the log into a new FILE, a record a line, with a checkpoint that covers all of it."""
-    config = invocation.config()
-
-    async def work() -> int:
-        async with open_backend(config) as backend, open_signer(config, backend) as signer:
-            log = AuditLog(backend)
-            await backend.database.write(lambda rows: record(rows, Event("audit.exported", details={"from": first})))
-            await log.sequence()
-            await log.checkpoint(signer, force=True)
-            origin = origin_of(await log.salt())
-            return await _write(backend, file, first, origin)
-
-    count = invocation.run(work())
-    invocation.show("audit-export", {"records": count, "path": str(file)}, f"written: {file} ({count} records)")
-
-
 @audit_commands.command("verify")
 @click.argument("file", type=_PATH)
 @click.option("--key", type=_PATH, required=True, help="The authority's public key, PEM: `candado-server audit key`.")
@@ -176,29 +157,6 @@ async def _pages(backend: Backend, first: int) -> AsyncIterator[RecordPage]:
     while (page := await AuditProofs(backend).records(first, _PAGE)).records:
         yield page
         first = page.records[-1][0] + 1
-
-
-async def _write(backend: Backend, file: Path, first: int, origin: str) -> int:
-    """The records from ``first`` on that the newest checkpoint covers, and the checkpoint."""
-    size, note = await AuditProofs(backend).checkpoint()
-    count = 0
-    try:
-        with file.open("xb") as target:
-            async for page in _pages(backend, first):
-                if count == 0:
-                    edge = tuple(encode_b64(one) for one in page.edge)
-                    target.write(format_line(StartLine(origin, page.first, edge)) + b"\n")
-                lines = [line.encode() + b"\n" for sequence, line in page.records if sequence < size]
-                target.writelines(lines)
-                count += len(lines)
-            target.write(format_line(CheckpointLine(note)) + b"\n")
-            target.flush()
-            os.fsync(target.fileno())
-    except FileExistsError as exc:
-        raise AlreadyExistsError("the file is there already", path=str(file)) from exc
-    except OSError as exc:
-        raise LocalStorageError(f"the file cannot be written: {exc.strerror}", path=str(file)) from exc
-    return count
 
 
 def _lines(file: Path) -> Iterator[bytes]:

@@ -37,7 +37,7 @@ from candado.server.auditproofs import AuditProofs, edge_at
 from candado.server.auditsinks import drop_sink, register_sinks, removed_before
 from candado.server.model import Backend
 
-__all__ = ["audit_commands"]
+__all__ = ["export_command", "hold_commands", "retain_command", "sinks_command"]
 
 _BEHIND: Final = 8
 _PAGE: Final = 1000
@@ -279,12 +279,3 @@ def _seconds(time: datetime) -> float:
 def _has_time(time: datetime) -> bool:
     """Whether more than a day was given."""
     return (time.hour, time.minute, time.second) != (0, 0, 0)
-
-
-@click.group("audit")
-def audit_commands() -> None:
-    """The audit log: its outputs, its export, how long it is kept."""
-
-
-for _command in (sinks_command, export_command, retain_command, hold_commands):
-    audit_commands.add_command(_command)

@@ -15,7 +15,6 @@ from candado.apps.cli.common import SECRET_FILE
 from candado.apps.cli.errors import EXIT_USAGE, report
 from candado.apps.server_advice import as_usage, for_administrators
 from candado.apps.server_audit import audit_commands
-from candado.apps.server_audit_outputs import audit_commands
 from candado.apps.server_authority import authority_commands
 from candado.apps.server_common import Invocation, command_options, read_password
 from candado.apps.server_config import (
