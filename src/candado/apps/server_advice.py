@@ -14,6 +14,7 @@ __all__ = ["as_usage", "for_administrators"]
 
 _UNCHANGED: Final = "Nothing was changed."
 _AS_BEFORE: Final = "What the server holds is as it was; a change that was under way is undone."
+_IN_FORCE: Final = "The rules in force are the same as before."
 _UNSIGNED: Final = "Nothing was signed."
 _NOT_AGAIN: Final = "Nothing was signed. Most tokens lock themselves after a few wrong PINs."
 _REPORT: Final = "Run the command again with -vv and report what it prints."
@@ -42,6 +43,10 @@ _FACTS: Final[dict[str, tuple[str, str]]] = {
     "PIN_REFUSED": (_NOT_AGAIN, "Put the right PIN into its file and run the command again."),
     "QUOTA_EXCEEDED": (_AS_BEFORE, "Free space where the data directory lies, then run the command again."),
     "RATE_LIMITED": (_UNCHANGED, "Wait a few seconds and run the command again."),
+    "RULES_CHANGED": (_IN_FORCE, "Look with `candado-server policy show`, and make the change to that version."),
+    "RULES_INVALID": (_IN_FORCE, "Mend it; docs/ops/rules.md has the language, `policy lint FILE` looks at a file."),
+    "RULES_TOO_WIDE": (_IN_FORCE, "Narrow the rule down with `when ...`; if it is meant, add --force."),
+    "RULES_UNREADABLE": (_IN_FORCE, "Use the version of candado-server that wrote them, or import others."),
     "SECRET_NEEDED": (_UNCHANGED, "Add --password-file FILE, or set CANDADO_SERVER_PASSWORD_FILE."),
     "SIGNER_SETUP": (_UNSIGNED, "Compare the setting `authority` with the token; see docs/ops/authority.md."),
     "SIGNER_UNAVAILABLE": (_UNSIGNED, "Connect the token and run the command again."),

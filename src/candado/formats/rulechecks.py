@@ -16,7 +16,7 @@ from candado.errors import MalformedError
 from candado.formats.linearregex import LinearRegex
 from candado.formats.rulefacts import AGENTS, Check, Facts, Relation, Subject, Test, agent_of
 
-__all__ = ["DAYS", "RELATIONS", "make_test"]
+__all__ = ["DAYS", "RELATIONS", "make_test", "parse_size"]
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 RELATIONS: Final = {
@@ -141,7 +141,7 @@ def _size(*, greater: bool) -> Callable[[Sequence[str]], _Made]:
     def make(values: Sequence[str]) -> _Made:
         if len(values) != 1:
             raise MalformedError("size is compared with one value")
-        canonical, limit = _parse_size(values[0])
+        canonical, limit = parse_size(values[0])
 
         def check(facts: Facts) -> bool | None:
             if facts.size_bytes is None:
@@ -153,7 +153,8 @@ def _size(*, greater: bool) -> Callable[[Sequence[str]], _Made]:
     return make
 
 
-def _parse_size(value: str) -> tuple[str, int]:
+def parse_size(value: str) -> tuple[str, int]:
+    """A size with its unit in canonical form, and in bytes; MalformedError."""
     match = _SIZE.fullmatch(value)
     factor = (_UNITS | _UNITS_BINARY).get(match[2]) if match else None
     if match is None or factor is None:

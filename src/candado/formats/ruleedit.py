@@ -19,8 +19,12 @@ _FLAG: Final = re.compile(r"\s*report_only\s*=")
 _VERSION: Final = re.compile(r"\s*version\s*=")
 
 
-def add_rule(text: str, rule: Rule, *, first: bool = False) -> str:
-    """Return the document with one more rule, as the last one or the first; RulesInvalidError when its id is there."""
+def add_rule(text: str, rule: Rule, *, first: bool = False, comment: str = "") -> str:
+    """Return the document with one more rule, as the last one or the first, with a comment of one line before it.
+
+    Raises:
+        RulesInvalidError: its id is there.
+    """
     rules = parse_rules(text)
     if rule.id in {one.id for one in rules.rules}:
         raise RulesInvalidError("another rule has this id already", rule=rule.id, key="id")
@@ -28,6 +32,7 @@ def add_rule(text: str, rule: Rule, *, first: bool = False) -> str:
     block = format_rules(Rules((rule,))).partition("\n\n")[2].rstrip("\n").split("\n")
     lines = text.rstrip("\n").split("\n")
     at = next((begin for begin, _ in _places(lines)), len(lines)) if first else len(lines)
+    block = [f"# {comment}", *block] if comment else block
     gap = [""] if at < len(lines) and lines[at].strip() else []
     return _settled([*lines[:at], "", *block, *gap, *lines[at:]], wanted)
 

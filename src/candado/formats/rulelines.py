@@ -22,7 +22,7 @@ from candado.errors import LimitExceededError, MalformedError
 from candado.formats.rulechecks import RELATIONS, make_test
 from candado.formats.rulefacts import Operation, Relation, Subject, Test
 
-__all__ = ["DENY", "LINE_CHARS_MAX", "Clause", "format_line", "parse_line", "suggestion"]
+__all__ = ["DENY", "LINE_CHARS_MAX", "Clause", "format_clause", "format_line", "parse_line", "suggestion"]
 
 DENY: Final = "deny"
 LINE_CHARS_MAX: Final = 8000
@@ -69,8 +69,13 @@ def format_line(operations: frozenset[Operation], clauses: Sequence[Clause]) -> 
     return f"{line} when {_format_condition(clauses)}" if clauses else line
 
 
+def format_clause(clause: Clause) -> str:
+    """Return the tests of which one is enough, with ``or`` between them."""
+    return " or ".join(map(_format_test, clause))
+
+
 def _format_condition(clauses: Sequence[Clause]) -> str:
-    written = [" or ".join(map(_format_test, clause)) for clause in clauses]
+    written = [format_clause(clause) for clause in clauses]
     if len(clauses) == 1:
         return written[0]
     return " and ".join(f"({text})" if len(clause) > 1 else text for text, clause in zip(written, clauses, strict=True))

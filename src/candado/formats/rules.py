@@ -11,6 +11,7 @@ from candado.formats.rulefacts import Facts, Operation, Relation, Subject, Test
 from candado.formats.rulelines import Clause, format_line, parse_line
 from candado.formats.rulelint import RuleFinding, fits_everything, lint_rules
 from candado.formats.rulemodel import DEFAULT_MESSAGE, NO_RULES, Decision, Rule, Rules, decide
+from candado.formats.ruletrace import RuleTrace, trace_rules
 
 __all__ = [
     "DEFAULT_MESSAGE",
@@ -24,6 +25,7 @@ __all__ = [
     "Relation",
     "Rule",
     "RuleFinding",
+    "RuleTrace",
     "Rules",
     "Subject",
     "Test",
@@ -40,4 +42,5 @@ __all__ = [
     "parse_rules",
     "remove_rule",
     "set_report_only",
+    "trace_rules",
 ]

@@ -138,7 +138,7 @@ class AccessRules:
             return made
 
         made = await self._database.write(work)
-        _LOG.warning("access rules: version %d, %d rules", made.version, len(rules.rules))
+        _LOG.info("access rules: version %d, %d rules", made.version, len(rules.rules))
         return made
 
 

@@ -5,7 +5,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from candado.formats.rules import NO_RULES, Decision, Facts, Operation, Rules, Subject, decide, make_rule, parse_rules
+from candado.formats.rules import (
+    NO_RULES,
+    Decision,
+    Facts,
+    Operation,
+    Rules,
+    Subject,
+    decide,
+    make_rule,
+    parse_rules,
+    trace_rules,
+)
 
 SENTENCE = "deny create, update when (group = HR or mime = application/pdf) and not encrypted"
 FACTS = Facts(operation=Operation.CREATE, moment=datetime(2026, 7, 1, 12, 0, tzinfo=UTC))
@@ -73,3 +84,23 @@ def test_rules_say_what_they_look_at() -> None:
     found = rules(SENTENCE, "deny share when tag = Secret")
     assert found.subjects == {Subject.GROUP, Subject.MIME, Subject.ENCRYPTED, Subject.TAG}
     assert found.operations == {Operation.CREATE, Operation.UPDATE, Operation.SHARE}
+
+
+def test_a_trial_says_of_each_rule_why() -> None:
+    found = rules(
+        SENTENCE,
+        "deny read",
+        "deny create",
+        "deny create when name like *.pdf and link",
+        "deny create when link and group = HR",
+        "deny create when not link and (group = HR or time = Mon-Fri 08:00-18:00 UTC)",
+    )
+    facts = replace(FACTS, media_type="application/pdf", names=None)
+    assert [(one.rule.id, one.fits, one.why) for one in trace_rules(found, facts)] == [
+        ("r0", True, "because mime = application/pdf and not encrypted"),
+        ("r1", False, "not about create"),
+        ("r2", True, "always"),
+        ("r3", False, "cannot be known: name like *.pdf"),
+        ("r4", False, "not so: link"),
+        ("r5", True, "because not link and time = Mon-Fri 08:00-18:00 UTC"),
+    ]
