@@ -199,13 +199,15 @@ class Account:
 
     # --- capabilities -------------------------------------------------------------------------------------
 
-    async def capabilities(self) -> Capabilities:
-        """What the server can do, asked at most once an hour and kept between runs.
+    async def capabilities(self, *, fresh: bool = False) -> Capabilities:
+        """What the server can do, asked at most once an hour and kept between runs; ``fresh`` asks now.
 
         Raises:
             DowngradeError: ``cap.downgrade``: end-to-end encryption was announced before and is not any more (A67).
         """
-        if self._capabilities is None:
+        if fresh:
+            self._capabilities = None
+        elif self._capabilities is None:
             self._capabilities = self._cached_capabilities()
         if self._capabilities is None:
             found = await self.remote.capabilities()

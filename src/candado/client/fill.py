@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Final, Literal
 
+from candado.client.held import settle_denials
 from candado.client.items import PER_FILE_ERRORS, UploadItem, Written
 from candado.client.reader import FolderReader
 from candado.client.rehearsal import Rehearsal, RehearsedSession, Step
@@ -110,6 +111,7 @@ class Filler:
         self.left_out: list[LeftOut] = []
         self.warnings: list[Problem] = []
         self._taken: dict[str, TakenNames] = {}
+        self._sent: list[str] = []
 
     # --- collecting -------------------------------------------------------------------------------------------
 
@@ -196,6 +198,7 @@ class Filler:
                 rest += later
             files = rest
             if not files and not self._folders.keys() - made:
+                settle_denials(self._reader.account, self._sent)
                 return self
 
     async def _rehearse(self, rehearsal: Rehearsal) -> "Filler":
@@ -286,6 +289,7 @@ class Filler:
         else:
             self.files += 1
             self.bytes += result.size_bytes
+            self._sent.append(path)
 
 
 def _file(path: str, stat: LocalStat, source: TreeSource) -> _File:

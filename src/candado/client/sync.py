@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from candado.client.account import SESSION_SPACE
+from candado.client.held import HeldBack
 from candado.client.reader import FolderReader
 from candado.client.sync_compare import compare, stored_tag
 from candado.client.sync_issues import SyncIssues
@@ -58,7 +59,6 @@ from candado.protocol.plan_model import (
     Operation,
     Plan,
     PlanOptions,
-    Problem,
     Question,
     Upload,
 )
@@ -110,6 +110,7 @@ class _Run:
         self._report = SyncReport(dry_run=options.dry_run)
         self._reader = FolderReader(account)
         self._state = PairState(account.store, local_root=options.local_root, remote_path=top_path)
+        self._held = HeldBack(account, self._state.name)
         self._issues = SyncIssues(account, top_path, self._state.name)
         self._verdicts: dict[tuple[str, str], bool] = {}
 
@@ -123,6 +124,7 @@ class _Run:
             self._report.requests = remote.requests - requests
             if not self._options.dry_run:
                 # Also when something else ended the run: that is all its caller is told.
+                self._held.keep(self._report)
                 self._issues.keep(self._report.errors)
         if done and self._options.mode is Mode.TWO_WAY and not self._options.dry_run:
             self._issues.settle(self._state)
@@ -179,6 +181,7 @@ class _Run:
         if deleted is not None:
             gone = {op.path for op in plan.operations if isinstance(op, DeleteLocal)}
             self._tell_deleted(deleted, here, gone)
+        plan = await self._held.leave_out(plan, self._report)
         if self._options.dry_run:
             self._report.take_plan(plan)
             return False
@@ -317,7 +320,8 @@ class _Run:
 
     def _take_problems(self, plan: Plan) -> None:
         for problem in plan.problems:
-            self._tell(problem)
+            told = self._report.warnings if problem.is_warning else self._report.errors
+            told.append(SyncProblem.of_plan(problem))
 
     def _tell_deleted(self, root: FolderView, here: LocalSight, gone: set[str]) -> None:
         """A failure when something that is here should go there: it stays here, and the person has to act."""
@@ -325,10 +329,6 @@ class _Run:
         is_left_undone = left > 0 and self._options.mode is not Mode.PULL
         told = self._report.errors if is_left_undone else self._report.warnings
         told.append(SyncProblem.of_deletion(root, self._options, self._account.user_id, left=left))
-
-    def _tell(self, problem: Problem) -> None:
-        told = self._report.warnings if problem.is_warning else self._report.errors
-        told.append(SyncProblem.of_plan(problem))
 
     # --- doing ----------------------------------------------------------------------------------------------
 

@@ -262,7 +262,7 @@ class LocalHalf:
 
     def _fail(self, path: str, error: CandadoError) -> None:
         self.failed.add(path)
-        self._report.errors.append(SyncProblem.of_error(path, error))
+        self._report.fail(path, error)
 
 
 def local_steps(operations: Sequence[Operation]) -> tuple[list[LocalStep], list[LocalStep]]:

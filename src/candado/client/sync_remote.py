@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from candado.client.bounded import bounded
 from candado.client.session import PER_FILE_ERRORS, WriteSession, Written
 from candado.client.sync_local import LocalHalf, RemoteStep, row_of, settled
-from candado.client.sync_report import SyncOptions, SyncProblem, SyncReport
+from candado.client.sync_report import SyncOptions, SyncReport
 from candado.client.sync_state import PairState
 from candado.client.transfer import TreeSource
 from candado.client.view import FolderView, join
@@ -286,7 +286,7 @@ class RemoteHalf:
         if isinstance(error, PreconditionFailedError | AlreadyExistsError | NotFoundError):
             self.stale = True
         self.failed.add(path)
-        self._report.errors.append(SyncProblem.of_error(path, error))
+        self._report.fail(path, error)
 
     def _at(self, path: str) -> str:
         return join(self._top_path, path) if path else self._top_path

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from candado.client.transfer import ProgressEvent
 from candado.client.view import FolderView
-from candado.errors import CandadoError, ForbiddenError, RootDeletedError
+from candado.errors import CandadoError, ForbiddenError, PolicyDeniedError, RootDeletedError
 from candado.ports.client import LeftOut
 from candado.protocol.plan_model import (
     Adopt,
@@ -87,6 +87,8 @@ class SyncProblem:
     advice: str
     safe: str
     retry: bool = False
+    known: bool = False
+    """It was told by an earlier run, and nothing has changed since."""
 
     @classmethod
     def of_error(cls, path: str, error: CandadoError) -> "SyncProblem":
@@ -170,6 +172,14 @@ class SyncReport:
     left_out: tuple[LeftOut, ...] = ()
     operations: tuple[Operation, ...] = ()
     exceeds_limit: bool = False
+    denials: dict[str, PolicyDeniedError] = field(default_factory=dict[str, PolicyDeniedError])
+    """What access rules refused in this run, by path."""
+
+    def fail(self, path: str, error: CandadoError) -> None:
+        """Report a file that was left alone."""
+        self.errors.append(SyncProblem.of_error(path, error))
+        if isinstance(error, PolicyDeniedError):
+            self.denials[path] = error
 
     def take_left_out(self, found: Sequence[LeftOut]) -> None:
         """Report what the scan left out: what can be mended as an error, the rest as a fact."""

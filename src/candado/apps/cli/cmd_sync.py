@@ -157,13 +157,19 @@ def _print_report(run: Run, report: "SyncReport") -> None:
         print(f"{line['do']}: {printable(str(line['path']))}{target}")
     for path in report.conflict_paths:
         run.say(f"both sides changed, both kept: {printable(path)}")
+    known = [problem for problem in report.errors if problem.known]
     for problem in [*report.errors, *report.warnings]:
+        if problem.known:
+            continue
         lines = (
             f"{printable(problem.path)}: {printable(problem.message)} [{problem.code}]",
             problem.safe,
             problem.advice,
         )
         print("\n  ".join(printable(line) for line in lines if line), file=sys.stderr)
+    if known:
+        noun = "file is" if len(known) == 1 else "files are"
+        print(f"{len(known)} {noun} refused by rules, as told before; see `candado issues`", file=sys.stderr)
     parts = [
         f"uploaded {report.uploaded} ({human_size(report.bytes_up)})",
         f"downloaded {report.downloaded} ({human_size(report.bytes_down)})",

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from candado.apps.cli.output import json_line, printable
-from candado.errors import UsageError
+from candado.errors import PolicyDeniedError, UsageError
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -310,16 +310,32 @@ def warnings_json(problems: "Sequence[Problem]") -> list[dict[str, object]]:
     return [SyncProblem.of_plan(problem).to_json() for problem in problems]
 
 
+def _note(account: "Account", error: PolicyDeniedError, path: str) -> None:
+    from candado.client.held import note_denial
+
+    note_denial(account, error, path)
+
+
 def with_account(run: Run, work: "Callable[[Account], Coroutine[Any, Any, T]]") -> T:
     """Open the account of this device, run the work on an event loop, close everything; its result.
 
     An interrupt cancels the work, which aborts an open write session, and raises InterruptedByUserError afterwards.
+    What a rule refused is put among the issues, whether it is raised or stands in a report.
     """
     from candado.apps.cli.loop import run_to_end
     from candado.apps.wiring import open_account
 
     async def opened() -> T:
         async with open_account(run) as account:
-            return await work(account)
+            try:
+                done = await work(account)
+            except PolicyDeniedError as error:
+                _note(account, error, error.path or "/")
+                raise
+            for failure in getattr(done, "failures", ()):
+                refusal = getattr(failure, "error", None)
+                if isinstance(refusal, PolicyDeniedError):
+                    _note(account, refusal, failure.path)
+            return done
 
     return run_to_end(opened())
