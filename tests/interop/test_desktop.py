@@ -19,6 +19,7 @@ from tests.e2e.server_process import Caller
 from tests.interop.chroot import HOME, RELEASES
 from tests.interop.desktop_world import CANARY, Files, World, desktop_world
 from tests.interop.session import wait_for
+from tests.interop.test_rules import RULES, rule
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -126,6 +127,14 @@ def test_a_folder_of_ours_is_opened_changed_and_added_to_by_the_desktop_client(w
     changed: Files = {_name("a"): _content("changed"), _name("d") + "/" + _name("e") + "/more": NOISE[::-1]}
     _write(world.first.folder / "Ours", {**added, **changed})
     world.settle("Ours", {**TREE, **added, **changed})
+
+
+def test_a_rule_that_wants_files_sealed_lets_the_desktop_client_seal_them(world: World) -> None:
+    rule(world.cloud, "alice", RULES)
+    try:
+        _desktop_folder(world, "Ruled", {"report.pdf": b"%PDF-1.7 " + NOISE, _name("a"): _content("a"), "d": None})
+    finally:
+        rule(world.cloud, "alice", "version = 1\n")
 
 
 def test_files_and_folders_renamed_and_deleted_in_the_desktop_client_are_so_everywhere(world: World) -> None:
