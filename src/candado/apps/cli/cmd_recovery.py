@@ -15,6 +15,9 @@ __all__ = ["recovery"]
 _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "create": ("recovery_key", "Make a recovery key and its sheets, on a machine without network."),
     "test": ("recovery_key", "Prove that sheets give the recovery key."),
+    "use": ("recovery_use", "Use it offline: decrypt a bundle, or give a user access again."),
+    "request": ("recovery_access", "Ask for access after all keys were lost."),
+    "apply": ("recovery_access", "Take the access that was given."),
 }
 
 
