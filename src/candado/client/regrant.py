@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from candado.client.account import Account
 from candado.client.handed import rows_handed
 from candado.client.reader import FolderReader
+from candado.client.recovery import refresh_quietly
 from candado.client.session import WriteSession
 from candado.client.transfer import Progress
 from candado.client.view import clear_path
@@ -136,6 +137,7 @@ async def apply_regrant(account: Account, regrant: Regrant, *, progress: Progres
             path=regrant.account,
             advice="Ask again with `candado recovery request` on this device.",
         )
+    await refresh_quietly(account, fresh=True)
     reader = FolderReader(account)
     results: list[Restored] = []
     for root in regrant.roots:

@@ -52,10 +52,16 @@ def _hold(out: Path) -> PrivateKey:
     return key_of_sheets(read_sheets([(str(path), path.read_text()) for path in out.glob("sheet-*.txt")]), None)
 
 
+def _meet(device: Device, key: PrivateKey) -> None:
+    """As if the device had verified a policy that announces the recovery key."""
+    account, name = device.account, recovery_user_id(key.public)
+    account.store.commit(account.book.rows_recovery({name: key.public.fingerprint_hex}))
+
+
 async def _prepare(folder: Path, key: PrivateKey) -> tuple[World, Device]:
     world = World("alice", "bob")
     old, name = Device(world), recovery_user_id(key.public)
-    old.account.book._recovery[name] = key.public.fingerprint_hex
+    _meet(old, key)
     await edit.encrypt_folder(old.account, "/Secret")
     await old.put("/Secret", FILES)
     member = recovery_member(parse_certificate(world.server.issue(make_csr(key, name))))
@@ -64,7 +70,7 @@ async def _prepare(folder: Path, key: PrivateKey) -> tuple[World, Device]:
     await run_export(old, folder / "alice.bundle")
     world.enrol("alice", "alice-new")
     new = Device(world)
-    new.account.book._recovery[name] = key.public.fingerprint_hex
+    _meet(new, key)
     (folder / "request.json").write_text((await make_request(new.account, ()))[1])
     return world, new
 
@@ -133,7 +139,7 @@ def test_a_user_gets_access_again_by_the_file_that_it_leaves(
 
     async def take() -> tuple[list[Restored], dict[str, bytes | None]]:
         account = stage.new.start()
-        account.book._recovery[recovery_user_id(stage.key.public)] = stage.key.public.fingerprint_hex
+        _meet(stage.new, stage.key)
         return await apply_regrant(account, regrant), await stage.new.tree("/Secret")
 
     assert asyncio.run(take()) == ([Restored("/Secret", 2)], {**FILES, "in": None})
