@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from candado import errors
+from candado.client.recoverykey import key_of_sheets, read_sheets
 from candado.crypto import cms, filebody, mnemonic, x509
 from candado.formats import canonjson, dav, metadata
 from candado.types import FileKey, Nonce, SecretText, UserId
@@ -83,9 +84,14 @@ def run_dav(vector: Vector) -> None:
     assert [node.href_path for node in nodes] == [path.encode().decode("unicode_escape") for path in paths]
 
 
+def run_recovery(vector: Vector) -> None:
+    key = key_of_sheets(read_sheets([("vector", vector.payload.decode())]), None)
+    assert key.public.fingerprint_hex == vector.fields["fingerprint"]
+
+
 RUN: dict[str, Callable[[Vector], None]] = {
     "metadata": run_metadata, "inner": run_inner, "cms": run_cms, "certificate": run_certificate,
-    "keybundle": run_keybundle, "body": run_body, "canonjson": run_canonjson, "dav": run_dav,
+    "keybundle": run_keybundle, "body": run_body, "canonjson": run_canonjson, "dav": run_dav, "recovery": run_recovery,
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-TOPICS = ("metadata", "inner", "cms", "certificate", "keybundle", "body", "canonjson", "dav")
+TOPICS = ("metadata", "inner", "cms", "certificate", "keybundle", "body", "canonjson", "dav", "recovery")
 
 
 @dataclass(frozen=True)

@@ -267,3 +267,13 @@ def test_what_is_no_text_of_a_sheet_is_told(
     assert _call(capsys, "test", tmp_path / "x", "--public", made / "public")[0] in {1, 16}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert _call(capsys, "test", "-", "--public", made / "public")[0] in {1, 16}
+
+
+def test_the_next_keeper_does_not_see_what_was_typed(
+    made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [find_parts((made / f"sheet-{at}.txt").read_text()).shares[0].splitlines() for at in (1, 2)]
+    _type(monkeypatch, [*lines[0], *lines[1]])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    status, _, err = _call(capsys, "test", "--public", made / "public", "--key", made / "recovery-key.sealed")
+    assert (status, err.count("\x1b[H\x1b[2J\x1b[3J")) == (0, 2)

@@ -133,6 +133,7 @@ def _typed(run: Run, key: Path | None) -> Sheets:
         number = len(shares) + 1
         run.say(f"Sheet {number}: type its seven lines, or scan its code. Four letters of a word are enough.")
         share = _ask_share()
+        _clear_screen()
         needed = share.needed
         shares.append((f"sheet {share.index}, typed", share))
         run.say(f"Read: sheet {share.index} of {share.shares}, ceremony {share.ceremony.hex()}; {needed} are needed.")
@@ -183,6 +184,12 @@ def _ask_key() -> str:
 def _prompt(label: str) -> str:
     answer: str = click.prompt(label, err=True)
     return answer.strip()
+
+
+def _clear_screen() -> None:
+    """The next keeper does not see what the one before typed, also not by scrolling back."""
+    if sys.stderr.isatty():
+        click.echo("\x1b[H\x1b[2J\x1b[3J", err=True, nl=False)
 
 
 def _again(error: ShareTypoError, left: int) -> None:
