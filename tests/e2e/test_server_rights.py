@@ -151,6 +151,8 @@ TABLE = [
     ocs("GET", "/apps/candado/api/v1/handovers", SIGNED_IN),
     ocs("GET", "/apps/candado/api/v1/recovery", SIGNED_IN),
     ocs("POST", "/apps/candado/api/v1/recovery", ADMIN, {"organisation": "x", "policy": "x"}),
+    ocs("POST", "/apps/candado/api/v1/recovery/uses", ADMIN, {"record": "x"}),
+    ocs("GET", "/apps/candado/api/v1/recovery/uses/" + "ab" * 16, HIDDEN),
     ocs("GET", "/apps/candado/api/v1/policies/client-rules", SIGNED_IN),
     ocs("GET", "/apps/candado/api/v1/policies/other", HIDDEN),
     ocs("POST", "/apps/candado/api/v1/policies/client-rules", ADMIN, {"organisation": "x", "policy": "x"}),

@@ -90,7 +90,19 @@ class SimRemote:
         self._note("recovery")
         if not self.server.capabilities.recovery:
             raise NotFoundError
-        return self.server.recovery
+        return replace(self.server.recovery, uses=list(self.server.recovery_uses))
+
+    async def recovery_use(self, use_id: str) -> str:
+        self._note("recovery_use", use_id)
+        if use_id not in self.server.recovery_uses:
+            raise NotFoundError
+        return self.server.recovery_uses[use_id]
+
+    async def report_recovery_use(self, record: str, password: SecretText) -> None:
+        self._note("report_recovery_use", "", record)
+        if password.reveal() != self.server.account(self.user).password:
+            raise ForbiddenError
+        self.server.recovery_uses[json.loads(record)["body"]["id"]] = record
 
     async def install_recovery(
         self, organisation_pem: str, policy: str, csr_pem: str, password: SecretText, *, replace: bool

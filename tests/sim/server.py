@@ -111,6 +111,7 @@ class SimServer:
         self.handovers: list[str] = []
         self.recovery = RemoteRecovery("", "", "")
         self.key_log: SimLog | None = None
+        self.recovery_uses: dict[str, str] = {}
         self.quota_bytes = 10**12
         self.lock_seconds = 900.0
         self.users: dict[str, Account] = {}

@@ -31,6 +31,7 @@ _PEM_CHARS_MAX: Final = 32 * 1024
 _USER_SHARE: Final = 0
 _LINK_SHARE: Final = 3
 _STEPS_MAX: Final = 64
+_USES_MAX: Final = 64
 
 
 def _object(value: JsonValue) -> JsonObject:
@@ -156,7 +157,11 @@ def read_public_keys(data: JsonValue) -> dict[UserId, str]:
 
 def read_recovery(data: JsonValue) -> RemoteRecovery:
     """What the server says of the organisation and its recovery key; sizes are bounded here, the rest by parsers."""
-    found = RemoteRecovery(*(read_member(data, name) for name in ("organisation", "policy", "certificate")))
+    uses = _object(data).get("uses", [])
+    if not isinstance(uses, list) or len(uses) > _USES_MAX:
+        raise MalformedError("the uses of a recovery key are not a list, or too many")
+    organisation, policy, certificate = (read_member(data, name) for name in ("organisation", "policy", "certificate"))
+    found = RemoteRecovery(organisation, policy, certificate, [_text(one) for one in uses])
     if max(len(found.organisation), len(found.certificate)) > _PEM_CHARS_MAX or len(found.policy) > POLICY_BYTES_MAX:
         raise MalformedError("what the server says of a recovery key is too long")
     return found

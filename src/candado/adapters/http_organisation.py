@@ -4,9 +4,10 @@ Layer: ``adapters``; between ``http_calls`` and ``http``. Source: docs/spec/api.
 """
 
 from typing import Final
+from urllib.parse import quote
 
 from candado.adapters.http_calls import HttpCalls
-from candado.adapters.http_ocs import read_recovery
+from candado.adapters.http_ocs import read_member, read_recovery
 from candado.adapters.http_wire import basic
 from candado.errors import AlreadyExistsError
 from candado.ports.client import RemoteRecovery
@@ -23,6 +24,21 @@ class OrganisationCalls(HttpCalls):
     async def recovery(self) -> RemoteRecovery:
         """What the server says of the organisation and its recovery key; NotFoundError."""
         return read_recovery(await self._ocs("GET", _RECOVERY, harmless=True))
+
+    async def recovery_use(self, use_id: str) -> str:
+        """The record of a use; NotFoundError."""
+        found = await self._ocs("GET", f"{_RECOVERY}/uses/{quote(use_id, safe='')}", where=use_id, harmless=True)
+        return read_member(found, "record")
+
+    async def report_recovery_use(self, record: str, password: SecretText) -> None:
+        """Hand in the signed record of a use as an administrator; BadRequestError, ForbiddenError."""
+        await self._ocs(
+            "POST",
+            f"{_RECOVERY}/uses",
+            headers={"Authorization": basic(self._login, password)},
+            json_body={"record": record},
+            meanings={409: lambda path: AlreadyExistsError("The server has another record of this use.", path=path)},
+        )
 
     async def install_recovery(
         self, organisation_pem: str, policy: str, csr_pem: str, password: SecretText, *, replace: bool

@@ -48,7 +48,7 @@ def devices_html(
     )
     return joined(
         tag("p", say(Common.SIGNED_IN_AS, user=tag("b", browser.user_id))),
-        tag("p", say(DeviceText.RECOVERY, policy=recovery), class_="bad", role="note") if recovery else None,
+        tag("p", say(DeviceText.RECOVERY, said=recovery), class_="bad", role="note") if recovery else None,
         good(say(DONE[done])) if done in DONE else None,
         good(made) if secret else None,
         _list(say, browser, devices) if devices else tag("p", say(DeviceText.NONE)),

@@ -19,6 +19,7 @@ from candado.folder.orgtrust import verify_policy
 from candado.formats.canonjson import JsonValue
 from candado.formats.orgpolicy import POLICY_BYTES_MAX, POLICY_KINDS, PolicyKind
 from candado.server.audit import actor_of
+from candado.server.recoveryuses import RECORD_CHARS_MAX
 
 __all__ = ["organisation_routes"]
 
@@ -32,9 +33,12 @@ def organisation_routes(services: Services) -> list[BaseRoute]:
     def installing(handler: Callable[[OcsCall], Awaitable[JsonValue]]) -> Callable[[Request], Awaitable[Response]]:
         return endpoint(services, handler, confirmed=True, bytes_max=_POLICY_BYTES_MAX)
 
+    reporting = endpoint(services, _report_use, confirmed=True, bytes_max=2 * RECORD_CHARS_MAX)
     return [
         Route(f"{_BASE}/recovery", endpoint(services, _recovery), methods=["GET"]),
         Route(f"{_BASE}/recovery", installing(_install_recovery), methods=["POST"]),
+        Route(f"{_BASE}/recovery/uses", reporting, methods=["POST"]),
+        Route(f"{_BASE}/recovery/uses/{{id}}", endpoint(services, _use), methods=["GET"]),
         Route(f"{_BASE}/policies/{{kind}}", endpoint(services, _policy), methods=["GET"]),
         Route(f"{_BASE}/policies/{{kind}}", installing(_install_policy), methods=["POST"]),
     ]
@@ -42,7 +46,23 @@ def organisation_routes(services: Services) -> list[BaseRoute]:
 
 async def _recovery(call: OcsCall) -> JsonValue:
     state = await call.services.recovery.state()
-    return {"organisation": state.organisation, "policy": state.policy, "certificate": state.certificate}
+    uses: list[JsonValue] = [*await call.services.recovery_uses.of(call.user.user_id)]
+    return {
+        "organisation": state.organisation,
+        "policy": state.policy,
+        "certificate": state.certificate,
+        "uses": uses,
+    }
+
+
+async def _use(call: OcsCall) -> JsonValue:
+    return {"record": await call.services.recovery_uses.get(call.user.user_id, str(call.request.path_params["id"]))}
+
+
+async def _report_use(call: OcsCall) -> JsonValue:
+    call.require_admin()
+    stored = await call.services.recovery_uses.report(call.required("record"), actor=actor_of(call.user))
+    return {"id": stored.use_id, "state": stored.state, "concerned": stored.concerned}
 
 
 async def _install_recovery(call: OcsCall) -> JsonValue:

@@ -102,7 +102,15 @@ _CORE: Final = (
     ),
     _ocs(
         "GET", "/apps/candado/api/v1/recovery", "The organisation's key, its policy on recovery, and the certificate",
-        "server", _object(organisation=_TEXT, policy=_TEXT, certificate=_TEXT),
+        "server", _object(organisation=_TEXT, policy=_TEXT, certificate=_TEXT, uses=_TEXTS),
+    ),
+    _ocs(
+        "POST", "/apps/candado/api/v1/recovery/uses", "Hand in the record of a use of the recovery key", "server",
+        _object(id=_TEXT, state=_TEXT, concerned=_NUMBER), fields="record!", access="password", statuses=(409,),
+    ),
+    _ocs(
+        "GET", "/apps/candado/api/v1/recovery/uses/{id}", "The record of a use that concerns the caller", "server",
+        _object(record=_TEXT),
     ),
     _ocs(
         "POST", "/apps/candado/api/v1/recovery", "Install the recovery key, or switch it off", "server",

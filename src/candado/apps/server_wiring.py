@@ -44,6 +44,7 @@ from candado.server.pki import Pki
 from candado.server.policy import Policy
 from candado.server.ratelimit import RateLimiter
 from candado.server.recovery import Recovery
+from candado.server.recoveryuses import RecoveryUses
 from candado.server.removal import Removal
 from candado.server.revocations import Revocations
 from candado.server.schema import MIGRATIONS
@@ -81,6 +82,7 @@ class Services:
     revocations: Revocations
     policies: OrganisationPolicies
     recovery: Recovery
+    recovery_uses: RecoveryUses
     files: Files
     uploads: Uploads
     sessions: Sessions
@@ -187,6 +189,7 @@ async def open_services(
             revocations=Revocations(backend, signer),
             policies=OrganisationPolicies(backend),
             recovery=Recovery(backend, pki),
+            recovery_uses=RecoveryUses(backend),
             files=files,
             uploads=Uploads(backend),
             sessions=Sessions(backend),

@@ -14,6 +14,7 @@ from typing import Final
 
 from candado.client.account import Account
 from candado.client.policies import meet_organisation, policy_in_force, take_policy
+from candado.client.recoveryuses import tell_uses
 from candado.client.revocation import known_revoked
 from candado.crypto.x509 import Certificate, check_certificate, fingerprint_words, parse_certificate
 from candado.errors import (
@@ -150,6 +151,7 @@ async def refresh(account: Account, *, fresh: bool = False, enrolling: bool = Fa
             account.record_refusal(error, path="/")
             raise
         _remember(account, policy, certificate)
+        await tell_uses(account, shown.uses)
     account.store.commit([(_SPACE, "asked", repr(now).encode())], durable=False)
     return current_key(account)
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from candado.formats.canonjson import JsonObject
 from candado.ports.local import LeftOut, LocalFile, LocalStat, LocalTree, Spool
+from candado.ports.organisation import OrganisationRemote, RemoteRecovery
 from candado.protocol.keylog import KeyLogAnswer
 from candado.types import Counter, FileId, LockToken, SecretBytes, SecretText, UserId
 
@@ -69,18 +70,6 @@ class Capabilities:
     """The server tells which organisation's key and which recovery key it has, if any."""
     key_log: bool = False
     """The server logs the keys that it gives out, and proves it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteRecovery:
-    """What the server says of the organisation and its recovery key; nothing of it is verified, "" is nothing.
-
-    ``organisation`` is a public key and ``certificate`` that of the recovery key, both PEM; ``policy`` is signed.
-    """
-
-    organisation: str
-    policy: str
-    certificate: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +163,7 @@ class Body(Protocol):
         ...
 
 
-class Remote(Protocol):
+class Remote(OrganisationRemote, Protocol):
     """One account on one server.
 
     Errors are those of ``candado.errors``: RemoteError when the server says no, TransportError when it cannot be
@@ -208,19 +197,6 @@ class Remote(Protocol):
 
     async def handovers(self) -> list[str]:
         """Texts of the hand-overs of the authority, oldest first; at most 64."""
-        ...
-
-    async def recovery(self) -> RemoteRecovery:
-        """The organisation's key, its policy on recovery, and the certificate; NotFoundError without such a call."""
-        ...
-
-    async def install_recovery(
-        self, organisation_pem: str, policy: str, csr_pem: str, password: SecretText, *, replace: bool
-    ) -> None:
-        """As an administrator, with the login password: install a policy on recovery with the organisation's key.
-
-        AlreadyExistsError when another organisation's key is there and ``replace`` is False; BadRequestError.
-        """
         ...
 
     async def key_log(self, users: Sequence[UserId], *, known_size: int) -> KeyLogAnswer:

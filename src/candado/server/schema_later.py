@@ -5,7 +5,7 @@ Layer: ``server``. The rules of ``schema`` hold here, too.
 
 from typing import Final
 
-__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS"]
+__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS", "RECOVERY_USES"]
 
 AUDIT_LOG: Final = (
     # What happened, written with the act itself; whoever numbers the events takes them out.
@@ -83,4 +83,16 @@ AUDIT_OUTPUTS: Final = (
         made REAL NOT NULL)""",
     # Leaves of the key directory stay when other records are removed.
     "CREATE INDEX audit_keys_sequence ON audit_keys (sequence)",
+)
+
+RECOVERY_USES: Final = (
+    # Signed records of uses of the recovery key, and whom each of them concerns.
+    """CREATE TABLE recovery_uses (
+        id TEXT PRIMARY KEY,
+        document TEXT NOT NULL,
+        reported REAL NOT NULL)""",
+    """CREATE TABLE recovery_concerns (
+        user_id TEXT NOT NULL,
+        use_id TEXT NOT NULL,
+        PRIMARY KEY (user_id, use_id))""",
 )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from candado.errors import ForbiddenError, LockedError
 from candado.ports.server import Rows, SqlValue
 from candado.server.audit import Event, node_ref, record, record_all, user_ref
+from candado.server.recoveryuses import record_recovery_changes
 from candado.server.spread import delete_doomed, discard_content, spread
 from candado.server.tree import Node
 from candado.types import LockToken
@@ -287,6 +288,7 @@ async def apply_session(rows: Rows, session: str, *, batch: str, tag: str, now: 
     await rows.run(_FREE_NAMES, session)
     await rows.run(_APPLY, session)
     if await rows.run(_KEEP_STEPS, session, STEP_CHARS_MAX):
+        await record_recovery_changes(rows, session)
         await rows.run(_FORGET_STEPS, session, STEPS_MAX)
     await rows.run(_APPLY_METADATA, session, now)
     if await rows.run(f"DELETE FROM folder_metadata WHERE node_id IN {_GONE_METADATA}", session):

@@ -1,13 +1,14 @@
 """The recovery key of an organisation: never silent, only for owners who agreed, and what a server slips in is refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.sim import Hostile, World, rsa_key, stock
 from tests.sim.organisation import Organisation
 from tests.unit.client.devices import Device
 
-from candado.client import covering, edit, policies, recovery, sharing
+from candado.client import covering, edit, inspect, policies, recovery, sharing
 from candado.client.covering import Covered
 from candado.client.enrol import init_first, init_further
 from candado.crypto.keywrap import unwrap_key
@@ -25,6 +26,7 @@ from candado.errors import (
     UsageError,
 )
 from candado.folder.model import Identity
+from candado.folder.recoveryrecords import RootUse, UseRecord, UseState, sign_use_record
 from candado.formats.metadata import parse_sealed
 from candado.ports.client import RemoteRecovery
 from candado.types import FileId, MetadataKey, UserId
@@ -260,12 +262,9 @@ async def test_members_who_do_not_own_a_folder_are_told_and_cannot_decide(
     assert [one.state for one in await covering.coverage(bob.account)] == ["other-owner"]
     await covering.accept(alice.account, "/Secret")
     await bob.tree()
-    assert [one.message for one in bob.account.issues() if one.code == "recovery.added"] == [
-        (
-            "The owner let the recovery key of the organisation into this folder; its holders can read it: signed by alice "
-            f"({office.member_id})"
-        )
-    ]
+    (told,) = (one.message for one in bob.account.issues() if one.code == "recovery.added")
+    assert told.startswith("The owner let the recovery key of the organisation into this folder; its holders can read")
+    assert told.endswith(f"signed by alice ({office.member_id})")
     assert [one.state for one in await covering.coverage(bob.account)] == ["covered"]
 
 
@@ -518,6 +517,93 @@ async def test_a110_a_ghost_that_a_member_lets_in_is_refused_and_the_members_sta
     with pytest.raises(EscrowError) as unsigned:
         await stranger.tree()
     assert unsigned.value.event == "escrow.unsigned"
+
+
+# --- uses ---------------------------------------------------------------------------------------------------
+
+
+def _use(office: Organisation, state: UseState = "done", *, key: str = "", **changes: Any) -> str:
+    signer = rsa_key(key or office.name)
+    use = UseRecord(
+        record_id="ab" * 16, kind="decrypt", state=state, persons=("Ada", "Bo"), purpose="Bob left", sheets=(1, 3),
+        ceremony="0123456789", public_key=signer.public, begun=1_800_000_000,
+        ended=1_800_000_100 if state == "done" else 0, server="https://cloud.example", account=UserId("alice"),
+        bundle_sha256="cd" * 32, certificate_sha256="", roots=(RootUse(FileId(7), "ef" * 32),), files=3, bytes=10,
+    )  # fmt: skip
+    return sign_use_record(replace(use, **changes), signer)
+
+
+def _told(device: Device) -> list[tuple[str, str]]:
+    return [(one.code, one.message) for one in device.account.issues() if one.code.startswith("recovery.use")]
+
+
+async def test_a_use_is_told_once_until_a_person_dismisses_it(
+    world: World, office: Organisation, alice: Device
+) -> None:
+    office.install()
+    world.server.recovery_uses["ab" * 16] = _use(office, "begun")
+    await recovery.refresh(alice.account, fresh=True)
+    ((code, message),) = _told(alice)
+    assert code == "recovery.used-begun"
+    assert message == (
+        "The recovery key was used on 2027-01-15 by Ada and Bo to open your folders: 3 files in 1 folders. "
+        "Purpose: Bob left. A use was begun; whether it ended is not known yet."
+    )
+    world.server.recovery_uses["ab" * 16] = _use(office)
+    for _ in range(2):
+        await recovery.refresh(alice.account, fresh=True)
+    assert {code for code, _ in _told(alice)} == {"recovery.used-begun", "recovery.used-done"}
+    assert inspect.status(alice.account).open_issues == 2
+    for issue in alice.account.issues():
+        alice.account.issue_book.dismiss(issue.issue_id)
+    await recovery.refresh(alice.account, fresh=True)
+    assert _told(alice) == []
+
+
+async def test_a_use_for_another_persons_new_key_is_told_to_who_shares_the_folder(
+    world: World, office: Organisation, alice: Device
+) -> None:
+    office.install()
+    world.server.recovery_uses["ab" * 16] = _use(
+        office, kind="regrant", persons=("Ada", "Bo", "Cy"), account=UserId("bob"), certificate_sha256="12" * 32
+    )
+    await recovery.refresh(alice.account, fresh=True)
+    ((code, message),) = _told(alice)
+    assert code == "recovery.used-done"
+    assert message == (
+        "The recovery key was used on 2027-01-15 by Ada, Bo and Cy to give bob access again to 1 folders. "
+        "Purpose: Bob left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "codes"),
+    [
+        ("another key", {"recovery.use-forged"}),
+        ("another id", {"recovery.use-forged"}),
+        ("no record", {"MALFORMED"}),
+        ("gone", set[str]()),
+    ],
+)
+async def test_a_record_that_the_recovery_key_did_not_sign_is_refused_and_not_told(
+    world: World, office: Organisation, alice: Device, how: str, codes: set[str]
+) -> None:
+    office.install()
+    forged = {
+        "another key": _use(office, key="mallory"),
+        "another id": _use(office, record_id="cd" * 16),
+        "no record": "{}",
+        "gone": _use(office),
+    }
+    world.server.recovery_uses["ab" * 16] = forged[how]
+    if how == "gone":
+        liar = Hostile(world.remote("alice"))
+        liar.fail("recovery_use", NotFoundError(), times=9)
+        alice.remote = liar.port
+        alice.start()
+    await recovery.refresh(alice.account, fresh=True)
+    assert {issue.code for issue in alice.account.issues() if issue.severity == "refused"} == codes
+    assert [code for code, _ in _told(alice) if code.startswith("recovery.used")] == []
 
 
 async def test_an_identity_is_needed_before_a_certificate_is_believed(world: World, office: Organisation) -> None:

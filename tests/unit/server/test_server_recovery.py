@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.unit.server.test_server_revocations import Signer
@@ -9,6 +11,7 @@ from tests.unit.server.world import ALICE, World, add_users
 from tests.vectors.keys import private_key
 
 from candado.crypto.ed25519 import SigningKey
+from candado.crypto.rsa import PrivateKey
 from candado.crypto.x509 import check_certificate, make_csr, parse_certificate
 from candado.errors import (
     AlreadyExistsError,
@@ -21,6 +24,7 @@ from candado.errors import (
     SignerUnavailableError,
 )
 from candado.folder.orgtrust import sign_policy
+from candado.folder.recoveryrecords import RootUse, UseRecord, UseState, sign_use_record
 from candado.formats.orgpolicy import PolicyText, RecoveryBody, recovery_member_id
 from candado.ports.server import Rows
 from candado.server.audit import Actor
@@ -28,8 +32,9 @@ from candado.server.capabilities import Told, capabilities
 from candado.server.orgpolicies import OrganisationPolicies
 from candado.server.pki import Pki
 from candado.server.recovery import Recovery, RecoveryState
+from candado.server.recoveryuses import RecoveryUses, StoredUse, record_recovery_changes
 from candado.server.revocations import Revocations
-from candado.types import SecretBytes, UserId
+from candado.types import FileId, SecretBytes, UserId
 
 ORGANISATION, OTHER = SigningKey(SecretBytes(b"o" * 32)), SigningKey(SecretBytes(b"p" * 32))
 KEY = private_key("bob")
@@ -62,6 +67,14 @@ class Office:
         self.pki = Pki(world.backend, self.signer)
         self.policies = OrganisationPolicies(world.backend)
         self.recovery = Recovery(world.backend, self.pki)
+        self.uses = RecoveryUses(world.backend)
+
+    async def bodies(self, kind: str) -> list[dict[str, Any]]:
+        async def work(rows: Rows) -> list[dict[str, Any]]:
+            found = await rows.all("SELECT kind, body FROM audit_pending ORDER BY id")
+            return [json.loads(str(body)) for name, body in found if name == kind]
+
+        return await self.backend.database.read(work)
 
     async def events(self) -> list[tuple[str, object]]:
         async def work(rows: Rows) -> list[tuple[str, object]]:
@@ -215,6 +228,110 @@ async def test_a_certificate_under_the_name_for_another_key_stops_the_installati
     with pytest.raises(CandadoError) as caught:
         await office.recovery.install(_policy(1), CSR)
     assert caught.value.code == "KEYS_EXIST"
+
+
+# --- uses ---------------------------------------------------------------------------------------------------
+
+
+def _use(state: UseState = "done", *, by: PrivateKey = KEY, **changes: Any) -> str:
+    use = UseRecord(
+        record_id="ab" * 16, kind="decrypt", state=state, persons=("Ada", "Bo"), purpose="Bob left", sheets=(1, 3),
+        ceremony="0123456789", public_key=by.public, begun=10, ended=20 if state == "done" else 0,
+        server="https://cloud.example", account=UserId("alice"), bundle_sha256="cd" * 32, certificate_sha256="",
+        roots=(RootUse(FileId(7), "ef" * 32),), files=3, bytes=10,
+    )  # fmt: skip
+    return sign_use_record(replace(use, **changes), by)
+
+
+async def test_a_use_is_logged_and_shown_to_everybody_it_concerns(office: Office) -> None:
+    await office.recovery.install(_policy(1), CSR)
+
+    async def share(rows: Rows) -> None:
+        await rows.run(
+            "INSERT INTO shares (node_id, share_type, owner_id, initiator_id, share_with, permissions, target, created)"
+            " VALUES (7, 0, 'alice', 'alice', 'bob', 31, 'Folder', 1.5)"
+        )
+
+    await office.backend.database.write(share)
+    begun, done = _use("begun"), _use()
+    assert (await office.uses.report(begun, actor=ROOT)).state == "begun"
+    assert await office.uses.report(done, actor=ROOT) == StoredUse("ab" * 16, "done", 2)
+    assert await office.uses.report(done, actor=ROOT) == StoredUse("ab" * 16, "done", 2)
+    for user in (UserId("alice"), UserId("bob")):
+        assert await office.uses.of(user) == ["ab" * 16]
+        assert await office.uses.get(user, "ab" * 16) == done
+    assert await office.uses.of(UserId("carol")) == []
+    for user, use_id in ((UserId("carol"), "ab" * 16), (UserId("alice"), "cd" * 16)):
+        with pytest.raises(NotFoundError):
+            await office.uses.get(user, use_id)
+    await office.backend.database.write(lambda rows: rows.run("DELETE FROM shares WHERE node_id = 7"))
+    bodies = await office.bodies("recovery.used")
+    assert [(one["outcome"], one["details"]["files"], one["details"]["account"]) for one in bodies] == [
+        ("intent", 3, "user:alice"), ("done", 3, "user:alice"), ("done", 3, "user:alice"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "{}", "x" * (1024 * 1024 + 1), _use(by=private_key("alice"))])
+async def test_what_no_recovery_key_signed_is_no_use(office: Office, text: str) -> None:
+    await office.recovery.install(_policy(1), CSR)
+    with pytest.raises(BadRequestError):
+        await office.uses.report(text)
+    assert await office.bodies("recovery.used") == []
+
+
+async def test_a_record_of_a_use_is_not_replaced_by_another(office: Office) -> None:
+    with pytest.raises(BadRequestError):
+        await office.uses.report(_use())
+    await office.recovery.install(_policy(1), CSR)
+    await office.uses.report(_use("begun"))
+    with pytest.raises(AlreadyExistsError):
+        await office.uses.report(_use(persons=("Eve", "Mal")))
+    await office.uses.report(_use())
+    for other in (_use("begun"), _use(purpose="Something else")):
+        with pytest.raises(AlreadyExistsError):
+            await office.uses.report(other)
+    assert await office.uses.get(UserId("alice"), "ab" * 16) == _use()
+
+
+async def test_keys_that_come_into_folders_and_leave_them_are_events(office: Office) -> None:
+    other = "recovery:" + "0" * 16
+
+    def text(*users: object) -> str:
+        return json.dumps({"users": [{"userId": user} for user in users]})
+
+    async def stage(rows: Rows) -> None:
+        staged = (
+            (1, text("alice"), text("alice", MEMBER)),
+            (2, text(MEMBER), text("alice", other)),
+            (3, text("alice"), text("alice", "recovery:not one", 5)),
+            (4, text("alice"), "{"),
+            (5, text(MEMBER, "bob"), text(MEMBER, "alice")),
+        )
+        for node_id, before, after in staged:
+            await rows.run(
+                "INSERT INTO folder_metadata (node_id, text, signature, members, counter, updated)"
+                " VALUES ($1, $2, '', 'a', 1, 0)", node_id, before,
+            )  # fmt: skip
+            await rows.run(
+                "INSERT INTO staged_metadata (session, node_id, text, signature, members, gone)"
+                " VALUES ('s', $1, $2, '', 'b', 0)", node_id, after,
+            )  # fmt: skip
+        await record_recovery_changes(rows, "s")
+        await rows.run("DELETE FROM staged_metadata WHERE session = 's'")
+        for node_id, _, _ in staged:
+            await rows.run("DELETE FROM folder_metadata WHERE node_id = $1", node_id)
+
+    await office.backend.database.write(stage)
+    found = [
+        (kind, one["target"], one["details"]["member"])
+        for kind in ("recovery.accepted", "recovery.withdrawn")
+        for one in await office.bodies(kind)
+    ]
+    assert found == [
+        ("recovery.accepted", "n:1", MEMBER),
+        ("recovery.accepted", "n:2", other),
+        ("recovery.withdrawn", "n:2", MEMBER),
+    ]
 
 
 def test_capabilities_announce_the_state_of_recovery() -> None:
