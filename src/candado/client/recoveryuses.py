@@ -61,13 +61,17 @@ def _verified(account: Account, use_id: str, text: str) -> "UseRecord":
     return use
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _words(account: Account, use: "UseRecord") -> str:
     day = time.strftime("%Y-%m-%d", time.gmtime(use.ended or use.begun))
     people = " and ".join([", ".join(use.persons[:-1]), use.persons[-1]])
     whose = "your folders" if use.account == account.user_id else f"folders of {use.account} that you share"
     if use.kind == "regrant":
-        what = f"to give {use.account} access again to {len(use.roots)} folders"
+        what = f"to give {use.account} access again to {_count(len(use.roots), 'folder')}"
     else:
-        what = f"to open {whose}: {use.files} files in {len(use.roots)} folders"
+        what = f"to open {whose}: {_count(use.files, 'file')} in {_count(len(use.roots), 'folder')}"
     begun = "" if use.state == "done" else " A use was begun; whether it ended is not known yet."
     return f"The recovery key was used on {day} by {people} {what}. Purpose: {use.purpose}.{begun}"

@@ -546,7 +546,7 @@ async def test_a_use_is_told_once_until_a_person_dismisses_it(
     ((code, message),) = _told(alice)
     assert code == "recovery.used-begun"
     assert message == (
-        "The recovery key was used on 2027-01-15 by Ada and Bo to open your folders: 3 files in 1 folders. "
+        "The recovery key was used on 2027-01-15 by Ada and Bo to open your folders: 3 files in 1 folder. "
         "Purpose: Bob left. A use was begun; whether it ended is not known yet."
     )
     world.server.recovery_uses["ab" * 16] = _use(office)
@@ -571,7 +571,7 @@ async def test_a_use_for_another_persons_new_key_is_told_to_who_shares_the_folde
     ((code, message),) = _told(alice)
     assert code == "recovery.used-done"
     assert message == (
-        "The recovery key was used on 2027-01-15 by Ada, Bo and Cy to give bob access again to 1 folders. "
+        "The recovery key was used on 2027-01-15 by Ada, Bo and Cy to give bob access again to 1 folder. "
         "Purpose: Bob left."
     )
 

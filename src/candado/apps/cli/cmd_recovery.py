@@ -18,6 +18,12 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "use": ("recovery_use", "Use it offline: decrypt a bundle, or give a user access again."),
     "request": ("recovery_access", "Ask for access after all keys were lost."),
     "apply": ("recovery_access", "Take the access that was given."),
+    "install": ("recovery_admin", "Announce the recovery key on the server."),
+    "status": ("recovery_folders", "Show the recovery key, and which folders carry it."),
+    "accept": ("recovery_folders", "Let the recovery key into folders of yours."),
+    "drop": ("recovery_folders", "Take it out of them."),
+    "off": ("recovery_admin", "Switch the recovery key off."),
+    "report": ("recovery_admin", "Hand in the record of a use."),
 }
 
 
