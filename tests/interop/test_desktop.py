@@ -13,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from candado.crypto.keywrap import unwrap_key
+from candado.crypto.sealing import SealedParts, open_text
 from candado.crypto.x509 import parse_certificate
+from candado.formats.metadata import parse_sealed
+from candado.types import MetadataKey
 from tests.e2e.cli_world import PASSWORD
+from tests.e2e.recovery_office import Office
 from tests.e2e.server_process import Caller
 from tests.interop.chroot import HOME, RELEASES
 from tests.interop.desktop_world import CANARY, Files, World, desktop_world
@@ -226,3 +231,56 @@ def test_a_lock_of_somebody_else_delays_the_desktop_client_and_loses_nothing(wor
         # 3.16.7 never ends the sync in which a new folder met the lock. Nothing is lost: its next start sends all.
         world.first.restart()
     world.settle("Held", {"before": _content("before"), "new": None, "new/" + _name("n"): _content("n"), "file": NOISE})
+
+
+def _wrapped_for(world: World, office: Office, name: str) -> list[str]:
+    """The members of a root by the document that the server stores; the recovery key opens it with what it has there."""
+
+    async def document() -> str:
+        async with Caller(world.cloud.url, "alice", f"{PASSWORD} alice") as caller:
+            found = await caller.e2ee("GET", f"meta-data/{await _file_id(caller, name)}")
+            return str(json.loads(found.text)["ocs"]["data"]["meta-data"])
+
+    sealed = parse_sealed(asyncio.run(document()))
+    for user in sealed.users or ():
+        if user.user_id == office.member:
+            key = MetadataKey(unwrap_key(office.key, user.wrapped_key))
+            assert open_text(key, SealedParts(sealed.block.ciphertext, sealed.block.nonce, sealed.block.tag))
+    return [str(user.user_id) for user in sealed.users or ()]
+
+
+def test_the_desktop_client_writes_and_shares_a_folder_that_has_a_recovery_key(world: World) -> None:
+    office = Office(world.cloud)
+    office.install()
+    for device in (world.ours, world.bob):
+        device.run("recovery", "status")
+        device.run("trust", "organisation", office.fingerprint, "--yes")
+    _our_folder(world, "Escrowed", TREE)
+    assert _wrapped_for(world, office, "Escrowed") == ["alice", office.member]
+    written: Files = {_name("written"): _content("written"), "folder": None, "folder/" + _name("f"): _content("f")}
+    _write(world.first.folder / "Escrowed", written)
+    world.settle("Escrowed", {**TREE, **written})
+    assert _wrapped_for(world, office, "Escrowed") == ["alice", office.member]
+
+    world.first.share("Escrowed", "bob")
+    wait_for(lambda: "Escrowed" in world.bob.run("ls", "-q").out, "the share to reach bob")
+    assert world.read(world.bob, "Escrowed") == {**TREE, **written}
+    world.settle("Escrowed", {**TREE, **written})
+    members = _wrapped_for(world, office, "Escrowed")
+    print("members after the desktop shared:", members)
+    world.first.unshare("bob")
+    wait_for(lambda: "Escrowed" not in world.bob.run("ls", "-q").out, "the end of the share to reach bob")
+    world.settle("Escrowed", {**TREE, **written})
+    print("members after the desktop took it back:", _wrapped_for(world, office, "Escrowed"))
+    assert members == ["alice", office.member, "bob"]
+
+    # What the desktop client makes is not covered before its owner agreed, and then by our next use.
+    _desktop_folder(world, "Theirs", {_name("t"): _content("t")})
+    assert _wrapped_for(world, office, "Theirs") == ["alice"]
+    states = {one["path"]: one["state"] for one in world.ours.run("recovery", "status", "--json").json["folders"]}
+    assert (states["/Escrowed"], states["/Theirs"]) == ("covered", "waiting")
+    world.ours.run("recovery", "accept", "Theirs", "--yes")
+    late: Files = {_name("late"): _content("late")}
+    _write(world.first.folder / "Theirs", late)
+    world.settle("Theirs", {_name("t"): _content("t"), **late})
+    assert _wrapped_for(world, office, "Theirs") == ["alice", office.member]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.e2e.recovery_office import papers
 from tests.e2e.server_process import PASSWORD, run_server
 from tests.postgres import cluster
 from tests.seaweed import seaweed
@@ -34,6 +35,8 @@ def test_the_pages_show_commands() -> None:
         "install": 3,
         "monitoring": 0,
         "proxy": 1,
+        "recovery": 0,
+        "recovery-install": 4,
         "scaling": 0,
         "upgrade": 3,
     }
@@ -76,6 +79,8 @@ def test_the_commands_of_a_page_work_one_after_the_other(
         "admin.txt": str(tmp_path / "password"),
     }
     (tmp_path / "password").write_text(PASSWORD)
+    if page == "recovery-install":
+        places = papers(tmp_path) | places
     if not any(" init " in line for line in SHOWN[page]):
         run_server("init", "--data", str(tmp_path / "candado"))
     for number, line in enumerate(SHOWN[page]):

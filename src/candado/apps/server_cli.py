@@ -28,6 +28,7 @@ from candado.apps.server_config import (
     write_config,
 )
 from candado.apps.server_policy import policy_commands
+from candado.apps.server_recovery import recovery_commands
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.apps.signer_wiring import SOFTWARE_WARNING, make_authority
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
@@ -50,6 +51,7 @@ cli.add_command(app_password)
 cli.add_command(authority_commands)
 cli.add_command(audit_commands)
 cli.add_command(policy_commands)
+cli.add_command(recovery_commands)
 
 
 @cli.command("init")
