@@ -22,7 +22,7 @@ from tests.e2e.cli_world import PASSWORD
 from tests.e2e.recovery_office import Office
 from tests.e2e.server_process import Caller
 from tests.interop.chroot import HOME, RELEASES
-from tests.interop.desktop_world import CANARY, Files, World, desktop_world
+from tests.interop.desktop_world import CANARY, Files, World, desktop_world, files_of
 from tests.interop.session import wait_for
 from tests.interop.test_rules import RULES, rule
 
@@ -105,6 +105,17 @@ def test_the_twelve_words_of_the_desktop_client_open_the_account_for_us(world: W
 
 def test_what_the_desktop_client_writes_is_read_by_its_second_device_and_by_us(world: World) -> None:
     _desktop_folder(world, "Written", {**TREE, "big": BIG})
+
+
+def test_what_the_desktop_client_writes_is_exported_and_recovered_without_the_server(world: World) -> None:
+    _desktop_folder(world, "Exported", TREE)
+    bundle, out = world.fresh("bundle"), world.fresh("out")
+    world.ours.run("export", "Exported", bundle)
+    assert not [place for place in bundle.rglob("*") if CANARY in place.name]
+    nowhere = world.cloud.device("nobody")
+    nowhere.run("recover", bundle, out, "--phrase-file", world.cloud.folder / "alice.words")
+    assert files_of(out) == {"Exported": None, **{f"Exported/{path}": content for path, content in TREE.items()}}
+    assert not nowhere.home.exists()
 
 
 def test_what_we_change_in_a_folder_of_the_desktop_client_is_seen_there(world: World) -> None:
