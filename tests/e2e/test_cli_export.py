@@ -74,7 +74,10 @@ def test_a_bundle_is_made_from_the_server_and_opened_without_it(cloud: Cloud, al
 
 
 def test_everything_goes_into_one_tar_file(cloud: Cloud, alice: Device, tmp_path: Path) -> None:
-    alice.run("export", "/", tmp_path / "all.tar", "--tar")
+    (tmp_path / "all.tar.part").mkdir()  # stands in the way of the packing only
+    alice.run("export", "/", tmp_path / "all.tar", "--tar", expect=1)
+    (tmp_path / "all.tar.part").rmdir()
+    assert alice.run("export", "/", tmp_path / "all.tar", "--tar", "--json").json["packed"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.tar"]
     with tarfile.open(tmp_path / "all.tar") as tar:
         names = tar.getnames()

@@ -245,11 +245,11 @@ class _Export:
         by_folder: dict[str, list[BodyLine]] = {}
         for (folder, _), line in sorted(bodies.items()):
             by_folder.setdefault(folder, []).append(line)
-        for path in sorted(tree.folders, key=split):
-            view = tree.folders[path]
-            lines.append(await self._documents(view, tree))
-            lines += by_folder.get(path, [])
-            report.missing += [join(path, name) for name in sorted(view.missing)]
+        views = [tree.folders[path] for path in sorted(tree.folders, key=split)]
+        documents = await bounded(lambda view: self._documents(view, tree), views, self._transfers)
+        for view, folder_line in zip(views, documents, strict=True):
+            lines += [folder_line, *by_folder.get(view.path, [])]
+            report.missing += [join(view.path, name) for name in sorted(view.missing)]
         self._missing += sum(len(view.missing) for view in tree.folders.values()) + len(failures)
         report.missing += [one.path for one in failures if isinstance(one.error, NotFoundError)]
         report.failures += [one for one in failures if not isinstance(one.error, NotFoundError)]

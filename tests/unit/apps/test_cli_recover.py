@@ -127,6 +127,15 @@ def test_a_source_that_is_not_there_or_holds_nothing_is_told(words: Path, tmp_pa
     assert "Parts are missing here: the metadata of folders" in capsys.readouterr().err
 
 
+def test_nothing_is_written_into_what_is_read(stage: Stage, words: Path, tmp_path: Path, capsys: Capture) -> None:
+    bundle = stage.copy(tmp_path / "bundle")
+    before = files_of(bundle)
+    for dest in (bundle, bundle / "in" / "it"):
+        recover(bundle, dest, "--phrase-file", words, expect=2)
+    assert "DEST is inside of SRC" in capsys.readouterr().err
+    assert files_of(bundle) == before
+
+
 def test_gaps_give_a_partial_result_that_names_them(stage: Stage, words: Path, tmp_path: Path, capsys: Capture) -> None:
     bundle = stage.copy(tmp_path / "bundle")
     (small,) = [path for path in (bundle / "bodies").rglob("*") if path.is_file() and path.stat().st_size == 19]

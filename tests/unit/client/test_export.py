@@ -21,6 +21,7 @@ from candado.errors import (
     AlreadyExistsError,
     BusyError,
     CandadoError,
+    DiskFullError,
     MisuseError,
     NotEncryptedError,
     NotFoundError,
@@ -275,6 +276,27 @@ async def test_a_connection_that_ends_leaves_an_unfinished_bundle(tmp_path: Path
         await run_export(device, tmp_path / "bundle", "/Docs")
     assert not (tmp_path / "bundle" / "candado-bundle.json").exists()
     remote.honest()
+    assert (await run_export(device, tmp_path / "bundle", "/Docs")).bodies == 3
+
+
+async def test_a_full_disk_leaves_an_unfinished_bundle_and_no_half_file(tmp_path: Path) -> None:
+    device = await small(World())
+
+    class Full(BundleFolder):
+        def spool(self, name: str) -> Any:
+            spool = super().spool(name)
+            if name.startswith("bodies/"):
+                spool.write = full  # type: ignore[method-assign]
+            return spool
+
+    def full(data: bytes | memoryview) -> None:
+        raise DiskFullError("full")
+
+    target = Full(tmp_path / "bundle", mark=MARK)
+    with pytest.raises(DiskFullError):
+        await export(device.account, "/Docs", target)
+    target.close()
+    assert list(files_of(tmp_path / "bundle")) == ["unfinished.json"]
     assert (await run_export(device, tmp_path / "bundle", "/Docs")).bodies == 3
 
 

@@ -16,6 +16,7 @@ from candado.adapters.ambient import SystemClock
 from candado.apps.cli.common import SECRET_FILE, Command, Run, pass_run
 from candado.apps.cli.errors import EXIT_PARTLY, error_json, exit_status
 from candado.apps.cli.output import human_size, printable, rfc3339
+from candado.apps.cli.progress import progress_of
 from candado.apps.cli.secrets import find_secret, secret_source
 from candado.errors import (
     FormatError,
@@ -69,25 +70,39 @@ def recover(run: Run, src: Path, dest: Path, **options: Any) -> int:
     from candado.adapters.source_files import open_source
 
     wishes = _Wishes(**options)
+    if dest.resolve().is_relative_to(src.resolve()):
+        raise UsageError("DEST is inside of SRC, which is only read", path=str(dest), advice="Name another folder.")
     files = open_source(src, expected=is_member_name)
     try:
         found, facts = _look(run, files, wishes)
         tree = _tree(dest)
         try:
-            from candado.client.recover import fill_tree
-
-            report = fill_tree(
-                found,
-                tree,
-                salvage=wishes.salvage,
-                overwrite=wishes.overwrite,
-                windows=wishes.windows_names or os.name == "nt",
-            )
+            report = _fill(run, found, tree, wishes)
         finally:
             tree.close()
     finally:
         files.close()
     return _finish(run, report, facts)
+
+
+def _fill(run: Run, found: "Iterator[FoundFolder | Gap]", tree: "RecoveryTree", wishes: "_Wishes") -> "RecoverReport":
+    from candado.client.bodies import ProgressEvent
+    from candado.client.recover import fill_tree
+
+    with progress_of(run, "recover") as meter:
+
+        def tell(path: str, size: int) -> None:
+            if meter is not None:
+                meter(ProgressEvent(path, "down", size, size, finished=True))
+
+        return fill_tree(
+            found,
+            tree,
+            salvage=wishes.salvage,
+            overwrite=wishes.overwrite,
+            windows=wishes.windows_names or os.name == "nt",
+            tell=tell,
+        )
 
 
 @dataclass(frozen=True)
