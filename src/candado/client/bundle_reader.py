@@ -5,7 +5,7 @@ before the step that vouches for it, but where ``salvage`` asks for what can be 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,7 +48,7 @@ from candado.formats.bundle import (
     signature_name,
 )
 from candado.formats.bundleindex import IndexCheck
-from candado.formats.metadata import SEALED_BYTES_MAX, FolderContent, parse_sealed
+from candado.formats.metadata import SEALED_BYTES_MAX, Entry, FolderContent, parse_sealed
 from candado.ports.bundle import SourceFile, SourceFiles
 from candado.types import FileId, MetadataKey, SealedName, UserId
 
@@ -82,6 +82,7 @@ class _Opened:
     folders: dict[SealedName, str]
     metadata_key: MetadataKey = field(repr=False)
     folder: OpenFolder | None = None
+    drops: Mapping[SealedName, Entry] = field(default_factory=dict[SealedName, Entry])
 
 
 class BundleReader:
@@ -288,7 +289,8 @@ class BundleReader:
             root = parent.root or parent
             salvaged = opener.salvage_nested(raw, root.metadata_key, root.file_id)
         names = dict(salvaged.content.folders)
-        return _Opened(line.file_id, path, root, names, salvaged.metadata_key), salvaged.content
+        opened = _Opened(line.file_id, path, root, names, salvaged.metadata_key, drops=salvaged.drops)
+        return opened, salvaged.content
 
     def _raw(self, line: FolderLine, *, checked: bool = True) -> RawText:
         text = read_whole(self._files, document_name(line.file_id), bytes_max=SEALED_BYTES_MAX)
@@ -315,7 +317,7 @@ class BundleReader:
         content: FolderContent,
         doubt: str,
     ) -> Iterator[FoundFolder | Gap]:
-        files, folder = dict(content.files), opened.folder
+        files, folder = {**content.files, **opened.drops}, opened.folder
         if folder is not None and folder.kind == "root" and folder.drops:
             merged = merge_drops(folder, opener.identity_in(folder))
             files |= merged.migrated

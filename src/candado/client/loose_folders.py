@@ -47,6 +47,7 @@ class _Root:
     metadata_key: MetadataKey = field(repr=False)
     folder: OpenFolder | None
     doubt: str
+    drops: Mapping[SealedName, Entry]
     nested: dict[str, FolderContent] = field(default_factory=dict[str, FolderContent])
 
 
@@ -127,9 +128,13 @@ class _Search:
             salvaged = self._salvaged(lambda: self._opener.salvage_root(raw), name, error)
             if salvaged is None:
                 return None
-            return _Root(name, file_id, salvaged.content, salvaged.metadata_key, None, error.message)
+            doubt = error.message
+            return _Root(name, file_id, salvaged.content, salvaged.metadata_key, None, doubt, salvaged.drops)
         self._found = True
-        return _Root(name, file_id, folder.content, folder.metadata_key, folder, "")
+        drops: Mapping[SealedName, Entry] = {}
+        if folder.drops:
+            drops = merge_drops(folder, self._opener.identity_in(folder)).migrated
+        return _Root(name, file_id, folder.content, folder.metadata_key, folder, "", drops)
 
     def _salvaged(self, salvage: Callable[[], Unverified], name: str, error: CandadoError) -> Unverified | None:
         if self._salvage:
@@ -154,13 +159,9 @@ class _Search:
     # --- 2.x ------------------------------------------------------------------------------------------------
 
     def _root(self, root: _Root) -> Iterator[FoundFolder | Gap]:
-        drops = {drop.sealed_name for drop in root.folder.drops} if root.folder is not None else set()
-        place = self._parts.place_of(_names(root.content) | drops)
+        place = self._parts.place_of(_names(root.content) | set(root.drops))
         path = (_last(place) or f"folder-{root.file_id}",)
-        files: dict[SealedName, Entry] = dict(root.content.files)
-        if root.folder is not None and root.folder.drops:
-            merged = merge_drops(root.folder, self._opener.identity_in(root.folder))
-            files |= merged.migrated
+        files = {**root.content.files, **root.drops}
         yield self._folder(path, place, files, root.content, root.folder, root.doubt)
         yield from self._below(root, path, place, root.content, root.folder, root.doubt)
         for name, content in list(root.nested.items()):

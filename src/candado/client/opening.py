@@ -4,11 +4,12 @@ Layer: ``client``. ``Opener`` holds what is known of one recovery: the authority
 accepted so far, so that one document cannot stand for two folders and one person cannot have two keys.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from candado.crypto.keywrap import unwrap_key
+from candado.crypto.keywrap import unwrap_key, unwrap_text_key
 from candado.crypto.rsa import PrivateKey, PublicKey
+from candado.crypto.sealing import SealedParts, open_text
 from candado.crypto.x509 import parse_certificate
 from candado.errors import (
     CryptoError,
@@ -19,6 +20,7 @@ from candado.errors import (
     OpenFailedError,
 )
 from candado.folder.escrow import is_recovery_id, recovery_member
+from candado.folder.filedrop import DROP_LABEL
 from candado.folder.model import (
     Accepted,
     AccountPins,
@@ -29,8 +31,9 @@ from candado.folder.model import (
     RawText,
     RootPosition,
 )
+from candado.folder.names import unique_name
 from candado.folder.opening import accept_metadata, open_content
-from candado.formats.metadata import FolderContent, SealedUser, parse_sealed
+from candado.formats.metadata import Entry, FolderContent, SealedFolder, SealedUser, parse_drop_content, parse_sealed
 from candado.types import FileId, MetadataKey, SealedName, UserId
 
 __all__ = ["Opener", "Unverified"]
@@ -38,10 +41,11 @@ __all__ = ["Opener", "Unverified"]
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """What a document holds whose signature nobody looked at."""
+    """What a document holds whose signature nobody looked at; ``drops`` are arrivals of its file drop, marked."""
 
     content: FolderContent
     metadata_key: MetadataKey
+    drops: Mapping[SealedName, Entry]
 
 
 class Opener:
@@ -140,7 +144,7 @@ class Opener:
                 key = MetadataKey(unwrap_key(self.key, user.wrapped_key))
             except OpenFailedError:
                 continue
-            return self._salvage(raw, [key])
+            return replace(self._salvage(raw, [key]), drops=self._drops(sealed))
         raise OpenFailedError("Nothing in this folder's document opens with this key.")
 
     def salvage_nested(self, raw: RawText, root_key: MetadataKey, root_id: FileId) -> Unverified:
@@ -156,7 +160,20 @@ class Opener:
             raise OpenFailedError("The document of the folder does not open with its key.") from exc
         if not content.files.keys().isdisjoint(content.folders.keys()):
             raise MalformedError("one identifier names a file and a folder")
-        return Unverified(content, key)
+        return Unverified(content, key, {})
+
+    def _drops(self, sealed: SealedFolder) -> dict[SealedName, Entry]:
+        found: dict[SealedName, Entry] = {}
+        for drop in sealed.drops:
+            for _, wrapped in drop.users:
+                try:
+                    key = unwrap_text_key(self.key, wrapped)
+                    block = SealedParts(drop.block.ciphertext, drop.block.nonce, drop.block.tag)
+                    entry = parse_drop_content(open_text(key, block))
+                except (OpenFailedError, FormatError):
+                    continue
+                found[drop.sealed_name] = replace(entry, filename=unique_name(entry.filename, (), label=DROP_LABEL))
+        return found
 
     # --- memory ---------------------------------------------------------------------------------------------
 

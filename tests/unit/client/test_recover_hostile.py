@@ -350,6 +350,17 @@ def test_salvage_reads_a_folder_whose_signature_is_gone_and_all_below_it(
     assert len(report.unverified) == len(BELOW_IN)
 
 
+def test_salvage_reads_a_root_whose_signature_is_gone_its_file_drop_included(
+    stage: Stage, bundle: Path, tmp_path: Path
+) -> None:
+    root = lines_of(bundle)[0]
+    assert isinstance(root, FolderLine)
+    (bundle / f"documents/{root.file_id}.sig").unlink()
+    assert codes(recovered(stage, bundle, without=set(CONTENT))) == {"Secret": "CONTEXT"}
+    run_recover(bundle, stage.key("bob"), tmp_path / "all", salvage=True)
+    assert files_of(tmp_path / "all") == {f"{path}.not-verified": data for path, data in CONTENT.items()}
+
+
 def test_salvage_goes_on_over_lines_that_cannot_be_read(stage: Stage, bundle: Path, tmp_path: Path) -> None:
     index = bundle / "index.jsonl"
     index.write_bytes(index.read_bytes() + b"{}\n")
