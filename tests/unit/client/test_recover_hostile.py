@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.client.bundles import CONTENT, Stage, files_of, make_stage, run_recover, sign_anew
+from tests.sim import World
+from tests.unit.client.bundles import CONTENT, NOW, Stage, files_of, make_stage, run_export, run_recover, sign_anew
+from tests.unit.client.devices import Device
 
+from candado.adapters.source_files import SourceFolder
+from candado.client import edit
+from candado.client.bundle_reader import BundleReader
+from candado.client.found import FoundFolder, Gap
 from candado.client.recover import RecoverReport
 from candado.crypto.rsa import PrivateKey
+from candado.encoding import encode_b64
 from candado.errors import (
     BadSignatureError,
     CandadoError,
@@ -23,7 +30,10 @@ from candado.errors import (
     NotFoundError,
     UntrustedCertificateError,
 )
+from candado.folder.sealing import seal_root
 from candado.formats.bundle import BodyLine, FolderLine, IndexLine, body_name, document_name, format_line, parse_line
+from candado.formats.metadata import SkippedEntry
+from candado.types import Nonce, UserId
 
 BELOW_IN = {path for path in CONTENT if path.startswith("Secret/in/")}
 
@@ -384,3 +394,64 @@ def test_a_body_that_the_index_does_not_have_is_taken_by_salvage_only(
     assert recovered(stage, bundle, without={"Secret/a.txt"}).missing == ["Secret/a.txt"]
     run_recover(bundle, stage.key("alice"), tmp_path / "all", salvage=True)
     assert files_of(tmp_path / "all") == CONTENT
+
+
+# --- members --------------------------------------------------------------------------------------------------
+
+
+def test_the_roots_are_given_to_whoever_opens_them_himself(stage: Stage) -> None:
+    (root,) = BundleReader(SourceFolder(stage.bundle)).roots()
+    assert (root.path, root.members) == ("/Secret", ("alice", "bob"))
+    text, signature = stage.world.server.tree.metadata[root.file_id]
+    assert (root.raw.text, root.raw.signature) == (text, signature)
+
+
+def test_a_member_can_be_named_and_then_only_his_entry_counts(stage: Stage) -> None:
+    reader = BundleReader(SourceFolder(stage.bundle))
+    key = stage.key("bob")
+    found = [one for one in reader.folders(key, now=NOW, member_id=UserId("bob")) if isinstance(one, FoundFolder)]
+    assert [one.path for one in found] == [("Secret",), ("Secret", "in"), ("Secret", "in", "deep")]
+    assert all(one.folder is not None and not one.doubt for one in found)
+    (gap,) = reader.folders(key, now=NOW, member_id=UserId("alice"))
+    assert isinstance(gap, Gap)
+    assert gap.error.code == "CONTEXT"
+    (gap,) = reader.folders(key, now=NOW, member_id=UserId("carol"))
+    assert isinstance(gap, Gap)
+    assert gap.error.code == "NOT_A_MEMBER"
+
+
+async def test_names_that_a_member_may_not_write_are_told_and_lead_nowhere(tmp_path: Path) -> None:
+    world = World()
+    device = Device(world)
+    device.state.spaces["identity"].pop("mnemonic")
+    await edit.encrypt_folder(device.account, "/Docs")
+    await device.put("/Docs", {"good": b"1"})
+    root = (await device.reader().open_root("/Docs")).folder
+    assert root is not None
+    (entry,) = root.content.files.values()
+    raw: Any = {
+        "filename": "../../evil",
+        "mimetype": "",
+        "key": encode_b64(entry.key.reveal()),
+        "nonce": encode_b64(entry.nonce),
+        "authenticationTag": encode_b64(entry.tag),
+    }
+    bad = [
+        SkippedEntry("files", "e" * 32, "", raw),
+        SkippedEntry("files", "../../evil", "", {**raw, "filename": "evil"}),
+        SkippedEntry("folders", "f" * 32, "", ".."),
+    ]
+    content = replace(root.content, counter=type(root.counter)(root.content.counter + 1), skipped=tuple(bad))
+    write = seal_root(
+        content=content, members=root.members, metadata_key=root.metadata_key, version="2.0", file_id=root.file_id,
+        identity=world.identity("alice"), drops_raw={}, nonce=Nonce(world.random.token(12)), now=world.clock.now(),
+    )  # fmt: skip
+    remote = world.remote("alice")
+    token = await remote.lock(root.file_id, content.counter)
+    await remote.update_metadata(root.file_id, token, write.text, write.signature_b64)
+    await remote.unlock(root.file_id, token)
+    await run_export(device, tmp_path / "bundle", "/Docs")
+    report = run_recover(tmp_path / "bundle", world.identity("alice").key, tmp_path / "deep" / "er" / "out")
+    assert [one.error.code for one in report.failures] == ["MALFORMED"] * 3
+    assert files_of(tmp_path / "deep") == {"er/out/Docs/good": b"1"}
+    assert not list(tmp_path.rglob("evil"))
