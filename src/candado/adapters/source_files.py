@@ -146,12 +146,13 @@ class SourceTar:
     Args:
         path: the file.
         expected: whether a name may occur.
+        lenient: pass over what is not expected, and take a tar as far as it can be read.
 
     Raises:
         MalformedError: not such a tar. LimitExceededError: too many members. LocalStorageError.
     """
 
-    def __init__(self, path: Path, *, expected: Callable[[str], bool]) -> None:
+    def __init__(self, path: Path, *, expected: Callable[[str], bool], lenient: bool = False) -> None:
         self.where = str(path)
         opened = open_regular(path)
         if opened is None:
@@ -161,32 +162,47 @@ class SourceTar:
         self._mutex = threading.Lock()
         self._members: dict[str, tuple[int, int, float]] = {}
         try:
-            self._look(expected)
+            self._look(expected, lenient=lenient)
+        except MalformedError:
+            if not lenient or not self._members:
+                self.close()
+                raise
         except BaseException:
             self.close()
             raise
 
-    def _look(self, expected: Callable[[str], bool]) -> None:
+    def _look(self, expected: Callable[[str], bool], *, lenient: bool) -> None:
         at = 0
         while True:
             header = self._read(at, _BLOCK)
             if len(header) < _BLOCK:
-                raise MalformedError("a tar file is cut off", path=self.where)
+                raise self._malformed("it is cut off")
             if not any(header):
                 return
             try:
                 info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
             except (tarfile.HeaderError, UnicodeDecodeError) as exc:
-                raise MalformedError("a tar file is damaged", path=self.where) from exc
+                raise self._malformed("it is damaged, or no tar file") from exc
             at += _BLOCK
-            if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or not expected(info.name):
-                raise MalformedError("a tar file has something in it that no bundle has", path=self.where)
-            if info.name in self._members or info.size < 0 or at + info.size > self._size:
-                raise MalformedError("a tar file has a member twice, or one that is cut off", path=self.where)
+            if info.size < 0 or at + info.size > self._size:
+                raise self._malformed("it is cut off")
             if len(self._members) >= _FILES_MAX:
                 raise LimitExceededError("a tar file has too many members", path=self.where)
-            self._members[info.name] = (at, info.size, float(info.mtime))
+            if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and expected(info.name):
+                if info.name in self._members:
+                    raise self._malformed("it has a file twice")
+                self._members[info.name] = (at, info.size, float(info.mtime))
+            elif not lenient:
+                raise self._malformed("it has something in it that no bundle has")
             at += -(-info.size // _BLOCK) * _BLOCK
+
+    def _malformed(self, reason: str) -> MalformedError:
+        return MalformedError(
+            f"This file is not a whole bundle: {reason}.",
+            path=self.where,
+            safe="Nothing was written.",
+            advice="Use another copy of it, or add --salvage to take what can be read.",
+        )
 
     def _read(self, at: int, count: int) -> bytes:
         try:
@@ -220,8 +236,8 @@ class SourceTar:
             self._fd = -1
 
 
-def open_source(path: Path, *, expected: Callable[[str], bool]) -> SourceFolder | SourceTar:
+def open_source(path: Path, *, expected: Callable[[str], bool], lenient: bool = False) -> SourceFolder | SourceTar:
     """What is at a path; NotFoundError when nothing is."""
     if path.is_dir():
         return SourceFolder(path)
-    return SourceTar(path, expected=expected)
+    return SourceTar(path, expected=expected, lenient=lenient)

@@ -113,9 +113,14 @@ class BundleReader:
                 path=files.where,
                 advice="Run the export again, which goes on where it was cut.",
             )
-        self.manifest = parse_manifest(raw)
-        self.authority = PublicKey.from_pem(self.manifest.authority_pem)
-        self.exporter = parse_certificate(self.manifest.certificate_pem)
+        try:
+            self.manifest = parse_manifest(raw)
+            self.authority = PublicKey.from_pem(self.manifest.authority_pem)
+            self.exporter = parse_certificate(self.manifest.certificate_pem)
+        except (FormatError, CryptoError) as error:
+            error.path, error.safe = files.where, "Nothing was written."
+            error.advice = "Use another copy of the bundle, or add --salvage to take what can be had without it."
+            raise
         if authority_fingerprint and self.authority.fingerprint_hex != authority_fingerprint:
             raise UntrustedCertificateError(
                 "The bundle names another authority than the one you trust.",
@@ -139,8 +144,10 @@ class BundleReader:
         verify_detached(decode_b64(text), raw, {self.manifest.exporter: [self.exporter.public_key]})
 
     def _problem(self, error: CandadoError) -> None:
-        error.path = error.path or self._files.where
         if not self._salvage:
+            error.path = error.path or self._files.where
+            error.safe = "Nothing was written that was not verified."
+            error.advice = "Use another copy of the bundle, or add --salvage to take what can be had without it."
             raise error
         self.problems.append(error)
 

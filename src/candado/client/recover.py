@@ -25,6 +25,7 @@ from candado.errors import (
     LocalStorageError,
     MalformedError,
     OpenFailedError,
+    TamperError,
 )
 from candado.folder.localnames import local_names
 from candado.formats.metadata import Entry
@@ -116,7 +117,7 @@ def fill_tree(
     try:
         for item in found:
             if isinstance(item, Gap):
-                filler.report.failures.append(ItemFailure(item.shown, item.error))
+                filler.fail(item.shown, item.error)
             else:
                 filler.fill(item)
         filler.publish()
@@ -148,6 +149,14 @@ class _Filler:
         self._ready: list[_Ready] = []
         self._seen = memoryview(bytearray(_PIECE + 32))
 
+    def fail(self, path: str, error: CandadoError) -> None:
+        """Report what cannot be had; advice for somebody at a server is of no use here."""
+        if isinstance(error, TamperError | CryptoError | FormatError):
+            error.safe = "It was left out; nothing unverified was written."
+            if error.advice == error.default_advice or isinstance(error, TamperError):
+                error.advice = "Use another copy of the bundle, or add --salvage to take it without verification."
+        self.report.failures.append(ItemFailure(path, error))
+
     def fill(self, found: FoundFolder) -> None:
         """One folder: its own place, those of what is in it, then its files."""
         if len(found.path) == 1:  # a root: two of one name lie side by side
@@ -158,7 +167,7 @@ class _Filler:
         try:
             self._tree.make_folder(place)
         except LocalStorageError as error:
-            self.report.failures.append(ItemFailure(place, error))
+            self.fail(place, error)
             self._places[found.path] = None
             return
         self.report.folders += 1
@@ -198,7 +207,7 @@ class _Filler:
             error.path = place
             raise
         except (LocalStorageError, CryptoError, FormatError, AlreadyExistsError) as error:
-            self.report.failures.append(ItemFailure(place, error))
+            self.fail(place, error)
 
     # --- one file -------------------------------------------------------------------------------------------
 
@@ -286,7 +295,7 @@ class _Filler:
             one.spool.discard()
             if isinstance(result, DiskFullError) or not isinstance(result, CandadoError):
                 raise result
-            self.report.failures.append(ItemFailure(one.place, result))
+            self.fail(one.place, result)
 
     def discard(self) -> None:
         """Let go of what waits."""

@@ -148,3 +148,17 @@ def test_members_of_a_tar_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(source_files, "_FILES_MAX", 1)
     with pytest.raises(LimitExceededError):
         SourceTar(path, expected=is_member_name)
+
+
+def test_a_lenient_reader_takes_a_tar_as_far_as_it_goes_and_passes_over_the_rest(tmp_path: Path) -> None:
+    bad = member("../outside"), member("bodies/7/l", tarfile.SYMTYPE, 0, "/etc/passwd")
+    path = tar_of(tmp_path / "a.tar", member("documents/7.json"), *bad, member("bodies/7/a"), member("bodies/7/b"))
+    path.write_bytes(path.read_bytes()[: 9 * 512])
+    with pytest.raises(MalformedError, match="not a whole bundle"):
+        SourceTar(path, expected=is_member_name)
+    source = SourceTar(path, expected=is_member_name, lenient=True)
+    assert content(source) == {"documents/7.json": bytes(3), "bodies/7/a": bytes(3), "bodies/7/b": bytes(3)}
+    source.close()
+    path.write_bytes(b"no tar at all" * 100)
+    with pytest.raises(MalformedError, match="no tar file"):
+        SourceTar(path, expected=is_member_name, lenient=True)

@@ -91,6 +91,17 @@ def test_a_members_key_opens_a_tar(stage: Stage, tmp_path: Path, capsys: Capture
     assert "by its own word" in said
 
 
+def test_a_tar_that_is_cut_off_needs_salvage(stage: Stage, tmp_path: Path, capsys: Capture) -> None:
+    pack_bundle(stage.copy(tmp_path / "bundle"), tmp_path / "bundle.tar")
+    with (tmp_path / "bundle.tar").open("r+b") as tar:
+        tar.truncate((tmp_path / "bundle.tar").stat().st_size - 8192)
+    key = key_file(stage, "alice", tmp_path)
+    recover(tmp_path / "bundle.tar", tmp_path / "out", "--private-key-file", key, expect=16)
+    assert "add --salvage" in capsys.readouterr().err
+    recover(tmp_path / "bundle.tar", tmp_path / "out", "--private-key-file", key, "--salvage", expect=3)
+    assert sorted(files_of(tmp_path / "out").values()) == sorted(CONTENT.values())
+
+
 @pytest.mark.parametrize(
     ("more", "status", "text"),
     [

@@ -19,6 +19,7 @@ from candado.apps.cli.output import human_size, printable, rfc3339
 from candado.apps.cli.progress import progress_of
 from candado.apps.cli.secrets import find_secret, secret_source
 from candado.errors import (
+    CryptoError,
     FormatError,
     NotFoundError,
     SecretNeededError,
@@ -72,7 +73,7 @@ def recover(run: Run, src: Path, dest: Path, **options: Any) -> int:
     wishes = _Wishes(**options)
     if dest.resolve().is_relative_to(src.resolve()):
         raise UsageError("DEST is inside of SRC, which is only read", path=str(dest), advice="Name another folder.")
-    files = open_source(src, expected=is_member_name)
+    files = open_source(src, expected=is_member_name, lenient=wishes.salvage)
     try:
         found, facts = _look(run, files, wishes)
         tree = _tree(dest)
@@ -127,8 +128,8 @@ def _look(run: Run, files: "SourceFiles", wishes: _Wishes) -> "tuple[Iterator[Fo
     fingerprint = _fingerprint(wishes.authority_fingerprint)
     try:
         reader = BundleReader(files, authority_fingerprint=fingerprint, salvage=wishes.salvage)
-    except FormatError as error:
-        if not wishes.salvage:
+    except (FormatError, CryptoError) as error:
+        if not wishes.salvage or fingerprint:
             raise
         run.warn(f"the manifest of the bundle cannot be read: {printable(error.message)}")
         return _look_around(run, files, wishes)
