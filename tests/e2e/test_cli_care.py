@@ -149,6 +149,9 @@ def test_everything_works_through_a_server_that_announces_nothing_of_ours(cloud:
         (there / "deep" / "er" / "b").unlink()
         assert phone.run("sync", there, "Stock", "--json").json["renamed"] == 1
         laptop.run("sync", here, "Stock")
+        laptop.run("export", "Stock", tmp_path / "bundle")
+        laptop.run("recover", tmp_path / "bundle", tmp_path / "out", "--phrase-file", tmp_path / "words")
+        assert content(tmp_path / "out" / "Stock") == content(here)
         assert content(there) == content(here)
         laptop.run("share", "Stock", "emil")
         assert peer.run("cat", "Stock/deep/c").out == "content of deep/c"

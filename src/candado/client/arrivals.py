@@ -94,6 +94,8 @@ async def in_thread(function: Callable[[bytes | memoryview], None], piece: bytes
         await asyncio.shield(work)
     except asyncio.CancelledError:
         await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # the cancellation is told instead
         raise
 
 

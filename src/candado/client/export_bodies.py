@@ -114,7 +114,7 @@ async def _fetch(
                 done_plain = min(done, entry.size_bytes)
                 progress(ProgressEvent(entry.path, "down", done_plain, entry.size_bytes, finished=False))
         digest = check.finish()
-        await asyncio.to_thread(spool.keep)
+        await in_thread(lambda _: spool.keep(), b"")
     except NotFoundError as error:
         raise body_missing(account, entry) from error
     except (OpenFailedError, MalformedError) as error:

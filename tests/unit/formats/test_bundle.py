@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from candado.errors import FormatError, LimitExceededError, MalformedError, UnsupportedVersionError
 from candado.formats import bundleindex
@@ -206,3 +208,21 @@ def test_an_index_is_bounded_in_depth_and_number(monkeypatch: pytest.MonkeyPatch
     index = check(ROOT, replace(BODY, folder_id=ROOT.file_id))
     with pytest.raises(LimitExceededError):
         index.add(replace(BODY, folder_id=ROOT.file_id, sealed_name=SealedName("c")))
+
+
+SPOILT = st.builds(
+    lambda line, at, junk: (raw := format_line(line))[: (at := at % len(raw))] + junk + raw[at + len(junk) :],
+    st.sampled_from([ROOT, KEYED, NESTED, BODY]),
+    st.integers(0, 10_000),
+    st.binary(max_size=3),
+)
+
+
+@given(st.binary() | SPOILT | st.binary().map(lambda data: manifest_with(server=data.hex())[: len(data)]))
+def test_any_bytes_are_a_value_that_is_written_the_same_or_a_format_error(raw: bytes) -> None:
+    for parse, write in ((parse_line, format_line), (parse_manifest, format_manifest)):
+        try:
+            value: Any = parse(raw)
+        except FormatError:
+            continue
+        assert write(value) == raw
