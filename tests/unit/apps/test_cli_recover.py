@@ -27,7 +27,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 @pytest.fixture(autouse=True)
 def nobody_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CANDADO_HOME", "CANDADO_PHRASE_FILE"):
+    for name in ("CANDADO_HOME", "CANDADO_PHRASE_FILE", "CANDADO_PRIVATE_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
@@ -80,6 +80,16 @@ def test_the_words_open_a_bundle_and_all_is_told(stage: Stage, words: Path, tmp_
     recover(stage.bundle, tmp_path / "out", "--phrase-file", words, "--authority-fingerprint", spaced, "--json")
     again = answer(capsys)
     assert (again["kept"], again["files"], again["authority_given"]) == (7, 0, True)
+
+
+def test_a_members_key_comes_from_the_environment_too(
+    stage: Stage, words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDADO_PRIVATE_KEY_FILE", str(key_file(stage, "bob", tmp_path)))
+    recover(stage.bundle, tmp_path / "out")
+    monkeypatch.setenv("CANDADO_PRIVATE_KEY_FILE", str(words))  # the words on the command line win over it
+    recover(stage.bundle, tmp_path / "out", "--phrase-file", words)
+    assert files_of(tmp_path / "out") == CONTENT
 
 
 def test_a_members_key_opens_a_tar(stage: Stage, tmp_path: Path, capsys: Capture) -> None:

@@ -21,6 +21,7 @@ _TOPICS = {
         "  login password   --password-file, CANDADO_PASSWORD_FILE, CANDADO_PASSWORD_COMMAND, CANDADO_PASSWORD_FD,\n"
         "                   NC_PASSWORD (with NC_USER), ~/.netrc, a question on the terminal\n"
         "  the twelve words --phrase-file, CANDADO_PHRASE_FILE, CANDADO_PHRASE_COMMAND, CANDADO_PHRASE_FD, a question\n"
+        "  a member's key   of recover: --private-key-file, CANDADO_PRIVATE_KEY_FILE, _COMMAND, _FD\n"
         "  local passphrase CANDADO_PASSPHRASE_FILE, CANDADO_PASSPHRASE_COMMAND, CANDADO_PASSPHRASE_FD, a question\n"
         "A file's last line break does not count. The device secret, which seals all else on this device, is kept in\n"
         "the desktop's keyring when there is one, else in a file sealed under the local passphrase, else (with\n"

@@ -134,7 +134,8 @@ def _look(run: Run, files: "SourceFiles", wishes: _Wishes) -> "tuple[Iterator[Fo
         run.warn(f"the manifest of the bundle cannot be read: {printable(error.message)}")
         return _look_around(run, files, wishes)
     manifest = reader.manifest
-    key, _ = _key(run, {manifest.exporter: manifest.private_key} if manifest.private_key else {}, wishes)
+    wrapped: dict[str, str] = {manifest.exporter: manifest.private_key} if manifest.private_key else {}
+    key = _given_key(wishes) or _key(run, wrapped, wishes)[0]
     created = rfc3339(manifest.created)
     run.say(f"The bundle was made by {printable(manifest.exporter)} at {printable(manifest.server)}, {created}.")
     for problem in reader.problems:
@@ -158,7 +159,8 @@ def _look_around(
     from candado.client.loose_folders import loose_folders
 
     parts, fingerprint = LooseParts(files), _fingerprint(wishes.authority_fingerprint)
-    parts.check(needs_words=wishes.private_key_file is None)
+    given = _given_key(wishes)
+    parts.check(needs_words=given is None)
     if fingerprint and (parts.authority is None or parts.authority.fingerprint_hex != fingerprint):
         raise UntrustedCertificateError("The authority that you trust is not there.", path=files.where)
     if parts.authority is None:
@@ -166,7 +168,7 @@ def _look_around(
             "the authority's key is missing (identityproof/system-*/public or authority.pem): folders with other "
             "members cannot be verified"
         )
-    key, words = _key(run, parts.wrapped, wishes)
+    key, words = (given, None) if given is not None else _key(run, parts.wrapped, wishes)
     found = loose_folders(parts, key, now=SystemClock().now(), salvage=wishes.salvage, words=words)
     return found, {"source": "parts"} | _trust(run, parts.authority, fingerprint)
 
@@ -200,18 +202,23 @@ def _tree(dest: Path) -> "RecoveryTree":
     return DiskTree(dest, quarantine=dest / ".candado-quarantine", clock=SystemClock())
 
 
-def _key(run: Run, wrapped: dict[str, str], wishes: _Wishes) -> "tuple[PrivateKey, SecretText | None]":
-    """The private key from its file, or unwrapped with the words, which come with it."""
-    from candado.crypto.mnemonic import open_private_key
+def _given_key(wishes: _Wishes) -> "PrivateKey | None":
+    """A member's private key from its file, or from where the environment says; the words that are given win."""
     from candado.crypto.rsa import PrivateKey
     from candado.encoding import pem_decode
 
-    if wishes.private_key_file is not None:
-        if wishes.phrase_file is not None:
+    if wishes.phrase_file is not None:
+        if wishes.private_key_file is not None:
             raise UsageError("give the words or a private key, not both")
-        pem = find_secret("CANDADO_PRIVATE_KEY", wishes.private_key_file, os.environ)
-        assert pem is not None
-        return PrivateKey.from_pkcs8_der(pem_decode(pem.reveal(), "PRIVATE KEY"), check=True), None
+        return None
+    pem = find_secret("CANDADO_PRIVATE_KEY", wishes.private_key_file, os.environ)
+    return None if pem is None else PrivateKey.from_pkcs8_der(pem_decode(pem.reveal(), "PRIVATE KEY"), check=True)
+
+
+def _key(run: Run, wrapped: dict[str, str], wishes: _Wishes) -> "tuple[PrivateKey, SecretText]":
+    """The private key that the words open, and the words."""
+    from candado.crypto.mnemonic import open_private_key
+
     sealed = _wrapped_of(wrapped, wishes.user)
     words = find_secret("CANDADO_PHRASE", wishes.phrase_file, os.environ) or _ask(run)
     try:
