@@ -8,7 +8,7 @@ Source: docs/spec/bundle.md.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import floor
@@ -21,10 +21,12 @@ from candado.client.items import PER_FILE_ERRORS
 from candado.client.reader import FolderReader
 from candado.client.view import FolderView, RemoteEntry, Tree, join, root_deleted, split
 from candado.crypto.cms import sign_detached
+from candado.crypto.filebody import BODY_OVERHEAD_BYTES
 from candado.crypto.keywrap import wrap_key
 from candado.crypto.mnemonic import seal_private_key
 from candado.encoding import encode_b64
 from candado.errors import (
+    AlreadyExistsError,
     AuthRequiredError,
     CandadoError,
     ContextError,
@@ -55,8 +57,9 @@ from candado.formats.bundle import (
 )
 from candado.formats.canonjson import document_digest, load_json
 from candado.formats.fields import object_of
-from candado.formats.metadata import SEALED_BYTES_MAX
-from candado.types import UserId
+from candado.formats.metadata import SEALED_BYTES_MAX, Entry
+from candado.ports.client import RemoteNode
+from candado.types import SealedName, UserId
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -177,10 +180,12 @@ class _Export:
             tree = await self._reader.walk(view)
             jobs = [job for each in tree.folders.values() for job in await self._jobs(each)]
             bodies: dict[tuple[str, str], BodyLine] = {}
-            failures: list[ItemFailure] = []
+            failures = [failure for each in tree.folders.values() for failure in _hidden_folders(each)]
             kept = await self._bodies(jobs, bodies, failures) if self._with_bodies else 0
             if left == 0 or not any(isinstance(one.error, PreconditionFailedError) for one in failures):
-                return await self._lines(tree, bodies, failures, kept)
+                there = {(job.folder_path, job.entry.sealed_name) for job in jobs}
+                missing = [path for each in tree.folders.values() for path in _missing(each, there)]
+                return await self._lines(tree, bodies, failures, missing, kept)
         raise AssertionError
 
     async def _bodies(
@@ -206,38 +211,33 @@ class _Export:
     async def _jobs(self, view: FolderView) -> list[BodyJob]:
         assert view.folder is not None
         files = [entry for _, entry in sorted(view.entries.items()) if not entry.is_folder]
-        return [BodyJob(view.path, view.folder.file_id, entry) for entry in [*files, *await self._arrivals(view)]]
+        others = await self._others(view, {entry.sealed_name for entry in files})
+        return [BodyJob(view.path, view.folder.file_id, entry) for entry in [*files, *others]]
 
-    async def _arrivals(self, view: FolderView) -> list[RemoteEntry]:
-        """What strangers dropped and we can open, under the names it would get."""
+    async def _others(self, view: FolderView, shown: Container[SealedName | None]) -> list[RemoteEntry]:
+        """What a listing by clear names does not show: the second file of one name, and what strangers dropped."""
         folder = view.folder
         assert folder is not None
-        if not folder.drops or view.kind != "root":
+        wanted = {name: entry for name, entry in folder.files.items() if name not in shown}
+        if folder.drops and view.kind == "root":
+            wanted |= merge_drops(folder, self._account.require_identity()).migrated
+        if not wanted:
             return []
-        entries = merge_drops(folder, self._account.require_identity()).migrated
         nodes = await self._account.remote.list_folder(view.remote_path, depth=1)
         by_name = {node.path.rpartition("/")[2]: node for node in nodes[1:] if not node.is_folder}
         return [
-            RemoteEntry(
-                path=join(view.path, entry.filename),
-                remote_path=by_name[name].path,
-                is_folder=False,
-                size_bytes=max(0, by_name[name].size_bytes - 16),
-                mtime_seconds=by_name[name].mtime_seconds,
-                file_id=by_name[name].file_id,
-                etag=by_name[name].etag,
-                is_encrypted=True,
-                permissions=by_name[name].permissions,
-                owner_id=by_name[name].owner_id,
-                sealed_name=name,
-                entry=entry,
-            )
-            for name, entry in sorted(entries.items())
+            _remote_entry(join(view.path, entry.filename), name, entry, by_name[name])
+            for name, entry in sorted(wanted.items())
             if name in by_name
         ]
 
     async def _lines(
-        self, tree: Tree, bodies: dict[tuple[str, str], BodyLine], failures: list[ItemFailure], kept: int
+        self,
+        tree: Tree,
+        bodies: dict[tuple[str, str], BodyLine],
+        failures: list[ItemFailure],
+        missing: list[str],
+        kept: int,
     ) -> list[IndexLine]:
         """Write the documents of an accepted root, and count it."""
         lines: list[IndexLine] = []
@@ -249,8 +249,8 @@ class _Export:
         documents = await bounded(lambda view: self._documents(view, tree), views, self._transfers)
         for view, folder_line in zip(views, documents, strict=True):
             lines += [folder_line, *by_folder.get(view.path, [])]
-            report.missing += [join(view.path, name) for name in sorted(view.missing)]
-        self._missing += sum(len(view.missing) for view in tree.folders.values()) + len(failures)
+        report.missing += missing
+        self._missing += len(missing) + len(failures)
         report.missing += [one.path for one in failures if isinstance(one.error, NotFoundError)]
         report.failures += [one for one in failures if not isinstance(one.error, NotFoundError)]
         report.roots.append(tree.top.path)
@@ -339,6 +339,44 @@ class _Export:
             return await account.remote.private_key()
         except NoKeysError:
             return ""
+
+
+def _remote_entry(path: str, name: SealedName, entry: Entry, node: RemoteNode) -> RemoteEntry:
+    return RemoteEntry(
+        path=path,
+        remote_path=node.path,
+        is_folder=False,
+        size_bytes=max(0, node.size_bytes - BODY_OVERHEAD_BYTES),
+        mtime_seconds=node.mtime_seconds,
+        file_id=node.file_id,
+        etag=node.etag,
+        is_encrypted=True,
+        permissions=node.permissions,
+        owner_id=node.owner_id,
+        sealed_name=name,
+        entry=entry,
+    )
+
+
+def _missing(view: FolderView, there: Container[tuple[str, SealedName | None]]) -> list[str]:
+    """Clear paths of what a folder lists and the server does not show."""
+    assert view.folder is not None
+    files = [entry.filename for name, entry in view.folder.files.items() if (view.path, name) not in there]
+    folders = view.missing & set(view.folder.folders.values())
+    return [join(view.path, name) for name in [*sorted(files), *sorted(folders)]]
+
+
+def _hidden_folders(view: FolderView) -> list[ItemFailure]:
+    """Of two folders with one name only one can be walked into."""
+    assert view.folder is not None
+    shown = {entry.sealed_name for entry in view.entries.values()}
+    error = AlreadyExistsError(
+        "Two folders have this name, and one of them is not in the bundle.",
+        safe="Both are unchanged on the server.",
+        advice="Rename the one that is shown, then export again into another place.",
+    )
+    hidden = [name for sealed, name in view.folder.folders.items() if sealed not in shown and name in view.entries]
+    return [ItemFailure(join(view.path, name), error) for name in hidden]
 
 
 def _line(line: IndexLine) -> bytes:

@@ -31,7 +31,7 @@ from candado.types import FileId, check_file_id, check_sealed_name
 
 __all__ = ["LooseParts"]
 
-_DOCUMENT: Final = re.compile(r"(?:.*/)?(?:meta\.data|[^/]+\.json)\Z")
+_DOCUMENT: Final = re.compile(r"(?:.*/)?(?:meta\.data|[1-9][0-9]{0,18}\.json)\Z")
 _WRAPPED: Final = re.compile(r"(?:.*/)?(?:(?P<user>[^/]+)\.private\.key|private-key\.txt)\Z")
 _AUTHORITY: Final = re.compile(r"(?:.*/)?(?:identityproof/system-[^/]+/public|authority\.pem)\Z")
 _NUMBER: Final = re.compile(r"(?:.*/)?([1-9][0-9]{0,18})(?:/meta\.data|\.json)\Z")
@@ -71,7 +71,7 @@ class LooseParts:
         elif _AUTHORITY.match(name) and size_bytes <= PEM_CHARS_MAX:
             with suppress(FormatError, CryptoError):
                 self.authority = PublicKey.from_pem(self._text(name, PEM_CHARS_MAX))
-        elif _DOCUMENT.match(name) and size_bytes <= SEALED_BYTES_MAX and name != MANIFEST_NAME:
+        elif _DOCUMENT.match(name) and size_bytes <= SEALED_BYTES_MAX:
             self.documents.append(name)
         else:
             self._place(name)

@@ -25,9 +25,11 @@ from candado.crypto.keywrap import wrap_key
 from candado.crypto.rsa import PrivateKey
 from candado.crypto.sealing import seal_text
 from candado.encoding import encode_b64
+from candado.folder.model import OpenFolder
+from candado.folder.sealing import seal_root
 from candado.formats.bundle import BundleManifest, format_manifest, parse_manifest
-from candado.formats.metadata import Entry, SealedBlock, format_drop, format_drop_content
-from candado.types import FileKey, MetadataKey, Nonce, Tag, UserId
+from candado.formats.metadata import Entry, FolderContent, SealedBlock, format_drop, format_drop_content
+from candado.types import Counter, FileKey, MetadataKey, Nonce, Tag, UserId
 
 MARK = b'{"test":1}'
 BIG = bytes(range(256)) * (9 << 10)  # more than two pieces
@@ -76,6 +78,22 @@ async def fill(world: World, device: Device) -> None:
     people = [(UserId(one), wrap_key(world.identity(one).key.public, drop_key.reveal())) for one in ("alice", "bob")]
     drop = format_drop(SealedBlock(parts.ciphertext, Nonce(parts.nonce), Tag(parts.tag)), people)
     world.server.add_drop(root.file_id, {"d0" * 16: drop}, {"d0" * 16: body})
+
+
+async def write_root(
+    world: World, root: OpenFolder, content: FolderContent, *, user: str = "alice", key: MetadataKey | None = None
+) -> None:
+    """Another app of a member's writes the root as it likes, and nothing else."""
+    counter = Counter(root.content.counter + 1)
+    write = seal_root(
+        content=replace(content, counter=counter), members=root.members, metadata_key=key or root.metadata_key,
+        version="2.0", file_id=root.file_id, identity=world.identity(user), drops_raw={},
+        nonce=Nonce(world.random.token(12)), now=world.clock.now(),
+    )  # fmt: skip
+    remote = world.remote(user)
+    token = await remote.lock(root.file_id, counter)
+    await remote.update_metadata(root.file_id, token, write.text, write.signature_b64)
+    await remote.unlock(root.file_id, token)
 
 
 def make_stage(folder: Path) -> Stage:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.sim import World
 from tests.sim.tree import Node
-from tests.unit.client.bundles import CONTENT, MARK, Stage, files_of, make_stage, run_export, run_recover
+from tests.unit.client.bundles import CONTENT, MARK, Stage, files_of, make_stage, run_export, run_recover, write_root
 from tests.unit.client.devices import Device, Power, PowerCut
 
 from candado.adapters.bundle_folder import BundleFolder
@@ -31,9 +31,8 @@ from candado.errors import (
     SignerError,
     TransportError,
 )
-from candado.folder.sealing import seal_root
 from candado.formats.bundle import parse_manifest
-from candado.types import MetadataKey, Nonce, SecretText, UserId
+from candado.types import MetadataKey, SealedName, SecretText, UserId
 
 
 @pytest.fixture(scope="module")
@@ -356,19 +355,8 @@ async def test_folders_left_under_an_older_key_are_recovered_by_every_member(tmp
     root = (await device.reader().open_root("/Docs")).folder
     assert root is not None
     key = MetadataKey(world.random.token(16))
-    content = replace(
-        root.content,
-        counter=root.content.counter + 1,  # type: ignore[arg-type]
-        key_checksums=(*(root.content.key_checksums or ()), key_checksum(key)),
-    )
-    write = seal_root(
-        content=content, members=root.members, metadata_key=key, version="2.0", file_id=root.file_id,
-        identity=world.identity("bob"), drops_raw={}, nonce=Nonce(world.random.token(12)), now=world.clock.now(),
-    )  # fmt: skip
-    remote = world.remote("bob")
-    token = await remote.lock(root.file_id, content.counter)
-    await remote.update_metadata(root.file_id, token, write.text, write.signature_b64)
-    await remote.unlock(root.file_id, token)
+    history = (*(root.content.key_checksums or ()), key_checksum(key))
+    await write_root(world, root, replace(root.content, key_checksums=history), user="bob", key=key)
     await run_export(device, tmp_path / "bundle", "/Docs")
     for user in ("alice", "bob"):
         run_recover(tmp_path / "bundle", world.identity(user).key, tmp_path / user)
@@ -421,3 +409,29 @@ async def test_documents_that_a_listing_does_not_bring_are_asked_for(tmp_path: P
     bare.changed = True
     with pytest.raises(CandadoError):
         await run_export(device, tmp_path / "other", "/Docs")
+
+
+async def test_the_second_file_of_one_name_is_in_the_bundle_and_a_second_folder_is_told(tmp_path: Path) -> None:
+    world = World()
+    device = await small(world)
+    root = (await device.reader().open_root("/Docs")).folder
+    assert root is not None
+    (name,), (sub,) = root.content.files, root.content.folders
+    twin, gone, other = SealedName("1" * 32), SealedName("2" * 32), SealedName("3" * 32)
+    entry = root.content.files[name]
+    files = {**root.content.files, twin: entry, gone: entry}
+    await write_root(world, root, replace(root.content, files=files, folders={**root.content.folders, other: "in"}))
+    tree = world.server.tree
+    file, folder = sealed_body(world, 5), tree.nodes[tree.children[root.file_id][sub]]
+    tree.add(replace(file, file_id=1001, name=twin))
+    tree.add(replace(folder, file_id=1002, name=other, mtime=folder.mtime - 1))
+    tree.metadata[1002] = tree.metadata[folder.file_id]
+    report = await run_export(device, tmp_path / "bundle", "/Docs")
+    assert (report.bodies, report.missing) == (4, ["/Docs/a"])
+    assert [(one.path, type(one.error)) for one in report.failures] == [("/Docs/in", AlreadyExistsError)]
+    recovered = run_recover(tmp_path / "bundle", world.identity("alice").key, tmp_path / "out")
+    names = {f"Docs/{name}" for name in ("a", "a (2)", "a (3)")}
+    assert len(recovered.missing) == 1
+    here = files_of(tmp_path / "out")
+    assert [here.pop(name) for name in sorted(names - set(recovered.missing))] == [b"first", b"first"]
+    assert here == {path: data for path, data in SMALL.items() if path != "Docs/a"}

@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 from tests.sim import World
-from tests.unit.client.bundles import CONTENT, NOW, Stage, files_of, make_stage, run_export, run_recover, sign_anew
+from tests.unit.client.bundles import (
+    CONTENT,
+    NOW,
+    Stage,
+    files_of,
+    make_stage,
+    run_export,
+    run_recover,
+    sign_anew,
+    write_root,
+)
 from tests.unit.client.devices import Device
 
 from candado.adapters.source_files import SourceFolder
@@ -30,10 +40,9 @@ from candado.errors import (
     NotFoundError,
     UntrustedCertificateError,
 )
-from candado.folder.sealing import seal_root
 from candado.formats.bundle import BodyLine, FolderLine, IndexLine, body_name, document_name, format_line, parse_line
 from candado.formats.metadata import SkippedEntry
-from candado.types import Nonce, UserId
+from candado.types import UserId
 
 BELOW_IN = {path for path in CONTENT if path.startswith("Secret/in/")}
 
@@ -441,15 +450,7 @@ async def test_names_that_a_member_may_not_write_are_told_and_lead_nowhere(tmp_p
         SkippedEntry("files", "../../evil", "", {**raw, "filename": "evil"}),
         SkippedEntry("folders", "f" * 32, "", ".."),
     ]
-    content = replace(root.content, counter=type(root.counter)(root.content.counter + 1), skipped=tuple(bad))
-    write = seal_root(
-        content=content, members=root.members, metadata_key=root.metadata_key, version="2.0", file_id=root.file_id,
-        identity=world.identity("alice"), drops_raw={}, nonce=Nonce(world.random.token(12)), now=world.clock.now(),
-    )  # fmt: skip
-    remote = world.remote("alice")
-    token = await remote.lock(root.file_id, content.counter)
-    await remote.update_metadata(root.file_id, token, write.text, write.signature_b64)
-    await remote.unlock(root.file_id, token)
+    await write_root(world, root, replace(root.content, skipped=tuple(bad)))
     await run_export(device, tmp_path / "bundle", "/Docs")
     report = run_recover(tmp_path / "bundle", world.identity("alice").key, tmp_path / "deep" / "er" / "out")
     assert [one.error.code for one in report.failures] == ["MALFORMED"] * 3
