@@ -27,6 +27,7 @@ from candado.errors import (
     UsageError,
 )
 from candado.server.accounts import Accounts
+from candado.server.audit import Event, record
 from candado.server.authority import has_signed
 from candado.server.model import Principal
 from candado.server.pki import CertificateRecord, Pki, issued_certificates
@@ -278,6 +279,7 @@ def _selftest(invocation: Invocation) -> None:
     async def work() -> None:
         async with open_backend(config) as backend, open_signer(config, backend) as signer:
             await signer.check()
+            await backend.database.write(lambda rows: record(rows, Event("authority.tested")))
 
     invocation.run(work())
     needed = "a key in a file" if config.authority_uri is None else _NEEDED

@@ -10,6 +10,7 @@ from typing import Final
 from candado.client.account import Account
 from candado.client.lock import LeftLock, left_locks
 from candado.client.reader import FolderReader
+from candado.client.transparency import known_log
 from candado.client.view import FolderView, root_deleted
 from candado.crypto.x509 import fingerprint_words
 from candado.errors import DowngradeError
@@ -71,6 +72,8 @@ class Status:
     roots: tuple[RootStatus, ...]
     left_locks: tuple[LeftLock, ...]
     open_issues: int
+    key_log_size: int | None = None
+    """Records in the server's log of keys when this device last followed it; None where it has met none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ def status(account: Account) -> Status:
         for pin in sorted(account.book.roots(), key=lambda pin: pin.path_hint)
     )
     issues = [issue for issue in account.issues() if issue.severity != "notice"]
+    point = known_log(account) if account.identity is not None else None
     return Status(
         account.user_id,
         account.server_url,
@@ -138,6 +142,7 @@ def status(account: Account) -> Status:
         roots,
         tuple(left_locks(account)),
         len(issues),
+        None if point is None else point.size,
     )
 
 

@@ -19,6 +19,7 @@ from candado.client.reader import FolderReader
 from candado.client.recovery import refresh_quietly, wrapped_for
 from candado.client.revocation import warn_of_revoked
 from candado.client.transfer import Progress
+from candado.client.transparency import watch_own
 from candado.client.view import FolderView, clear_path
 from candado.errors import (
     MisuseError,
@@ -108,6 +109,7 @@ class SessionFrame:
                 await self._drafts.open(self.scope, file_id)
                 await warn_of_revoked(self.account, self._drafts.root)
                 await refresh_quietly(self.account)
+                await watch_own(self.account)
         except BaseException as error:
             await self._locked.abort(error)
             raise

@@ -255,6 +255,41 @@ async def test_events_of_a_newer_server_wait_for_it(world: World) -> None:
     assert await log.sequence() == 0
 
 
+class _CutRows:
+    """Rows of a transaction that ends after so many statements, as when the process is killed."""
+
+    def __init__(self, rows: Rows, left: int) -> None:
+        self._rows, self._left = rows, left
+
+    def __getattr__(self, name: str) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise KeyboardInterrupt
+        return getattr(self._rows, name)
+
+
+async def test_numbering_that_is_cut_anywhere_has_done_nothing_and_is_done_again(world: World) -> None:
+    log = AuditLog(world.backend)
+    await log.sequence()
+    await _act(world, _key_event("certificate.issued", "alice", "a"), Event("session.locked"))
+    real = world.database.write
+    for cut in range(5):
+
+        async def cut_write(work: Any, *, durable: bool = True, cut: int = cut) -> Any:
+            return await real(lambda rows: work(_CutRows(rows, cut)), durable=durable)
+
+        world.database.write = cut_write  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            await log.sequence()
+        world.database.write = real  # type: ignore[method-assign]
+        assert (await world.database.read(read_head)).size == 1
+    assert await log.sequence() == 2
+    await log.checkpoint(SIGNER)
+    _, note = await AuditProofs(world.backend).checkpoint()
+    lines = [*await _lines(world), format_line(CheckpointLine(note))]
+    assert check_log(lambda: iter(lines), AUTHORITY.public).is_whole
+
+
 async def test_a_restored_log_has_another_name_and_the_same_beginning(world: World) -> None:
     log, proofs = AuditLog(world.backend), AuditProofs(world.backend)
     await world.database.write(lambda rows: rename_log(rows, b"unstarted"))

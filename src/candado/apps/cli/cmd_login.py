@@ -352,6 +352,8 @@ def status(run: Run) -> None:
         )
         for lock in state.left_locks:
             print(f"interrupted work in {printable(lock.path)}: candado unlock {printable(lock.path)}")
+        logged = "unlogged" if state.key_log_size is None else f"followed, {state.key_log_size} records"
+        print(f"log of keys: {logged}")
         print(f"open issues: {state.open_issues}" + (": candado issues" if state.open_issues else ""))
 
     run.emit(
@@ -366,6 +368,7 @@ def status(run: Run) -> None:
             "interrupted": [lock.path for lock in state.left_locks],
             "open_issues": state.open_issues,
             "recovery": recovery,
+            "key_log": state.key_log_size,
         },
         text,
     )
