@@ -9,6 +9,7 @@ Source: threat model, B14; ``docs/spec/recovery.md``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from candado.client.account import Account
 from candado.client.handed import rows_handed
@@ -41,6 +42,8 @@ from candado.ports.client import RemoteNode
 from candado.types import MetadataKey
 
 __all__ = ["Restored", "apply_regrant", "make_request"]
+
+_LOST: Final = "own.cert-mismatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,15 @@ async def apply_regrant(account: Account, regrant: Regrant, *, progress: Progres
             results.append(Restored(root.path, 0, error))
             continue
         results.append(Restored(root.path, folders))
+        _settle(account, root)
     return results
+
+
+def _settle(account: Account, root: GrantedRoot) -> None:
+    """What this device refused of the root while its old key was lost is settled."""
+    for issue in account.issues():
+        if issue.file_id == root.file_id and issue.code == _LOST:
+            account.issue_book.dismiss(issue.issue_id)
 
 
 async def _restore(reader: FolderReader, recovery: PublicKey, root: GrantedRoot, progress: Progress | None) -> int:

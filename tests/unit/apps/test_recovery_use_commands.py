@@ -1,9 +1,10 @@
 """``candado recovery use`` as people call it, in this process, on bundles and requests of a simulated server."""
 
 import asyncio
+import copy
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ from tests.unit.client.bundles import files_of, run_export
 from tests.unit.client.devices import Device
 
 from candado.adapters import offline
+from candado.apps.cli import cmd_recovery_access
 from candado.apps.cli.root import run
 from candado.client import edit
 from candado.client.recoverykey import key_of_sheets, read_sheets
 from candado.client.regrant import Restored, apply_regrant, make_request
 from candado.client.session import WriteSession
 from candado.crypto.rsa import PrivateKey
-from candado.crypto.x509 import make_csr, parse_certificate
+from candado.crypto.x509 import fingerprint_words, make_csr, parse_certificate
 from candado.errors import DiskFullError
 from candado.folder.escrow import recovery_member
 from candado.folder.members import set_recovery
 from candado.folder.recoveryrecords import parse_use_record, recovery_user_id
-from candado.folder.regrants import parse_regrant
+from candado.folder.regrants import parse_regrant, sign_regrant
+from candado.types import FileId
 
 FILES = {"a.txt": b"one", "in/b": b"two"}
 
@@ -82,6 +85,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     return Stage(folder, *asyncio.run(_prepare(folder, key)), key)
 
 
+@pytest.fixture
+def fresh(stage: Stage) -> Stage:
+    """The stage with a device and a server of its own."""
+    new = copy.deepcopy(stage.new)
+    return replace(stage, new=new, world=new.world)
+
+
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offline, "has_route", lambda: False)
@@ -121,11 +131,11 @@ def test_a_bundle_is_decrypted_and_the_record_says_so(
 
 
 def test_a_user_gets_access_again_by_the_file_that_it_leaves(
-    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fresh: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, answer, err = _use(
-        capsys, tmp_path, stage.folder / "request.json", "--regrant", tmp_path / "alice.regrant", *PEOPLE,
-        *stage.sheets(2, 1), "--yes",
+        capsys, tmp_path, fresh.folder / "request.json", "--regrant", tmp_path / "alice.regrant", *PEOPLE,
+        *fresh.sheets(2, 1), "--yes",
     )  # fmt: skip
     assert (status, answer["given"], answer["errors"]) == (0, ["/Secret"], [])
     assert "/Secret: members alice, recovery:" in err
@@ -133,16 +143,67 @@ def test_a_user_gets_access_again_by_the_file_that_it_leaves(
     record = parse_use_record((tmp_path / "record.json").read_bytes())
     regrant = parse_regrant((tmp_path / "alice.regrant").read_bytes())
     assert (record.kind, record.state, record.record_id) == ("regrant", "done", regrant.record_id)
-    new = stage.world.identity("alice")
+    new = fresh.world.identity("alice")
     assert record.certificate_sha256 == new.certificate.fingerprint_hex
     assert [root.file_id for root in record.roots] == [root.file_id for root in regrant.roots]
 
     async def take() -> tuple[list[Restored], dict[str, bytes | None]]:
-        account = stage.new.start()
-        _meet(stage.new, stage.key)
-        return await apply_regrant(account, regrant), await stage.new.tree("/Secret")
+        account = fresh.new.start()
+        _meet(fresh.new, fresh.key)
+        return await apply_regrant(account, regrant), await fresh.new.tree("/Secret")
 
     assert asyncio.run(take()) == ([Restored("/Secret", 2)], {**FILES, "in": None})
+
+
+def _as_new_device(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands with an account work on the simulated device."""
+
+    def with_account(_run: Any, work: Any) -> Any:
+        account = stage.new.start()
+        _meet(stage.new, stage.key)
+        return asyncio.run(work(account))
+
+    monkeypatch.setattr(cmd_recovery_access, "with_account", with_account)
+
+
+def test_the_user_asks_for_access_and_takes_it_with_two_commands(
+    fresh: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _as_new_device(fresh, monkeypatch)
+    assert run(["recovery", "request", str(tmp_path / "mine.json")]) == 0
+    out = capsys.readouterr().out
+    assert "Asked for:\n  /Secret\nHand" in out
+    words = fingerprint_words(fresh.world.identity("alice").key.public.fingerprint_hex)
+    assert out.rstrip().endswith(words)
+    assert run(["recovery", "request", str(tmp_path / "mine.json")]) == 2
+    status, _, err = _use(
+        capsys, tmp_path, tmp_path / "mine.json", "--regrant", tmp_path / "g", *PEOPLE, *fresh.sheets(1, 2), "--yes"
+    )
+    assert status == 0
+    assert words in err
+    assert run(["recovery", "apply", str(tmp_path / "g")]) == 0
+    assert capsys.readouterr().out == "/Secret: 2 folders have a new key\n"
+    assert run(["recovery", "apply", str(tmp_path / "g")]) == 0
+    assert capsys.readouterr().out == "/Secret: access was there already\n"
+
+
+def test_access_that_cannot_be_taken_is_told_folder_by_folder(
+    fresh: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _as_new_device(fresh, monkeypatch)
+    src = fresh.folder / "request.json"
+    assert _use(capsys, tmp_path, src, "--regrant", tmp_path / "g", *PEOPLE, *fresh.sheets(1, 2), "--yes")[0] == 0
+    regrant = parse_regrant((tmp_path / "g").read_bytes())
+    gone = replace(regrant.roots[0], file_id=FileId(99_999), path="/Gone")
+    capsys.readouterr()
+    for name, roots, status in (("some", (gone, regrant.roots[0]), 3), ("none", (gone,), 4)):
+        (tmp_path / name).write_text(sign_regrant(replace(regrant, roots=roots), fresh.key))
+        assert run(["recovery", "apply", str(tmp_path / name), "--json"]) == status
+        out, err = capsys.readouterr()
+        assert [one["path"] for one in json.loads(out)["errors"]] == ["/Gone"]
+        assert "/Gone: The folder is not there any more. [NOT_FOUND]" in err
+    (tmp_path / "bad").write_text((tmp_path / "g").read_text().replace("/Secret", "/Public"))
+    assert run(["recovery", "apply", str(tmp_path / "bad")]) == 14
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from candado.client.session import WriteSession
 from candado.client.sharing import share
 from candado.crypto.x509 import make_csr, parse_certificate
 from candado.errors import (
+    ContextError,
     CorruptStateError,
     KeyChangedError,
     NotAMemberError,
@@ -108,6 +109,10 @@ def _give(loss: Loss, request: Request) -> Regrant:
 
 
 async def test_a_user_who_lost_everything_gets_the_folder_back(loss: Loss) -> None:
+    with pytest.raises(ContextError, match="not this account's key") as caught:
+        await loss.new.tree("/Secret")
+    assert "candado recovery request" in caught.value.advice
+    assert "own.cert-mismatch" in loss.new.codes()
     regrant = _give(loss, await _ask(loss.new))
     assert (regrant.account, regrant.record_id) == (ALICE, RECORD)
     assert await apply_regrant(loss.new.account, regrant) == [Restored("/Secret", 3)]
@@ -122,6 +127,7 @@ async def test_a_user_who_lost_everything_gets_the_folder_back(loss: Loss) -> No
         NAME: RECOVERY.public.fingerprint_hex,
     }
     assert handed_key(loss.new.account.store, root.file_id) is None
+    assert "own.cert-mismatch" not in loss.new.codes()
     await loss.new.put("/Secret", {"new": b"4"})
     assert await loss.new.tree("/Secret") == {**TREE, "new": b"4"}
 
