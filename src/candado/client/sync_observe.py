@@ -139,6 +139,11 @@ async def unchanged_top(account: "Account", state: PairState) -> "RemoteNode | N
     if pin is not None and account.book.is_deleted(pin.root_id):
         # A deleted root that is still there keeps its etag; whoever does not look does not see what it is.
         return None
+    if pin is not None and account.pins().recovery:
+        from candado.client.covering import owed_member  # noqa: PLC0415 -- few organisations have a recovery key
+
+        if owed_member(account, pin.root_id) is not None:
+            return None
     try:
         nodes = await account.remote.list_folder(top.remote_path, depth=0)
     except NotFoundError:

@@ -1,16 +1,20 @@
 """The recovery key of an organisation: never silent, only for owners who agreed, and what a server slips in is refused."""
 
+import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.sim import Hostile, World, rsa_key, stock
 from tests.sim.organisation import Organisation
-from tests.unit.client.devices import Device
+from tests.unit.client.devices import Device, Power, PowerCut
+from tests.unit.client.sync_world import Device as SyncDevice
 
 from candado.client import covering, edit, inspect, policies, recovery, sharing
 from candado.client.covering import Covered
 from candado.client.enrol import init_first, init_further
+from candado.client.lock import recover_sessions
 from candado.crypto.keywrap import unwrap_key
 from candado.crypto.sealing import SealedParts, open_text
 from candado.crypto.x509 import fingerprint_words
@@ -612,3 +616,55 @@ async def test_an_identity_is_needed_before_a_certificate_is_believed(world: Wor
     with pytest.raises(CandadoError):
         await recovery.refresh(device.account, fresh=True, enrolling=True)
     assert isinstance(world.identity("alice"), Identity)
+
+
+# --- sync ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_sync_that_has_nothing_to_write_covers_what_the_owner_agreed_to(
+    world: World, office: Organisation, tmp_path: Path
+) -> None:
+    office.announce()
+    device = SyncDevice(world, tmp_path, "laptop")
+    device.root.mkdir()
+    device.write("a.txt", b"one")
+    await device.sync("/Secret", encrypt=True)
+    await recovery.refresh(device.account, fresh=True, enrolling=True)
+    office.install()
+    await covering.agree_to_future(device.account)
+    assert _members(world) == ["alice"]
+    report = await device.sync("/Secret", dry_run=True)
+    assert (report.errors, _members(world)) == ([], ["alice"])
+    for _ in range(2):
+        report = await device.sync("/Secret")
+        assert (report.uploaded, report.downloaded, report.errors) == (0, 0, [])
+        assert _members(world) == ["alice", office.member_id]
+    assert (device.root / "a.txt").read_bytes() == b"one"
+
+
+async def test_a_cut_at_any_moment_while_the_key_comes_in_leaves_the_folder_whole(
+    world: World, office: Organisation, alice: Device
+) -> None:
+    await edit.encrypt_folder(alice.account, "/Secret")
+    await alice.put("/Secret", {"a.txt": b"one"})
+    office.install()
+    await recovery.refresh(alice.account, fresh=True)
+    seen: set[tuple[str, ...]] = set()
+    for moment in itertools.count(1):
+        power = Power(cut_at=moment)
+        account = alice.start(power)
+        try:
+            await covering.accept(account, "/Secret")
+        except PowerCut:
+            alice.start()
+            assert await alice.tree() == {"a.txt": b"one"}
+            await recover_sessions(alice.account)
+            world.server.expire_locks()  # of a lock whose answer was lost
+            seen.add(tuple(_members(world)))
+            await covering.drop(alice.account, "/Secret")
+            assert _members(world) == ["alice"]
+        else:
+            break
+    assert seen == {("alice",), ("alice", office.member_id)}
+    alice.start()
+    assert _members(world) == ["alice", office.member_id]
