@@ -49,6 +49,7 @@ ALLOWED = (
     ("candado.server.approvals", "FROM key_requests ORDER BY", "`candado-server ca requests`, and each decision"),
     ("candado.server.approvals", "FROM key_approvals ORDER BY", "the same"),
     ("candado.server.revocations", "FROM revoked_keys", "the list of revoked keys names every one"),
+    ("candado.server.overview", "", "the overview of administrators counts, and lists the sessions that are open now"),
     ("candado.apps.plain_routes", "FROM settings", "a handful of rows"),
     ("candado.server.auditlog", "FROM audit_pending", "events that wait for their number: those of the last second"),
     ("candado.server.auditlog", "FROM user_keys", "once in the life of a server, when its log begins"),

@@ -128,6 +128,7 @@ async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Calle
         "staged-chunks": True,
         "link-folder": True,
         "revocation-list": True,
+        "administration": True,
         "bodies": {"max-count": 100, "max-bytes": 1 << 20},
     }
 

@@ -102,6 +102,7 @@ def sealed(
 OWN = (401, 404, 404, 401)
 BROKEN = (401, 400, 400, 401)
 DEVICES = "/settings/user/security"
+CONSOLE = "/apps/candado/api/v1/admin"
 FROM_HERE = {"Origin": "{url}"}
 OPEN = (200, 200, 200, 200)
 TOKEN = {"e2e_token": "{token}"}
@@ -271,6 +272,18 @@ TABLE = [
     ocs("DELETE", "/cloud/groups/staff", ADMIN),
     ocs("GET", "/cloud/groups/staff/users", ADMIN),
     ocs("GET", "/cloud/groups/staff/subadmins", ADMIN),
+    # what pages of administrators do
+    Row("GET", "/invitation/guessed", (404, 404, 404, 404)),
+    Row("POST", "/invitation/guessed", (404, 404, 404, 404), {"password": PASSWORD, "again": PASSWORD}, FROM_HERE),
+    ocs("GET", f"{CONSOLE}/overview", ADMIN),
+    ocs("GET", f"{CONSOLE}/locks", ADMIN),
+    ocs("DELETE", f"{CONSOLE}/locks/{{lock}}", ADMIN),
+    ocs("POST", f"{CONSOLE}/invitations", ADMIN, {"userid": "mallory"}),
+    ocs("POST", f"{CONSOLE}/invitations/alice", ADMIN),
+    ocs("GET", f"{CONSOLE}/certificates", ADMIN),
+    ocs("POST", f"{CONSOLE}/revocations", ADMIN, {"who": "alice", "reason": "left"}),
+    ocs("GET", f"{CONSOLE}/key-requests", ADMIN),
+    ocs("POST", f"{CONSOLE}/key-requests/{'0' * 64}", ADMIN, {"decision": "approve"}),
     # shares
     ocs("GET", SHARES, SIGNED_IN),
     ocs("GET", f"{SHARES}?path=/private", HIDDEN),
@@ -467,6 +480,9 @@ async def build(server: ServerProcess) -> dict[str, str]:
             names["lost"] = data(await bob.ocs("POST", SHARES, body=form))["token"]
         assert (await alice.ocs("PUT", f"{SHARES}/{given}", body={"permissions": "1"})).status == 200
         assert (await alice.e2ee("POST", f"lock/{names['sealed']}", X_NC_E2EE_COUNTER="2")).status == 200
+    async with Caller(server.url, "root") as root:
+        (*_, last) = data(await root.ocs("GET", f"{CONSOLE}/locks"))["locks"]
+        names["lock"] = last["lock"]
     async with open_backend(load_config(server.data, {})) as backend:
         # A day that has passed cannot be asked for.
         sql = "UPDATE shares SET expires = 1 WHERE token = $1"

@@ -34,6 +34,7 @@ def test_the_pages_show_commands() -> None:
         "backup": 4,
         "install": 3,
         "monitoring": 0,
+        "pages": 6,
         "proxy": 1,
         "recovery": 0,
         "recovery-install": 4,

@@ -19,8 +19,10 @@ from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
 from candado.apps.dav_public import PublicDavApp
 from candado.apps.device_pages import device_routes
+from candado.apps.invitation_pages import invitation_routes
 from candado.apps.link_pages import link_routes
 from candado.apps.ocs_audit import audit_routes
+from candado.apps.ocs_admin import admin_calls
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes
@@ -57,11 +59,13 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *own_routes(services),
         *organisation_routes(services),
         *audit_routes(services),
+        *admin_calls(services),
         *last_routes(),
         *login_routes(services),
         *link_routes(services),
         *device_routes(services),
         *personal_routes(services),
+        *invitation_routes(services),
         *plain_routes(services, metrics),
     ]
 

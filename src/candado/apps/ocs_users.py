@@ -27,7 +27,7 @@ from candado.server.capabilities import user_document
 from candado.server.groups import ADMIN_GROUP
 from candado.types import SecretText
 
-__all__ = ["own_user", "user_routes"]
+__all__ = ["own_user", "quota_of", "user_routes"]
 
 _USERS: Final = "/ocs/v{version}.php/cloud/users"
 _NOT_FOUND: Final = 998
@@ -140,7 +140,7 @@ async def _create(call: OcsCall) -> JsonValue:
         raise OcsStatusError(108, "A password is needed; this server sends no invitations.")
     groups = call.texts("groups")
     await _check_groups(call, groups)
-    quota = _quota(call.parameters.get("quota", "default"), call)
+    quota = quota_of(call.parameters.get("quota", "default"), call.services)
     try:
         display_name = check_shown_text(call.parameters.get("displayName", "").strip(), "a display name")
         email = check_email(call.parameters.get("email", ""))
@@ -174,10 +174,10 @@ async def _check_groups(call: OcsCall, groups: list[str]) -> None:
             raise OcsStatusError(104, f"Group {group} does not exist")
 
 
-def _quota(text: str, call: OcsCall) -> int | None:
+def quota_of(text: str, services: Services) -> int | None:
     """Bytes, None for unlimited; 103 for what is no size."""
     if text in ("", "default"):
-        size = call.services.config.default_quota
+        size = services.config.default_quota
     else:
         try:
             # Stock tools write "1 GB", and -3 for unlimited.
@@ -237,7 +237,7 @@ async def _edit(call: OcsCall) -> JsonValue:
         elif key == "password":
             await accounts.set_password(account.user_id, SecretText(value))
         elif key == "quota" and call.user.is_admin:
-            await accounts.set_quota(account.user_id, _quota(value, call))
+            await accounts.set_quota(account.user_id, quota_of(value, call.services))
         else:
             raise OcsStatusError(103, "this cannot be edited here")
     except BadRequestError as exc:

@@ -4,51 +4,20 @@ Layer: ``apps``. A new route needs a row; ``tests/meta/test_openapi.py`` names t
 written ``name``, ``name!`` where it must be there, ``name[]`` where there may be several, ``name:int``, ``name:json``.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+from candado.apps.openapi_admin import ADMIN_PAGES, ADMINISTRATION
+from candado.apps.openapi_call import HTML as _HTML
+from candado.apps.openapi_call import NOTHING as _NOTHING
+from candado.apps.openapi_call import NUMBER as _NUMBER
+from candado.apps.openapi_call import TEXT as _TEXT
+from candado.apps.openapi_call import TEXTS as _TEXTS
+from candado.apps.openapi_call import Call, Json
+from candado.apps.openapi_call import object_of as _object
+from candado.apps.openapi_call import ocs_call as _ocs
+from candado.apps.openapi_call import page_call as _page
+
 __all__ = ["CALLS", "DAV", "PAGES", "Call", "Json"]
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One operation at one or several paths."""
-
-    method: str
-    paths: tuple[str, ...]
-    summary: str
-    tag: str
-    data: Json | str
-    """JSON Schema of the answer (of ``data`` in an OCS envelope), or the media type of one that is no JSON."""
-    fields: str = ""
-    headers: str = ""
-    statuses: tuple[int, ...] = ()
-    """For a call of OCS those besides the common ones, else all."""
-    access: str = "user"
-    """``all``, ``user``, ``password`` (the login password is wanted) or ``link``."""
-    body: str = ""
-    """Media type of a body that is no form."""
-    refusal: str = ""
-    """Media type of refusals, outside of OCS."""
-    webdav: tuple[str, ...] = ()
-
-
-_TEXT: Final[Json] = {"type": "string"}
-_NUMBER: Final[Json] = {"type": "integer"}
-_NOTHING: Final[Json] = {"type": "array", "maxItems": 0}
-_TEXTS: Final[Json] = {"type": "array", "items": _TEXT}
-
-
-def _object(**members: Json) -> Json:
-    named = {name.replace("_", "-"): schema for name, schema in members.items()}
-    return {"type": "object", "properties": named, "required": sorted(named)}
-
-
-def _ocs(method: str, path: str, summary: str, tag: str, data: Json | str = _NOTHING, **more: Any) -> Call:
-    return Call(method, (path,), summary, tag, data, **more)
-
 
 # --- the server and the caller -----------------------------------------------------------------------------
 
@@ -276,18 +245,13 @@ _ENCRYPTED: Final = (
     ),
 )  # fmt: skip
 
-CALLS: Final = (*_CORE, *_PEOPLE, *_SHARES, *_ENCRYPTED)
+CALLS: Final = (*_CORE, *_PEOPLE, *ADMINISTRATION, *_SHARES, *_ENCRYPTED)
 """Calls of the OCS interface, below ``/ocs/v2.php``."""
 
 # --- outside of OCS ----------------------------------------------------------------------------------------
 
-_HTML: Final = "text/html; charset=utf-8"
 _JSON: Final = "application/json"
 _XML: Final = "application/xml; charset=utf-8"
-
-
-def _page(method: str, path: str, summary: str, tag: str, data: Json | str, *statuses: int, **more: Any) -> Call:
-    return Call(method, (path,), summary, tag, data, statuses=statuses, **{"access": "all", **more})
 
 
 _LINK: Final[Json] = {"access": "link", "refusal": _HTML}
@@ -341,6 +305,7 @@ PAGES: Final = (
           fields="token! typed! password!", **_FORM),
     _page("GET", "/settings/user/sharing", "Encrypted folders and shares of the one who signed in here", "devices",
           _HTML, 200),
+    *ADMIN_PAGES,
     _page("GET", "/s/{token}", "The page of a link", "links", _HTML, 200, 400, 401, 403, 404, fields="path", **_LINK),
     _page("POST", "/s/{token}/authenticate", "The password of a link", "links", _HTML,
           303, 400, 403, 404, 413, 429, 503, fields="password!", **_LINK),

@@ -30,6 +30,7 @@ _LEFT_OUT: Final = frozenset(
         "deltas",
         "doomed",
         "garbage",
+        "invitations",
         "lock_counters",
         "locks",
         "login_flows",

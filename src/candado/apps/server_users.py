@@ -52,7 +52,7 @@ def _document(account: Account, quota: Quota | None = None) -> dict[str, Any]:
 
 @click.group("user")
 def user_commands() -> None:
-    """Users: add, list, show, passwd, passwords, disable, enable, delete."""
+    """Users: add, invite, list, show, passwd, reset, quota, admin, passwords, disable, enable, delete."""
 
 
 @user_commands.command("add")

@@ -26,6 +26,7 @@ from candado.ports.server import Database, Migration, ObjectStore, Rows, Signer
 from candado.server.access import Authenticator
 from candado.server.accessrules import AccessRules
 from candado.server.accounts import Accounts, random_text
+from candado.server.approvals import Approvals
 from candado.server.audit import AuditContext, audited, enter
 from candado.server.auditlog import AuditLog
 from candado.server.auditproofs import AuditProofs
@@ -34,11 +35,13 @@ from candado.server.devices import Devices
 from candado.server.filedrops import FileDrops
 from candado.server.files import Files
 from candado.server.groups import Groups
+from candado.server.invitations import Invitations
 from candado.server.links import Links
 from candado.server.login import LoginFlows
 from candado.server.metadata import FolderMetadata
 from candado.server.model import Backend, ServerSettings
 from candado.server.orgpolicies import OrganisationPolicies
+from candado.server.overview import Overviews
 from candado.server.personal import Personal
 from candado.server.pki import Pki
 from candado.server.policy import Policy
@@ -76,6 +79,10 @@ class Services:
     devices: Devices
     browsers: Browsers
     personal: Personal
+    overviews: Overviews
+    invitations: Invitations
+    approvals: Approvals
+    signer: Signer
     limiter: RateLimiter
     logins: LoginFlows
     pki: Pki
@@ -183,6 +190,10 @@ async def open_services(
             devices=Devices(backend),
             browsers=Browsers(backend),
             personal=Personal(backend),
+            overviews=Overviews(backend),
+            invitations=Invitations(backend, accounts, passwords),
+            approvals=Approvals(backend),
+            signer=signer,
             limiter=limiter,
             logins=LoginFlows(backend),
             pki=pki,

@@ -21,7 +21,9 @@ from candado.apps.texts.common import Common
 from candado.apps.texts.devices import DeviceText
 from candado.apps.texts.personal import KeyText, PersonalText, SharingText
 from candado.errors import AuthRequiredError, CandadoError, ForbiddenError
+from candado.server.audit import acting
 from candado.server.browsers import BROWSER_SECONDS, Browser
+from candado.server.model import Principal
 from candado.types import SecretText
 
 __all__ = [
@@ -76,7 +78,9 @@ class Visit:
 
     async def browser(self) -> Browser:
         """The browser, signed in; AuthRequiredError."""
-        return await self.services.browsers.find(SecretText(self.request.cookies.get(_COOKIE, "")))
+        browser = await self.services.browsers.find(SecretText(self.request.cookies.get(_COOKIE, "")))
+        acting(Principal(browser.user_id, browser.is_admin))
+        return browser
 
     async def read_form(self) -> None:
         """Take the parameters of a form of this site; ForbiddenError, BadRequestError, LimitExceededError."""

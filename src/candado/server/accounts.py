@@ -115,6 +115,7 @@ _DELETE_USER: Final = (
     "DELETE FROM memberships WHERE user_id = $1",
     "DELETE FROM app_passwords WHERE user_id = $1",
     "DELETE FROM browsers WHERE user_id = $1",
+    "DELETE FROM invitations WHERE user_id = $1",
     "DELETE FROM login_flows WHERE user_id = $1",
     "DELETE FROM user_keys WHERE user_id = $1",
     "DELETE FROM node_properties WHERE user_id = $1",
@@ -218,7 +219,7 @@ class Accounts:
         return await self._database.read(work)
 
     async def set_password(self, user_id: str, password: SecretText) -> None:
-        """Replace the login password; NotFoundError. App passwords stay."""
+        """Replace the login password; NotFoundError. App passwords stay, a link to set it is void."""
         hashed = await self._passwords.hash(check_new_password(password))
         sql = "UPDATE users SET password_hash = $2, version = version + 1 WHERE id = $1"
         await self._change("password", sql, user_id, hashed)
@@ -281,7 +282,10 @@ class Accounts:
                 await _refuse_last_admin(rows, user_id)
             if await rows.run(sql, user_id, value) == 0:
                 raise NotFoundError("no such user", path=user_id, advice=LIST_USERS)
-            kind = "password.changed" if what == "password" else "user.changed"
+            kind = "user.changed"
+            if what == "password":
+                kind = "password.changed"
+                await rows.run("DELETE FROM invitations WHERE user_id = $1", user_id)
             await record(rows, Event(kind, target=user_ref(user_id), reason=what))
 
         await self._database.write(work)

@@ -32,6 +32,7 @@ _OWN: Final[Mapping[str, Any]] = {
     "staged-chunks": True,
     "link-folder": True,
     "revocation-list": True,
+    "administration": True,
     "handovers": True,
     "audit-log": True,
     "key-log": True,

@@ -8,6 +8,8 @@ from typing import Final, cast
 
 from candado.crypto.x509 import Certificate, parse_certificate
 from candado.ports.server import Rows
+from candado.server.audit import Event, record, user_ref
+from candado.server.keyevents import key_given_up
 from candado.server.model import Backend
 from candado.server.tree import home_of
 from candado.types import FileId, UserId
@@ -96,6 +98,9 @@ class Personal:
         now = self._clock.now()
 
         async def work(rows: Rows) -> None:
+            await key_given_up(rows, user_id, "reset")
+            if await rows.one("SELECT 1 FROM user_keys WHERE user_id = $1 AND private_key IS NOT NULL", user_id):
+                await record(rows, Event("privatekey.removed", target=user_ref(user_id), reason="reset"))
             await rows.run("DELETE FROM user_keys WHERE user_id = $1", user_id)
             await rows.run("UPDATE certificates SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL", user_id, now)
 

@@ -5,7 +5,7 @@ Layer: ``server``. The rules of ``schema`` hold here, too.
 
 from typing import Final
 
-__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS", "RECOVERY_USES"]
+__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS", "INVITATIONS", "RECOVERY_USES"]
 
 AUDIT_LOG: Final = (
     # What happened, written with the act itself; whoever numbers the events takes them out.
@@ -95,4 +95,13 @@ RECOVERY_USES: Final = (
         user_id TEXT NOT NULL,
         use_id TEXT NOT NULL,
         PRIMARY KEY (user_id, use_id))""",
+)
+
+INVITATIONS: Final = (
+    # Links by which users set a password; one at most for each.
+    """CREATE TABLE invitations (
+        user_id TEXT PRIMARY KEY,
+        token_hash TEXT NOT NULL UNIQUE,
+        created REAL NOT NULL,
+        expires REAL NOT NULL)""",
 )
