@@ -272,6 +272,18 @@ TABLE = [
     ocs("DELETE", "/cloud/groups/staff", ADMIN),
     ocs("GET", "/cloud/groups/staff/users", ADMIN),
     ocs("GET", "/cloud/groups/staff/subadmins", ADMIN),
+    # pages of administrators: a form to sign in, whoever asks without a browser that is signed in
+    *(
+        Row("GET", f"/settings/admin{path}", OPEN)
+        for path in (
+            *("", "/users", "/users/alice", "/groups", "/locks", "/authority", "/recovery", "/rules", "/audit"),
+            *("/act/delete?id=alice", "/audit/proofs?lines=0"),
+        )
+    ),
+    *(
+        Row("POST", f"/settings/admin/{path}", (403, 403, 403, 403), {"token": "x", "id": "alice"}, FROM_HERE)
+        for path in ("act/delete", "rules")
+    ),
     # what pages of administrators do
     Row("GET", "/invitation/guessed", (404, 404, 404, 404)),
     Row("POST", "/invitation/guessed", (404, 404, 404, 404), {"password": PASSWORD, "again": PASSWORD}, FROM_HERE),

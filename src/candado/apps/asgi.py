@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from candado.apps.admin_pages import admin_routes
 from candado.apps.dav_app import DavApp
 from candado.apps.dav_exchange import Receive, Send
 from candado.apps.dav_public import PublicDavApp
@@ -66,6 +67,7 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *device_routes(services),
         *personal_routes(services),
         *invitation_routes(services),
+        *admin_routes(services),
         *plain_routes(services, metrics),
     ]
 

@@ -36,7 +36,27 @@ ADMINISTRATION: Final = (
          {"type": "object", "required": ["key", "outcome"]}, fields="decision!", access="password"),
 )  # fmt: skip
 
+_PAGE_STATUSES: Final = (200, 403, 404)
+_LOOK: Final = (
+    ("", "The server at a glance", "done"), ("/users", "Users", "search offset done"),
+    ("/users/{id}", "A user", "done"), ("/groups", "Groups", "done"),
+    ("/locks", "Write sessions that are open", "done"),
+    ("/authority", "The authority, certificates, new keys", "done"), ("/recovery", "The recovery key", ""),
+    ("/rules", "The access rules in force", ""), ("/act/{act}", "The form of an act, and what it means", "id"),
+    ("/audit", "The audit log, with filters", "kind who outcome from to before"),
+)  # fmt: skip
 ADMIN_PAGES: Final[tuple[Call, ...]] = (
+    *(
+        page_call("GET", f"/settings/admin{path}", summary, "administration", HTML, *_PAGE_STATUSES, fields=fields,
+                  refusal=HTML)
+        for path, summary, fields in _LOOK
+    ),
+    page_call("GET", "/settings/admin/audit/proofs", "Proofs for lines of the log, for the script of its page",
+              "administration", {"type": "object"}, 200, 400, 403, 404, fields="lines! known", refusal=HTML),
+    page_call("POST", "/settings/admin/act/{act}", "Do it", "administration", HTML,
+              200, 303, 400, 403, 404, 409, 413, 429, 503, fields="token! id password!", refusal=HTML),
+    page_call("POST", "/settings/admin/rules", "Check, try or store access rules", "administration", HTML,
+              200, 400, 403, 409, 412, 413, 429, 503, fields="token! do! text version password", refusal=HTML),
     page_call("GET", "/invitation/{token}", "The form on which a user sets a password, by a link", "administration",
               HTML, 200, 404, 429, 503, refusal=HTML),
     page_call("POST", "/invitation/{token}", "Set the password, once", "administration", HTML,

@@ -165,12 +165,9 @@ async def outstanding_steps(config: ServerConfig) -> tuple[int, tuple[Migration,
 async def open_services(
     config: ServerConfig, *, create: bool = False, patient: bool = False
 ) -> AsyncIterator[Services]:
-    """Everything a worker needs, with its periodic cleaning running.
+    """Everything a worker needs, with its periodic cleaning running; ``create`` as for ``open_backend``.
 
-    Args:
-        config: the settings.
-        create: as for ``open_backend``.
-        patient: start also when the authority's key is not set up as it must be; then nobody can enrol.
+    With ``patient`` it starts also when the authority's key is not set up as it must be; then nobody can enrol.
     """
     async with open_backend(config, create=create) as store, open_signer(config, store, patient=patient) as signer:
         rules = AccessRules(store)

@@ -16,7 +16,7 @@ from candado.server.audit import user_ref
 from candado.server.auditlog import log_salt, opaque, read_head
 from candado.server.model import Backend
 
-__all__ = ["AuditProofs", "KeyLeaf", "KeyLeaves", "RecordPage", "edge_at", "newest_checkpoint"]
+__all__ = ["AuditProofs", "Inclusions", "KeyLeaf", "KeyLeaves", "RecordPage", "edge_at", "newest_checkpoint"]
 
 _NEWEST: Final = "SELECT size, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1"
 _RECORDS: Final = "SELECT sequence, record FROM audit_records WHERE sequence >= $1 ORDER BY sequence LIMIT $2"
@@ -60,6 +60,16 @@ class RecordPage:
     records: tuple[tuple[int, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Inclusions:
+    """Proofs that lines are under a checkpoint, by their numbers; those that it does not cover yet are left out."""
+
+    checkpoint: str
+    size: int
+    consistency: tuple[bytes, ...]
+    proofs: dict[int, tuple[bytes, ...]]
+
+
 class AuditProofs:
     """Use cases of those who check the log."""
 
@@ -92,6 +102,20 @@ class AuditProofs:
             records = tuple((_whole(sequence), str(line)) for sequence, line in found)
             start = records[0][0] if records else head.size
             return RecordPage(start, head.size, tuple(await edge_at(rows, start)), records)
+
+        return await self._database.read(work)
+
+    async def inclusions(self, lines: Sequence[int], known_size: int) -> Inclusions:
+        """Proofs for lines under the newest checkpoint, for who has accepted one of ``known_size``.
+
+        Raises:
+            NotFoundError: no checkpoint yet. BadRequestError: a size that the log does not have.
+        """
+
+        async def work(rows: Rows) -> Inclusions:
+            size, note = await newest_checkpoint(rows)
+            proofs = {line: await _proof(rows, line, size) for line in lines if 0 <= line < size}
+            return Inclusions(note, size, tuple(await _consistency(rows, min(known_size, size), size)), proofs)
 
         return await self._database.read(work)
 
@@ -136,10 +160,14 @@ async def edge_at(rows: Rows, size: int) -> list[bytes]:
 
 
 async def _leaf(rows: Rows, sequence: int, line: str, size: int) -> KeyLeaf:
+    return KeyLeaf(sequence, line, await _proof(rows, sequence, size))
+
+
+async def _proof(rows: Rows, sequence: int, size: int) -> tuple[bytes, ...]:
     asked: list[Subtree] = []
     merkle.inclusion_proof(sequence, size, lambda subtree: _note(asked, subtree))
     hashes = await _hashes(rows, asked)
-    return KeyLeaf(sequence, line, tuple(merkle.inclusion_proof(sequence, size, hashes.__getitem__)))
+    return tuple(merkle.inclusion_proof(sequence, size, hashes.__getitem__))
 
 
 async def _consistency(rows: Rows, old: int, new: int) -> list[bytes]:

@@ -25,7 +25,7 @@ for found in pkgutil.iter_modules(texts.__path__, f"{texts.__name__}."):
     importlib.import_module(found.name)
 CATALOGUES = sorted(Text.__subclasses__(), key=lambda one: one.__name__)
 ALL = [(catalogue, name) for catalogue in CATALOGUES for name in catalogue.__members__]
-WHOLE = {"Refusal", "ScriptText"}
+WHOLE = {"Refusal", "ScriptText", "VerifyText"}
 """Catalogues that are used as a whole, by the names of their texts."""
 EN, ES, DE = (Speech(language) for language in LANGUAGES)
 
