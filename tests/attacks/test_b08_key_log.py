@@ -143,6 +143,23 @@ async def test_a_logged_key_in_ones_own_name_is_seen_by_its_owner(world: World, 
     assert sorted(_codes(alice)) == alarms
 
 
+async def test_a_log_goes_on_under_the_key_that_the_authority_handed_over_to(
+    world: World, log: SimLog, alice: Device
+) -> None:
+    world.server.capabilities = replace(world.server.capabilities, handovers=True)
+    await watch_own(alice.account)
+    world.server.hand_over(rsa_key("successor"))
+    alice.account.store.commit([("cache", "capabilities", None)])
+    alice.start()
+    log.add("certificate.renewed", "bob", _key("bob"))
+    assert await require_logged(alice.account, BOB, _key("bob"))
+    assert [code for _, code, _ in _codes(alice)] == ["authority.rotated"]
+    log.authority = rsa_key("mallory")  # nobody handed over to this one
+    with pytest.raises(CandadoError) as caught:
+        await require_logged(alice.account, BOB, _key("bob"))
+    assert caught.value.code == "BAD_SIGNATURE"
+
+
 async def test_own_keys_from_before_this_one_are_no_alarm(world: World, alice: Device) -> None:
     log = world.server.start_log()
     log.records = log.records[:1]

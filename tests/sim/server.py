@@ -217,6 +217,8 @@ class SimServer:
         signed = handover_to_sign(self.authority.public, new.public, time=self.clock.now())
         by_old, by_new = self.authority.sign_pkcs1_sha256(signed), new.sign_pkcs1_sha256(signed)
         self.handovers.append(assemble_handover(signed, by_old=by_old, by_new=by_new))
+        if self.key_log is not None:
+            self.key_log.authority = new
         self.authority = new
         for account in self.users.values():
             if account.certificate is not None:

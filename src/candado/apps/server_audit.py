@@ -116,18 +116,27 @@ def _key(invocation: Invocation, out: Path | None) -> None:
 
 @audit_commands.command("verify")
 @click.argument("file", type=_PATH)
-@click.option("--key", type=_PATH, required=True, help="The authority's public key, PEM: `candado-server audit key`.")
+@click.option(
+    "--key",
+    "keys",
+    type=_PATH,
+    required=True,
+    multiple=True,
+    help="The authority's public key, PEM: `candado-server audit key`. Several after `ca rotate`.",
+)
 @click.option("--checkpoint", "known", type=_PATH, multiple=True, help="A checkpoint that is known from elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def _verify(file: Path, key: Path, known: tuple[Path, ...], as_json: bool) -> int:
+def _verify(file: Path, keys: tuple[Path, ...], known: tuple[Path, ...], as_json: bool) -> int:
     """Verify an exported log with the public key alone; status 8 when it is not whole.
 
     Edits, gaps, reordering, truncation and forks are told apart. A file whose end was cut together with its last
     checkpoint looks like an older one: give a newer checkpoint with --checkpoint.
     """
-    authority = PublicKey.from_pem(read_file(key, size_max=_KEY_BYTES_MAX).decode("ascii", "replace"))
+    key, *more = [
+        PublicKey.from_pem(read_file(one, size_max=_KEY_BYTES_MAX).decode("ascii", "replace")) for one in keys
+    ]
     notes = [read_file(one, size_max=NOTE_BYTES_MAX + 1).decode("utf-8", "replace") for one in known]
-    report = check_log(lambda: _lines(file), authority, notes)
+    report = check_log(lambda: _lines(file), key, notes, more)
     found = [
         {"code": one.code, "severity": one.severity, "line": one.line, "message": one.message}
         for one in report.findings

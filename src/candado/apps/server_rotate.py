@@ -20,6 +20,7 @@ from candado.crypto.rsa import PublicKey
 from candado.crypto.x509 import Certificate
 from candado.errors import CandadoError, LocalStorageError, UsageError
 from candado.ports.server import Signer
+from candado.server.auditlog import AuditLog
 from candado.server.authority import hand_over, known_authority, users_of_other_keys
 from candado.server.model import Backend
 from candado.server.pki import Pki
@@ -58,6 +59,8 @@ def rotate_command(invocation: Invocation, to: str, yes: bool) -> None:
             handed = await _hand_over(config, target, backend)
             _settle(target)
             async with open_signer(target, backend) as signer:
+                # Devices that follow the hand-over look for a state of the log that the new key vouches for.
+                await AuditLog(backend).tend(signer)
                 return {"handed_over": handed, **await _renew(backend, signer)}
 
     found = invocation.run(work())

@@ -12,13 +12,15 @@ Source: threats.md, B08, A02, A14, A112.
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from candado.client.account import Account
-from candado.crypto.checkpoint import Checkpoint, open_checkpoint
-from candado.encoding import encode_b64
+from candado.client.handover import follow_authority
+from candado.crypto.checkpoint import Checkpoint
+from candado.encoding import decode_b64, encode_b64
 from candado.errors import (
+    BadSignatureError,
     CandadoError,
     CorruptStateError,
     CryptoError,
@@ -44,16 +46,27 @@ _SAFE: Final = "Nothing was shared and nothing was sent."
 
 @dataclass(frozen=True, slots=True)
 class LogPin:
-    """The newest checkpoint that this device accepted; the time is in seconds since the epoch."""
+    """The newest checkpoint that this device accepted, and its note; the time is in seconds since the epoch.
 
+    What it says is kept apart from the note, since the authority may have another key by now.
+    """
+
+    origin: str
+    size: int
+    root: str
     note: str
     asked_at: float
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What the note said when it was accepted."""
+        return Checkpoint(self.origin, self.size, decode_b64(self.root))
 
 
 def known_log(account: Account) -> Checkpoint | None:
     """The newest checkpoint that this device accepted; None where it has met no log yet."""
     pin = _pin(account)
-    return None if pin is None else open_checkpoint(pin.note, account.pins().authority)
+    return None if pin is None else pin.checkpoint
 
 
 def forget_log(account: Account) -> None:
@@ -84,12 +97,17 @@ async def look_up(account: Account, users: Sequence[UserId]) -> dict[UserId, Key
         account.record_refusal(missing, path="/")
         raise missing
     try:
-        _, found = check_key_log(answer, account.pins().authority, users, pinned)
+        try:
+            point, found = check_key_log(answer, account.pins().authority, users, pinned)
+        except BadSignatureError:
+            if not await follow_authority(account):
+                raise
+            point, found = check_key_log(answer, account.pins().authority, users, pinned)
     except (CryptoError, FormatError, TamperError) as error:
         account.record_refusal(error, path="/", raw=_evidence(pin, answer))
         raise
-    value = json.dumps({"note": answer.checkpoint, "asked_at": account.clock.now()})
-    account.store.commit([(_SPACE, _NEWEST, value.encode())])
+    newest = LogPin(point.origin, point.size, encode_b64(point.root), answer.checkpoint, account.clock.now())
+    account.store.commit([(_SPACE, _NEWEST, json.dumps(asdict(newest)).encode())])
     own = found.get(account.user_id)
     if own is not None:
         _compare_own(account, own, answer)

@@ -14,6 +14,7 @@ Source: ``docs/spec/audit.md``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,16 +62,19 @@ class LogReport:
         return all(finding.severity != "error" for finding in self.findings)
 
 
-def check_log(lines: Callable[[], Iterable[bytes]], key: PublicKey, known: Sequence[str] = ()) -> LogReport:
+def check_log(
+    lines: Callable[[], Iterable[bytes]], key: PublicKey, known: Sequence[str] = (), more_keys: Sequence[PublicKey] = ()
+) -> LogReport:
     """Check a log.
 
     Args:
         lines: gives the lines, without line feeds, from the first each time it is called.
         key: the authority's.
         known: checkpoints that are known from elsewhere.
+        more_keys: that the authority had before or after, when it handed over meanwhile.
     """
     found = _Findings()
-    points = _checkpoints(lines(), key, known, found)
+    points = _checkpoints(lines(), (key, *more_keys), known, found)
     reading = _Reading(found, {point.size for point, _ in points})
     for number, raw in enumerate(lines(), 1):
         if not raw.startswith(_MARK):
@@ -180,9 +184,9 @@ class _Reading:
 
 
 def _checkpoints(
-    lines: Iterable[bytes], key: PublicKey, known: Sequence[str], found: _Findings
+    lines: Iterable[bytes], keys: Sequence[PublicKey], known: Sequence[str], found: _Findings
 ) -> list[tuple[Checkpoint, int]]:
-    """Those that the key signed, by size, with the lines they stand in."""
+    """Those that one of the keys signed, by size, with the lines they stand in."""
     notes = [(note, 0) for note in known]
     for number, raw in enumerate(lines, 1):
         if raw.startswith(_MARK):
@@ -196,12 +200,19 @@ def _checkpoints(
     points: list[tuple[Checkpoint, int]] = []
     for note, number in notes:
         try:
-            points.append((open_checkpoint(note, key, origin=points[0][0].origin if points else None), number))
+            points.append((_opened(note, keys, points[0][0].origin if points else None), number))
         except FormatError as exc:
             found.add("audit.malformed", number, exc.message)
         except BadSignatureError as exc:
             found.add("audit.forged", number, exc.message)
     return sorted(points, key=lambda one: one[0].size)
+
+
+def _opened(note: str, keys: Sequence[PublicKey], origin: str | None) -> Checkpoint:
+    for key in keys[:-1]:
+        with suppress(BadSignatureError):
+            return open_checkpoint(note, key, origin=origin)
+    return open_checkpoint(note, keys[-1], origin=origin)
 
 
 def _compare(points: list[tuple[Checkpoint, int]], reading: _Reading, found: _Findings) -> int:

@@ -33,6 +33,7 @@ from candado.formats.auditevents import KINDS
 from candado.formats.auditrecord import AuditRecord, format_line, record_time
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.audit import Event, audited, key_ref, record, user_ref
+from candado.server.authority import require_authority
 from candado.server.model import Backend
 
 __all__ = ["AuditLog", "Head", "log_salt", "opaque", "read_head", "rename_log"]
@@ -148,7 +149,8 @@ class AuditLog:
             The checkpoint that was signed.
 
         Raises:
-            SignerUnavailableError, SignerSetupError: nothing was signed, it stays due.
+            SignerUnavailableError, SignerSetupError: nothing was signed, it stays due. AuthorityChangedError: the
+            authority handed over to another key meanwhile; nothing was stored.
         """
         origin, now = origin_of(await self.salt()), self._clock.now()
 
@@ -165,8 +167,14 @@ class AuditLog:
             return None
         point = Checkpoint(origin, head.size, merkle.root_of(head.edge))
         signature = await signer.sign(checkpoint_to_sign(point))
-        note = assemble_checkpoint(point, PublicKey.from_pem(signer.public_key_pem), signature)
-        await self._database.write(lambda rows: rows.run(_CHECKPOINT, point.size, now, note))
+        key = PublicKey.from_pem(signer.public_key_pem)
+        note = assemble_checkpoint(point, key, signature)
+
+        async def store(rows: Rows) -> None:
+            await require_authority(rows, key)
+            await rows.run(_CHECKPOINT, point.size, now, note)
+
+        await self._database.write(store)
         return point
 
     async def tend(self, signer: Signer) -> None:

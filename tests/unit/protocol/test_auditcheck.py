@@ -129,6 +129,14 @@ def test_a_checkpoint_of_another_key_or_log_is_forged() -> None:
     assert _codes(other) == [("audit.forged", "the checkpoint is one of another log")]
 
 
+def test_a_log_of_an_authority_that_handed_over_is_verified_with_both_keys() -> None:
+    lines = [*RECORDS[:4], POINT_4, *RECORDS[4:], _point(RECORDS, key="mallory")]
+    assert check_log(lambda: iter(lines), AUTHORITY.public, (), [MALLORY.public]) == LogReport(
+        ORIGIN, 10, 0, 10, 10, ()
+    )
+    assert check_log(lambda: iter(lines), MALLORY.public, (), [AUTHORITY.public]).signed == 10
+
+
 def test_records_after_the_last_checkpoint_are_a_notice() -> None:
     report = _check(WHOLE[:9])
     assert [(f.code, f.severity) for f in report.findings] == [("audit.unsigned", "notice")]

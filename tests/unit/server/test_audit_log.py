@@ -14,13 +14,14 @@ from candado.adapters.signers import SoftwareSigner
 from candado.crypto import merkle
 from candado.crypto.checkpoint import Checkpoint, open_checkpoint, origin_of
 from candado.crypto.x509 import make_csr
-from candado.errors import BadRequestError, NotFoundError, SignerUnavailableError
+from candado.errors import AuthorityChangedError, BadRequestError, NotFoundError, SignerUnavailableError
 from candado.formats.auditrecord import AuditRecord, CheckpointLine, format_line, parse_line
 from candado.ports.server import Rows
 from candado.protocol.auditcheck import check_log
 from candado.server.audit import Actor, Event, audited, key_ref, record, user_ref
 from candado.server.auditlog import AuditLog, opaque, read_head, rename_log
 from candado.server.auditproofs import AuditProofs
+from candado.server.authority import hand_over, pin_authority
 from candado.server.pki import Pki
 
 AUTHORITY = private_key("authority")
@@ -288,6 +289,21 @@ async def test_numbering_that_is_cut_anywhere_has_done_nothing_and_is_done_again
     _, note = await AuditProofs(world.backend).checkpoint()
     lines = [*await _lines(world), format_line(CheckpointLine(note))]
     assert check_log(lambda: iter(lines), AUTHORITY.public).is_whole
+
+
+async def test_a_server_that_runs_with_an_old_key_signs_nothing_after_the_hand_over(world: World) -> None:
+    log, successor = AuditLog(world.backend), SoftwareSigner(private_key("mallory"))
+    await pin_authority(world.backend, AUTHORITY.public)
+    await log.sequence()
+    await log.checkpoint(SIGNER)
+    await hand_over(world.backend, SIGNER, successor)
+    await log.sequence()
+    with pytest.raises(AuthorityChangedError):
+        await log.checkpoint(SIGNER)
+    point = await log.checkpoint(successor)
+    assert point is not None
+    size, note = await AuditProofs(world.backend).checkpoint()
+    assert (size, open_checkpoint(note, private_key("mallory").public)) == (point.size, point)
 
 
 async def test_a_restored_log_has_another_name_and_the_same_beginning(world: World) -> None:
