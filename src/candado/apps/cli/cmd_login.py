@@ -352,8 +352,7 @@ def status(run: Run) -> None:
         )
         for lock in state.left_locks:
             print(f"interrupted work in {printable(lock.path)}: candado unlock {printable(lock.path)}")
-        logged = "unlogged" if state.key_log_size is None else f"followed, {state.key_log_size} records"
-        print(f"log of keys: {logged}")
+        print("log of keys: " + ("unlogged" if state.key_log_size is None else f"{state.key_log_size} records seen"))
         print(f"open issues: {state.open_issues}" + (": candado issues" if state.open_issues else ""))
 
     run.emit(
