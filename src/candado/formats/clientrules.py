@@ -2,9 +2,9 @@
 
 Layer: ``formats``; pure. The body of a policy of kind ``client-rules`` (``orgpolicy``) has one member, ``rules``: a
 list of objects with ``id``, ``deny`` and ``message`` as in a document of access rules (``ruledocument``). Of the
-language a client takes what it knows before it seals a file: the operations create, update and rename, and tests of ``name``,
-``mime`` (by the name) and ``size`` (of the clear file). Anything else makes the body invalid as a whole, so that no
-client follows a half of it.
+language a client takes what it knows before it seals a file: the operations create, update and rename, and tests of
+``name``, ``mime`` (by the name) and ``size`` (of the clear file). Anything else makes the body invalid as a whole, so
+that no client follows a half of it.
 """
 
 from collections.abc import Sequence
