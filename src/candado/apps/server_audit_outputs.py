@@ -33,8 +33,8 @@ from candado.server.audit import Event, record
 from candado.server.auditgate import SinkState, sink_states
 from candado.server.auditkeeping import AuditKeeping, Hold
 from candado.server.auditlog import AuditLog, read_head
-from candado.server.auditproofs import AuditProofs, edge_at
-from candado.server.auditsinks import drop_sink, register_sinks, removed_before
+from candado.server.auditproofs import AuditProofs, edge_at, removed_before
+from candado.server.auditsinks import drop_sink, register_sinks
 from candado.server.model import Backend
 
 __all__ = ["export_command", "hold_commands", "retain_command", "sinks_command"]

@@ -17,8 +17,7 @@ from candado.errors import AlreadyExistsError, BusyError, NotFoundError
 from candado.ports.server import Rows, Signer, SqlValue
 from candado.server.audit import Event, record
 from candado.server.auditlog import AuditLog, read_head
-from candado.server.auditproofs import edge_at
-from candado.server.auditsinks import removed_before
+from candado.server.auditproofs import edge_at, removed_before
 from candado.server.model import Backend
 
 __all__ = ["AuditKeeping", "Hold", "RemovalPlan"]

@@ -16,7 +16,16 @@ from candado.server.audit import user_ref
 from candado.server.auditlog import log_salt, opaque, read_head
 from candado.server.model import Backend
 
-__all__ = ["AuditProofs", "Inclusions", "KeyLeaf", "KeyLeaves", "RecordPage", "edge_at", "newest_checkpoint"]
+__all__ = [
+    "AuditProofs",
+    "Inclusions",
+    "KeyLeaf",
+    "KeyLeaves",
+    "RecordPage",
+    "edge_at",
+    "newest_checkpoint",
+    "removed_before",
+]
 
 _NEWEST: Final = "SELECT size, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1"
 _RECORDS: Final = "SELECT sequence, record FROM audit_records WHERE sequence >= $1 ORDER BY sequence LIMIT $2"
@@ -91,6 +100,8 @@ class AuditProofs:
     async def records(self, first: int, limit: int) -> RecordPage:
         """Records from number ``first`` on, at most 1000; those that were removed when they were old are left out.
 
+        So are leaves of the key directory from before: they are kept for ``keys``, and alone they are no log.
+
         BadRequestError: no such number or limit.
         """
 
@@ -98,7 +109,7 @@ class AuditProofs:
             head = await read_head(rows)
             if not 0 <= first <= head.size or not 1 <= limit <= _PAGE_MAX:
                 raise BadRequestError(f"the log has {head.size} records, and a page at most {_PAGE_MAX}")
-            found = await rows.all(_RECORDS, first, limit)
+            found = await rows.all(_RECORDS, max(first, await removed_before(rows)), limit)
             records = tuple((_whole(sequence), str(line)) for sequence, line in found)
             start = records[0][0] if records else head.size
             return RecordPage(start, head.size, tuple(await edge_at(rows, start)), records)
@@ -142,6 +153,12 @@ class AuditProofs:
             return KeyLeaves(note, size, salt, tuple(proof), found)
 
         return await self._database.read(work)
+
+
+async def removed_before(rows: Rows) -> int:
+    """The number of the oldest record that was not removed on purpose."""
+    row = await rows.one("SELECT value FROM settings WHERE name = 'audit_removed'")
+    return 0 if row is None else int(str(row[0]))
 
 
 async def newest_checkpoint(rows: Rows) -> tuple[int, str]:

@@ -25,10 +25,10 @@ from candado.ports.auditsink import AuditSink, SinkLine
 from candado.ports.server import Rows, SqlValue
 from candado.server.audit import Event, audited, record
 from candado.server.auditlog import log_salt, read_head
-from candado.server.auditproofs import edge_at
+from candado.server.auditproofs import edge_at, removed_before
 from candado.server.model import Backend
 
-__all__ = ["Delivery", "SinkSettings", "drop_sink", "register_sinks", "removed_before"]
+__all__ = ["Delivery", "SinkSettings", "drop_sink", "register_sinks"]
 
 T = TypeVar("T")
 
@@ -121,12 +121,6 @@ async def register_sinks(backend: Backend, settings: Sequence[SinkSettings]) -> 
 
     with audited(clock=backend.clock):
         await backend.database.write(work)
-
-
-async def removed_before(rows: Rows) -> int:
-    """The number of the oldest record that was not removed on purpose."""
-    row = await rows.one("SELECT value FROM settings WHERE name = 'audit_removed'")
-    return 0 if row is None else int(str(row[0]))
 
 
 async def drop_sink(backend: Backend, name: str) -> bool:

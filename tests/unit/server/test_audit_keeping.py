@@ -13,8 +13,8 @@ from candado.formats.auditrecord import AuditRecord, CheckpointLine, StartLine, 
 from candado.protocol.auditcheck import check_log
 from candado.server.audit import audited, user_ref
 from candado.server.auditkeeping import AuditKeeping, Hold, RemovalPlan
-from candado.server.auditproofs import AuditProofs, edge_at
-from candado.server.auditsinks import register_sinks, removed_before
+from candado.server.auditproofs import AuditProofs, edge_at, removed_before
+from candado.server.auditsinks import register_sinks
 
 DAY = 86_400.0
 
@@ -195,6 +195,7 @@ async def test_leaves_of_the_key_directory_stay(scene: Scene) -> None:
     plan = await AuditKeeping(scene.world.backend).remove(clock.time - DAY, SIGNER, days=1)
     assert plan.end == 9
     assert await scene.world.rows("SELECT sequence FROM audit_records ORDER BY sequence") == [(7,), (9,)]
+    assert [sequence for sequence, _ in (await AuditProofs(scene.world.backend).records(0, 100)).records] == [9]
     leaves = await AuditProofs(scene.world.backend).keys(["alice"], 0)
     assert [leaf.sequence for leaf in leaves.users["alice"]] == [7]
     assert user_ref("alice") not in str(leaves)
