@@ -9,7 +9,7 @@ STOCK_CLIENTS ?= $(HOME)/.cache/candado-stock-clients
 PIP     = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 LOCKED  = $(PIP) install --require-hashes --no-deps -r
 
-.PHONY: help install dev demo test test-long interop check fmt docs bench bench-server bench-scale lock clean
+.PHONY: help install dev demo test test-long interop check fmt docs bench bench-server bench-scale bench-audit lock clean
 
 help:           ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,9 @@ bench-server: dev          ## the server beside other WebDAV servers, in one run
 
 bench-scale: dev           ## the same requests in a small and a large account, row sizes (6 minutes; wants postgresql)
 	@$(BIN)/python benchmarks/scale.py
+
+bench-audit: dev           ## what the audit log costs: events a second, requests with and without (4 minutes; wants postgresql)
+	@$(BIN)/python benchmarks/audit.py
 
 lock:                      ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra build -o requirements.lock pyproject.toml
