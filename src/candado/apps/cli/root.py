@@ -58,6 +58,7 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Health": {
         "issues": ("sync", "Open problems with advice."),
         "unlock": ("write", "Free a lock that this device left behind."),
+        "audit": ("audit", "Show an exported audit log with the names that this device knows."),
         "server-view": ("view", "Show what the server's administrator can read."),
     },
     "Organisation": {
