@@ -29,7 +29,7 @@ BUCKET = "s3://BUCKET/PREFIX?endpoint=https://s3.example.org&region=NAME&credent
 
 def test_the_pages_show_commands() -> None:
     assert {page: len(lines) for page, lines in SHOWN.items() if page != "server"} == {
-        "audit": 8,
+        "audit": 14,
         "authority": 8,
         "backup": 4,
         "install": 3,
