@@ -110,6 +110,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
 def _fault(exc: OSError, path: Path) -> CandadoError:
     error = translated(exc, str(path))
     error.safe = "Nothing that was begun was left behind."
+    error.advice = "Make room, or see who may write there, and run the command again."
     return error
 
 

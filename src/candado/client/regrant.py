@@ -85,7 +85,7 @@ async def make_request(account: Account, paths: Sequence[str]) -> tuple[Request,
     if not roots:
         raise NotFoundError(
             "There is no folder here that has a recovery key and that this account cannot open.",
-            advice="Folders without a recovery key: ask another member to share them with you again.",
+            advice="For folders without a recovery key ask their owner to take you out and share them with you again.",
         )
     request = Request(
         account=account.user_id,

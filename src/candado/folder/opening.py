@@ -190,7 +190,7 @@ def _root_key(
     except KeyHistoryError as exc:
         raise NotAMemberError(
             "The folder was given a new key since access to it was asked for.",
-            advice="Ask again with `candado recovery request`; a member of the folder can also share it with you anew.",
+            advice="Ask again with `candado recovery request`; or let its owner share it with you anew.",
         ) from exc
     return handed.metadata_key
 

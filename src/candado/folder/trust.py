@@ -97,9 +97,9 @@ def _check_member(member: Member, pins: AccountPins, now: float) -> list[Notice]
                 "The folder lists this account with a key that is not this account's key.",
                 expected=pinned,
                 got=member.key_fingerprint,
-                advice="If you lost your keys and made new ones, let another member share the folder with you again, "
-                "or ask for access with `candado recovery request`. Else compare with another device or member; the "
-                "refused document is kept as evidence, see `candado issues`.",
+                advice="If you lost your keys and made new ones, let the owner take you out of the folder and share it "
+                "with you again, or ask for access with `candado recovery request`. Else compare with another device "
+                "or member; the refused document is kept as evidence, see `candado issues`.",
             )
         raise KeyChangedError(
             f"The key of {member.user_id} is not the one seen before: "

@@ -206,6 +206,35 @@ def test_access_that_cannot_be_taken_is_told_folder_by_folder(
     assert run(["recovery", "apply", str(tmp_path / "bad")]) == 14
 
 
+def test_a_bundle_of_somebody_else_and_a_new_certificate_do_as_well_as_a_request(
+    fresh: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = fresh.world.identity("alice")
+    (tmp_path / "alice.pem").write_text(new.certificate.pem)
+    status, answer, err = _use(
+        capsys, tmp_path, fresh.folder / "alice.bundle", "--regrant", tmp_path / "g", *PEOPLE, *fresh.sheets(1, 2),
+        "--certificate", tmp_path / "alice.pem", "--authority-fingerprint", fresh.authority, "--yes",
+    )  # fmt: skip
+    assert (status, answer["given"]) == (0, ["/Secret"])
+    assert fingerprint_words(new.key.public.fingerprint_hex) in err
+    _as_new_device(fresh, monkeypatch)
+    assert run(["recovery", "apply", str(tmp_path / "g")]) == 0
+
+
+def test_a_certificate_by_another_authority_is_given_nothing(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = World("alice")
+    foreign.server.hand_over(PrivateKey.generate())
+    (tmp_path / "alice.pem").write_text(foreign.enrol("alice", "alice-foreign").certificate.pem)
+    more: list[str | Path] = [*PEOPLE, *stage.sheets(1, 2), "--certificate", tmp_path / "alice.pem", "--yes"]
+    status, answer, _ = _use(capsys, tmp_path, stage.folder / "alice.bundle", "--regrant", tmp_path / "g", *more)
+    assert (status, answer["error"]["code"]) == (15, "UNTRUSTED_CERTIFICATE")
+    status, answer, _ = _use(capsys, tmp_path, stage.folder / "alice.bundle", "--decrypt", tmp_path / "g", *more)
+    assert (status, answer["error"]["code"]) == (2, "USAGE")
+    assert [path.name for path in tmp_path.iterdir()] == ["alice.pem"]
+
+
 @pytest.mark.parametrize(
     ("more", "code"),
     [

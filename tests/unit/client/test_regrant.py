@@ -14,7 +14,7 @@ from candado.client.handed import handed_key
 from candado.client.recoveryuse import make_regrant, open_roots
 from candado.client.regrant import Restored, apply_regrant, make_request
 from candado.client.session import WriteSession
-from candado.client.sharing import share
+from candado.client.sharing import share, unshare
 from candado.crypto.x509 import make_csr, parse_certificate
 from candado.errors import (
     ContextError,
@@ -281,6 +281,19 @@ async def test_a_document_that_cannot_be_read_is_not_asked_for(loss: Loss) -> No
     loss.new.account.remote = garbled
     with pytest.raises(NotFoundError, match="no folder here"):
         await make_request(loss.new.account, ["/Secret"])
+
+
+async def test_an_owner_can_take_a_member_with_lost_keys_out_and_in_again(loss: Loss) -> None:
+    await edit.encrypt_folder(loss.bob.account, "/Work")
+    await loss.bob.put("/Work", FILES)
+    loss.world.enrol("alice")
+    await share(loss.bob.account, "/Work", ALICE)
+    new_key = loss.world.enrol("alice", "alice-new").key.public.fingerprint_hex
+    await unshare(loss.bob.account, "/Work", ALICE)
+    trust.forget(loss.bob.account, ALICE)
+    await trust.verify(loss.bob.account, ALICE, new_key)
+    await share(loss.bob.account, "/Work", ALICE)
+    assert await loss.new.tree("/Work") == TREE
 
 
 # --- what the station refuses -------------------------------------------------------------------------------

@@ -38,7 +38,10 @@ _SHOWN: Final = 20
 @click.command(cls=Command)
 @click.argument("src", type=_PATH)
 @click.option("--decrypt", "dest", type=_PATH, metavar="DEST", help="SRC is a bundle: decrypt it into this folder.")
-@click.option("--regrant", "out", type=_PATH, metavar="OUT", help="SRC is a request: give access, in this new file.")
+@click.option("--regrant", "out", type=_PATH, metavar="OUT", help="SRC is a request: give access again, in this file.")
+@click.option(
+    "--certificate", type=_PATH, metavar="PEM", help="SRC is a bundle of somebody else: give access to this new key."
+)
 @click.option("--person", "persons", multiple=True, required=True, help="Who is there and agrees; two or more.")
 @click.option("--purpose", required=True, help="Why; stands in the record.")
 @click.option("--record", "record_file", type=_PATH, required=True, help="New file for the signed record of this use.")
@@ -72,6 +75,8 @@ def use(run: Run, src: Path, **options: Any) -> int:
     wishes = _Wishes(**options)
     if (wishes.dest is None) == (wishes.out is None):
         raise UsageError("say what the key is used for: --decrypt DEST, or --regrant OUT")
+    if wishes.certificate is not None and wishes.out is None:
+        raise UsageError("a certificate says who gets access again; add --regrant OUT")
     check_people(wishes.persons)
     check_text(wishes.purpose, "the purpose")
     for path in (wishes.record_file, wishes.out):
@@ -90,6 +95,7 @@ class _Wishes:
 
     dest: Path | None
     out: Path | None
+    certificate: Path | None
     persons: tuple[str, ...]
     purpose: str
     record_file: Path
@@ -258,13 +264,13 @@ def _tell_decrypted(run: Run, wishes: _Wishes, record: "UseRecord", report: "Rec
 
 def _regrant(run: Run, src: Path, wishes: _Wishes, out: Path) -> int:
     from candado.adapters.offline import write_private
-    from candado.apps.cli.recovery_input import read_local
     from candado.client.recoveryuse import make_regrant, open_roots
     from candado.folder.recoveryrecords import RootUse
-    from candado.folder.regrants import REQUEST_BYTES_MAX, parse_request
 
-    data = read_local(src, size_max=REQUEST_BYTES_MAX)
-    request = parse_request(data)
+    if wishes.certificate is None:
+        request, digest = _read_request(src)
+    else:
+        request, digest = _request_of_bundle(src, wishes.certificate)
     _check_authority(run, request.authority, wishes.authority_fingerprint, src)
     _show_request(run, request)
     action = _Use(
@@ -273,7 +279,7 @@ def _regrant(run: Run, src: Path, wishes: _Wishes, out: Path) -> int:
         "regrant",
         server=request.server,
         account=request.account,
-        digest=sha256(data).hexdigest(),
+        digest=digest,
     )
     action.record = replace(action.record, certificate_sha256=request.certificate.fingerprint_hex)
     action.begin()
@@ -302,6 +308,40 @@ def _regrant(run: Run, src: Path, wishes: _Wishes, out: Path) -> int:
         f"  candado recovery apply {printable(out.name)}\n{_next(wishes)}",
     )
     return EXIT_PARTLY if refused else 0
+
+
+def _read_request(src: Path) -> "tuple[Request, str]":
+    """What the user's device asked for, and the digest of the file."""
+    from candado.apps.cli.recovery_input import read_local
+    from candado.folder.regrants import REQUEST_BYTES_MAX, parse_request
+
+    data = read_local(src, size_max=REQUEST_BYTES_MAX)
+    return parse_request(data), sha256(data).hexdigest()
+
+
+def _request_of_bundle(src: Path, certificate_file: Path) -> "tuple[Request, str]":
+    """The roots of a bundle for the user whose new certificate is in a file, and the digest of its manifest."""
+    from candado.adapters.source_files import open_source
+    from candado.apps.cli.recovery_input import read_local
+    from candado.client.bundle_reader import BundleReader
+    from candado.crypto.x509 import check_certificate, parse_certificate
+    from candado.encoding import PEM_CHARS_MAX
+    from candado.folder.regrants import Request, RequestedRoot
+    from candado.formats.bundle import format_manifest, is_member_name
+    from candado.types import check_user_id
+
+    certificate = parse_certificate(read_local(certificate_file, size_max=PEM_CHARS_MAX).decode("ascii", "replace"))
+    account = check_user_id(certificate.common_name)
+    files = open_source(src, expected=is_member_name)
+    try:
+        reader = BundleReader(files)
+        check_certificate(certificate, user_id=account, authority=reader.authority, now=reader.manifest.created)
+        roots = tuple(RequestedRoot(one.file_id, one.path, one.raw) for one in reader.roots())
+    finally:
+        files.close()
+    manifest = reader.manifest
+    request = Request(account, manifest.server, certificate, reader.authority, manifest.created, roots)
+    return request, sha256(format_manifest(manifest)).hexdigest()
 
 
 def _show_request(run: Run, request: "Request") -> None:
