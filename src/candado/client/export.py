@@ -8,7 +8,7 @@ Source: docs/spec/bundle.md.
 """
 
 import asyncio
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import floor
@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from candado.client.bounded import bounded
 from candado.client.export_bodies import BodyJob, store_body
+from candado.client.export_views import missing_paths, older_keys, remote_entry, unusable
 from candado.client.fill import ItemFailure
 from candado.client.items import PER_FILE_ERRORS
 from candado.client.reader import FolderReader
 from candado.client.view import FolderView, RemoteEntry, Tree, join, root_deleted, split
 from candado.crypto.cms import sign_detached
-from candado.crypto.filebody import BODY_OVERHEAD_BYTES
-from candado.crypto.keywrap import wrap_key
 from candado.crypto.mnemonic import seal_private_key
 from candado.encoding import encode_b64
 from candado.errors import (
-    AlreadyExistsError,
     AuthRequiredError,
     CandadoError,
     ContextError,
@@ -57,9 +55,8 @@ from candado.formats.bundle import (
 )
 from candado.formats.canonjson import document_digest, load_json
 from candado.formats.fields import object_of
-from candado.formats.metadata import SEALED_BYTES_MAX, Entry
-from candado.ports.client import RemoteNode
-from candado.types import SealedName, UserId
+from candado.formats.metadata import SEALED_BYTES_MAX
+from candado.types import SealedName
 
 if TYPE_CHECKING:
     from candado.client.account import Account
@@ -180,11 +177,11 @@ class _Export:
             tree = await self._reader.walk(view)
             jobs = [job for each in tree.folders.values() for job in await self._jobs(each)]
             bodies: dict[tuple[str, str], BodyLine] = {}
-            failures = [failure for each in tree.folders.values() for failure in _hidden_folders(each)]
+            failures = [failure for each in tree.folders.values() for failure in unusable(each)]
             kept = await self._bodies(jobs, bodies, failures) if self._with_bodies else 0
             if left == 0 or not any(isinstance(one.error, PreconditionFailedError) for one in failures):
                 there = {(job.folder_path, job.entry.sealed_name) for job in jobs}
-                missing = [path for each in tree.folders.values() for path in _missing(each, there)]
+                missing = [path for each in tree.folders.values() for path in missing_paths(each, there)]
                 return await self._lines(tree, bodies, failures, missing, kept)
         raise AssertionError
 
@@ -226,7 +223,7 @@ class _Export:
         nodes = await self._account.remote.list_folder(view.remote_path, depth=1)
         by_name = {node.path.rpartition("/")[2]: node for node in nodes[1:] if not node.is_folder}
         return [
-            _remote_entry(join(view.path, entry.filename), name, entry, by_name[name])
+            remote_entry(join(view.path, entry.filename), name, entry, by_name[name])
             for name, entry in sorted(wanted.items())
             if name in by_name
         ]
@@ -269,7 +266,7 @@ class _Export:
         await asyncio.to_thread(self._write, signature_name(folder.file_id), signature)
         digests = sha256(text).hexdigest(), sha256(signature).hexdigest()
         if view.kind == "root":
-            return FolderLine(folder.file_id, *digests, path=view.path, older_keys=tuple(_older_keys(folder, tree)))
+            return FolderLine(folder.file_id, *digests, path=view.path, older_keys=tuple(older_keys(folder, tree)))
         return FolderLine(folder.file_id, *digests, parent_id=view.parent_id, sealed_name=view.sealed_name)
 
     async def _raw(self, view: FolderView, folder: OpenFolder) -> tuple[bytes, bytes]:
@@ -341,59 +338,9 @@ class _Export:
             return ""
 
 
-def _remote_entry(path: str, name: SealedName, entry: Entry, node: RemoteNode) -> RemoteEntry:
-    return RemoteEntry(
-        path=path,
-        remote_path=node.path,
-        is_folder=False,
-        size_bytes=max(0, node.size_bytes - BODY_OVERHEAD_BYTES),
-        mtime_seconds=node.mtime_seconds,
-        file_id=node.file_id,
-        etag=node.etag,
-        is_encrypted=True,
-        permissions=node.permissions,
-        owner_id=node.owner_id,
-        sealed_name=name,
-        entry=entry,
-    )
-
-
-def _missing(view: FolderView, there: Container[tuple[str, SealedName | None]]) -> list[str]:
-    """Clear paths of what a folder lists and the server does not show."""
-    assert view.folder is not None
-    files = [entry.filename for name, entry in view.folder.files.items() if (view.path, name) not in there]
-    folders = view.missing & set(view.folder.folders.values())
-    return [join(view.path, name) for name in [*sorted(files), *sorted(folders)]]
-
-
-def _hidden_folders(view: FolderView) -> list[ItemFailure]:
-    """Of two folders with one name only one can be walked into."""
-    assert view.folder is not None
-    shown = {entry.sealed_name for entry in view.entries.values()}
-    error = AlreadyExistsError(
-        "Two folders have this name, and one of them is not in the bundle.",
-        safe="Both are unchanged on the server.",
-        advice="Rename the one that is shown, then export again into another place.",
-    )
-    hidden = [name for sealed, name in view.folder.folders.items() if sealed not in shown and name in view.entries]
-    return [ItemFailure(join(view.path, name), error) for name in hidden]
-
-
 def _line(line: IndexLine) -> bytes:
     """A line as text; LimitExceededError when no reader would take it."""
     raw = format_line(line)
     if parse_line(raw) != line:
         raise MisuseError("a line of the index is not read as it was written")
     return raw
-
-
-def _older_keys(root: OpenFolder, tree: Tree) -> Iterator[tuple[UserId, bytes]]:
-    """Keys that nested folders are still sealed under, wrapped for every member."""
-    keys = {view.folder.metadata_key for view in _opened(tree) if view.folder is not None}
-    for key in sorted(keys - {root.metadata_key}, key=lambda one: one.reveal()):
-        for member in root.members:
-            yield member.user_id, wrap_key(member.certificate.public_key, key.reveal())
-
-
-def _opened(tree: Tree) -> Iterable[FolderView]:
-    return [view for view in tree.folders.values() if view.old_key]

@@ -451,7 +451,8 @@ async def test_names_that_a_member_may_not_write_are_told_and_lead_nowhere(tmp_p
         SkippedEntry("folders", "f" * 32, "", ".."),
     ]
     await write_root(world, root, replace(root.content, skipped=tuple(bad)))
-    await run_export(device, tmp_path / "bundle", "/Docs")
+    exported = await run_export(device, tmp_path / "bundle", "/Docs")
+    assert [one.error.code for one in exported.failures] == ["NAME_UNSAFE"] * 3
     report = run_recover(tmp_path / "bundle", world.identity("alice").key, tmp_path / "deep" / "er" / "out")
     assert [one.error.code for one in report.failures] == ["MALFORMED"] * 3
     assert files_of(tmp_path / "deep") == {"er/out/Docs/good": b"1"}
