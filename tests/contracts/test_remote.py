@@ -30,7 +30,7 @@ from candado.errors import (
     NotFoundError,
     PeerWithoutKeysError,
 )
-from candado.ports.client import RawMetadata, Remote
+from candado.ports.client import RawMetadata, Remote, RemoteRecovery
 from candado.types import Counter, FileId, LockToken, SecretText, UserId
 
 
@@ -120,6 +120,14 @@ async def test_the_server_says_who_we_are_and_what_it_can(people: People) -> Non
     assert (capabilities.e2ee_enabled, capabilities.candado_version >= 1) == (True, True)
     assert (capabilities.nested_in_one_session, capabilities.staged_chunks) == (True, True)
     assert (await people.alice.server_key()).startswith("-----BEGIN PUBLIC KEY-----")
+
+
+async def test_a_server_without_a_recovery_key_says_so(people: People) -> None:
+    if (await people.alice.capabilities()).recovery:
+        assert await people.alice.recovery() == RemoteRecovery("", "", "", [])
+    else:
+        await refused(NotFoundError, people.alice.recovery())
+    await refused(NotFoundError, people.alice.recovery_use("ab" * 16))
 
 
 async def test_certificates_are_registered_once_and_found_by_user(people: People) -> None:

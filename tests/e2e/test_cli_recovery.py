@@ -1,5 +1,7 @@
 """The recovery key as people and administrators meet it: real commands, a real server."""
 
+import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.cli_world import Cloud, Device, running_cloud
 from tests.e2e.recovery_office import Office, ready, use_of
+from tests.e2e.server_process import Caller
 
 from candado.crypto.rsa import PrivateKey
 from candado.folder.recoveryrecords import sign_use_record
@@ -107,3 +110,31 @@ def _switched_off(office: Office, early: Device, late: Device) -> None:
     assert "the recovery key is out" in early.run("recovery", "drop", "Old").out
     late.run("ls", "Old")
     assert late.run("cat", "New/a.txt").out == "text"
+
+
+def test_policies_of_other_kinds_are_taken_from_administrators_and_served(cloud: Cloud, office: Office) -> None:
+    (office.folder / "rules").write_text('{"rules":[]}')
+    signed, newer = office.folder / "rules-1.json", office.folder / "rules-2.json"
+    for out in (signed, newer):
+        office.admin.run(
+            "organisation", "sign", office.organisation, "--kind", "client-rules", "--text-file", office.folder / "text",
+            "--body-file", office.folder / "rules", "--passphrase-file", office.folder / "passphrase", "--out", out,
+        )  # fmt: skip
+    public = (office.organisation / "organisation.pub").read_text()
+    path = "/apps/candado/api/v1/policies/client-rules"
+
+    async def story() -> list[object]:
+        async with Caller(cloud.url, "root", "a password of root") as root:
+            sent = [
+                await root.ocs("POST", path, body={"organisation": public, "policy": policy})
+                for policy in (newer.read_text(), signed.read_text(), "{}")
+            ]
+            sent.append(await root.ocs("POST", path, body={"organisation": "x", "policy": newer.read_text()}))
+            recovery = path.replace("client-rules", "recovery")
+            sent.append(await root.ocs("POST", recovery, body={"organisation": public, "policy": newer.read_text()}))
+            served = await root.ocs("GET", path)
+            data = json.loads(served.text)["ocs"]["data"]
+            assert data == {"organisation": public, "policy": newer.read_text().strip()}
+            return [answer.status for answer in sent]
+
+    assert asyncio.run(story()) == [200, 412, 400, 400, 400]
