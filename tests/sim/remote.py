@@ -19,6 +19,7 @@ from candado.errors import (
     PeerWithoutKeysError,
     QuotaExceededError,
 )
+from candado.formats.orgpolicy import PolicyKind
 from candado.ports.client import (
     Body,
     Capabilities,
@@ -85,6 +86,23 @@ class SimRemote:
     async def handovers(self) -> list[str]:
         self._note("handovers")
         return list(self.server.handovers)
+
+    async def policy(self, kind: PolicyKind) -> str:
+        self._note("policy", kind)
+        return self.server.policies.get(kind, "")
+
+    async def install_policy(
+        self, kind: PolicyKind, organisation_pem: str, policy: str, password: SecretText, *, replace: bool
+    ) -> None:
+        self._note("install_policy", kind)
+        if password.reveal() != self.server.account(self.user).password:
+            raise ForbiddenError
+        if self.server.recovery.organisation not in ("", organisation_pem) and not replace:
+            raise AlreadyExistsError
+        self.server.recovery = RemoteRecovery(
+            organisation_pem, self.server.recovery.policy, self.server.recovery.certificate
+        )
+        self.server.policies[kind] = policy
 
     async def recovery(self) -> RemoteRecovery:
         self._note("recovery")

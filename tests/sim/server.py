@@ -110,6 +110,7 @@ class SimServer:
         self.revocation_list: str | None = None
         self.handovers: list[str] = []
         self.recovery = RemoteRecovery("", "", "")
+        self.policies: dict[str, str] = {}
         self.key_log: SimLog | None = None
         self.recovery_uses: dict[str, str] = {}
         self.quota_bytes = 10**12

@@ -104,6 +104,7 @@ def read_capabilities(data: JsonValue) -> Capabilities:
         bodies_count_max=max(0, _number(bodies.get("max-count"), 0)),
         bodies_bytes_max=max(0, _number(bodies.get("max-bytes"), 0)),
         revocation_list=ours.get("revocation-list") is True,
+        client_rules=max(0, _number(ours.get("client-rules"), 0)),
         rules_version=max(0, _number(ours.get("rules-version"), 0)),
         handovers=ours.get("handovers") is True,
         recovery=isinstance(ours.get("recovery"), dict),

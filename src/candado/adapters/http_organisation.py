@@ -10,11 +10,13 @@ from candado.adapters.http_calls import HttpCalls
 from candado.adapters.http_ocs import read_member, read_recovery
 from candado.adapters.http_wire import basic
 from candado.errors import AlreadyExistsError
+from candado.formats.orgpolicy import PolicyKind
 from candado.ports.client import RemoteRecovery
 from candado.types import SecretText
 
 __all__ = ["OrganisationCalls"]
 
+_POLICIES: Final = "/ocs/v2.php/apps/candado/api/v1/policies"
 _RECOVERY: Final = "/ocs/v2.php/apps/candado/api/v1/recovery"
 
 
@@ -38,6 +40,22 @@ class OrganisationCalls(HttpCalls):
             headers={"Authorization": basic(self._login, password)},
             json_body={"record": record},
             meanings={409: lambda path: AlreadyExistsError("The server has another record of this use.", path=path)},
+        )
+
+    async def policy(self, kind: PolicyKind) -> str:
+        """The signed policy of a kind, "" when there is none; NotFoundError."""
+        return read_member(await self._ocs("GET", f"{_POLICIES}/{kind}", harmless=True), "policy")
+
+    async def install_policy(
+        self, kind: PolicyKind, organisation_pem: str, policy: str, password: SecretText, *, replace: bool
+    ) -> None:
+        """Install a policy as an administrator; AlreadyExistsError, BadRequestError, ForbiddenError."""
+        await self._ocs(
+            "POST",
+            f"{_POLICIES}/{kind}",
+            headers={"Authorization": basic(self._login, password)},
+            json_body={"organisation": organisation_pem, "policy": policy, "replace": "1" if replace else ""},
+            meanings={409: _other_organisation},
         )
 
     async def install_recovery(

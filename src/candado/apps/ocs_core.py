@@ -49,10 +49,12 @@ async def _capabilities(call: OcsCall) -> Answer | Response:
     told = Told()
     if call.principal is not None:
         key, recovery = await call.services.recovery.announced()
+        rules = await call.services.policies.current("client-rules")
         told = Told(
             keys_exist=await call.services.pki.keys_exist(call.principal.user_id),
             organisation="" if key is None else key.fingerprint_hex,
             recovery=recovery,
+            client_rules=0 if rules is None else rules.serial,
         )
         with suppress(RulesUnreadableError):
             told = replace(told, rules_version=(await call.services.policy.in_force()).version)

@@ -34,6 +34,7 @@ _TABLE: Final[dict[str, tuple[int, str]]] = {
     "FORBIDDEN": (403, _SABRE + "Forbidden"),
     "APPROVAL_NEEDED": (403, _SABRE + "Forbidden"),
     "POLICY_DENIED": (403, _SABRE + "Forbidden"),
+    "CLIENT_RULE": (403, _SABRE + "Forbidden"),
     "NOT_ENCRYPTED": (403, _SABRE + "Forbidden"),
     "NAME_UNSAFE": (403, _SABRE + "Forbidden"),
     "NOT_FOUND": (404, _SABRE + "NotFound"),

@@ -209,7 +209,9 @@ class Filler:
             for file in self._files:
                 try:
                     place = await self._place(session, file)
-                    is_there = place is not None and await session.add_file(place, replace=overwrite)
+                    is_there = place is not None and await session.add_file(
+                        place, replace=overwrite, size_bytes=file.size_bytes
+                    )
                 except PER_FILE_ERRORS as error:
                     self.failures.append(ItemFailure(file.path, error))
                     continue

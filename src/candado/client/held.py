@@ -7,12 +7,13 @@ It stays among the issues as long. A row that is lost costs one request.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from candado.client.orgrules import rules_serial
 from candado.client.sync_report import SyncProblem
-from candado.errors import PolicyDeniedError
+from candado.errors import ClientRuleError, PolicyDeniedError
 from candado.protocol.plan_model import (
     Adopt,
     DeleteRemote,
@@ -62,8 +63,10 @@ class HeldBack:
         rows = self._rows(report)
         if not rows:
             return plan
-        version = (await self._account.capabilities(fresh=True)).rules_version
-        held = {path: row for path, row in rows.items() if self._is_held(row, self._planned[path], version)}
+        versions = {ClientRuleError.code: rules_serial(self._account)}
+        if any(_code(row) not in versions for row in rows.values()):
+            versions[PolicyDeniedError.code] = (await self._account.capabilities(fresh=True)).rules_version
+        held = {path: row for path, row in rows.items() if self._is_held(row, self._planned[path], versions)}
         report.errors += [_problem(path, row, known=path not in report.denials) for path, row in held.items()]
         return replace(plan, operations=tuple(op for op in plan.operations if not _is_left_out(op, held)))
 
@@ -76,8 +79,8 @@ class HeldBack:
             store.commit(gone, durable=False)
         return {path: _parse(value) for path, value in stored.items() if path in self._planned}
 
-    def _is_held(self, row: dict[str, object], what: str, version: int) -> bool:
-        if row.get("what") != what or row.get("version") != version:
+    def _is_held(self, row: dict[str, object], what: str, versions: Mapping[str, int]) -> bool:
+        if row.get("what") != what or row.get("version") != versions.get(_code(row)):
             return False
         at = row.get("at")
         age = self._account.clock.now() - (at if isinstance(at, int | float) else 0.0)
@@ -136,6 +139,13 @@ def _parse(value: bytes) -> dict[str, object]:
     return row if isinstance(row, dict) else {}
 
 
+def _code(row: dict[str, object]) -> str:
+    """Of which kind the rule was."""
+    facts = row.get("problem")
+    told = facts[0] if isinstance(facts, list) and facts else ""
+    return ClientRuleError.code if told == ClientRuleError.code else PolicyDeniedError.code
+
+
 def _problem(path: str, row: dict[str, object], *, known: bool) -> SyncProblem:
     facts = row.get("problem")
     told = [str(fact) for fact in facts] if isinstance(facts, list) else []
@@ -152,5 +162,5 @@ def settle_denials(account: "Account", paths: Sequence[str]) -> None:
     """Take off the issues of refusals at paths where it worked now."""
     done = frozenset(paths)
     for issue in account.issues():
-        if issue.code == PolicyDeniedError.code and not issue.pair and issue.path in done:
+        if issue.code in (PolicyDeniedError.code, ClientRuleError.code) and not issue.pair and issue.path in done:
             account.issue_book.dismiss(issue.issue_id)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from candado.client.drafts import Drafts
+from candado.client.orgrules import OrgRules, refresh_rules
 from candado.client.reader import FolderReader
 from candado.client.session import WriteSession
 from candado.client.view import FolderView, Located, clear_path, join
@@ -78,8 +79,11 @@ class RehearsedSession:
         self._scope = clear_path(scope)
         self._rehearsal = rehearsal
         self._drafts = Drafts(reader, deletes=False)
+        self._rules = OrgRules(reader.account)
 
     async def __aenter__(self) -> Self:
+        await refresh_rules(self._reader.account)
+        self._rules = OrgRules(self._reader.account)
         self._drafts = await self._rehearsal.drafts(self._reader, self._scope)
         return self
 
@@ -103,6 +107,7 @@ class RehearsedSession:
         if name in parent.names and parent.is_unfinished(name):
             parent.drop(name)
         parent.check_free(name)
+        self._rules.check_folder(path)
         # A path is the sealed name of nothing else.
         sealed = SealedName(path)
         parent.put_back(name, sealed, None)
@@ -110,10 +115,14 @@ class RehearsedSession:
         self._rehearsal.made.add(path)
         self._rehearsal.steps.append(Step("make folder", path))
 
-    async def add_file(self, path: str, *, replace: bool) -> bool:
-        """Take the place of a file; whether another one is there. AlreadyExistsError, LocalNameError, NotFoundError."""
+    async def add_file(self, path: str, *, replace: bool, size_bytes: int) -> bool:
+        """Take the place of a file; whether another one is there.
+
+        AlreadyExistsError, LocalNameError, NotFoundError, ClientRuleError.
+        """
         parent, name = await self._drafts.parent(path)
         taken = parent.check_place(name, may_replace=replace)
+        self._rules.check_file(path, lambda: size_bytes, replaces=taken is not None)
         parent.reserved.add(name)
         return taken is not None and not parent.is_missing(name)
 
@@ -124,6 +133,7 @@ class RehearsedSession:
         sealed = old.sealed(old_name)
         new.check_free(new_name)
         entry = old.files.get(sealed)
+        self._rules.check_move(source, target, is_folder=entry is None)
         old.drop(old_name)
         new.put_back(new_name, sealed, entry)
         self._rehearsal.steps.append(Step("move", source, target))

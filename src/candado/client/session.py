@@ -138,6 +138,7 @@ class WriteSession(SessionFrame):
         parent, name = await self._drafts.parent(path)
         self._check_fillable(parent)
         taken = parent.check_place(name, may_replace=may_replace)
+        self._rules.check_file(path, size_bytes, replaces=taken is not None)
         before = None if taken is None else parent.files[taken]
         # Without staging of chunks a big body goes under a new name, so that the old one stays whole until the commit.
         may_chunk = taken is not None and not self._stages_chunks and size_bytes() > _CHUNKED_ABOVE_BYTES
@@ -167,6 +168,7 @@ class WriteSession(SessionFrame):
         if name in parent.names and parent.is_unfinished(name):
             await self._remove_from(parent, name)
         parent.check_free(name)
+        self._rules.check_folder(path)
         sealed = self.new_name()
         remote_path = join(parent.remote_path, sealed)
         parent.reserved.add(name)
@@ -202,6 +204,7 @@ class WriteSession(SessionFrame):
         child = None if entry is not None else await self._drafts.child(old, sealed)
         if child is not None and new.is_within(child):
             raise MisuseError("A folder cannot be moved into itself.", path=source)
+        self._rules.check_move(source, target, is_folder=entry is None)
         remote_path = join(new.remote_path, sealed)
         if old is not new:
             self._check_fillable(new)

@@ -14,6 +14,7 @@ from candado.client.draft import Draft
 from candado.client.drafts import Drafts
 from candado.client.ends import whose_share_ended
 from candado.client.lock import Lock, recover_locked
+from candado.client.orgrules import OrgRules, refresh_rules
 from candado.client.pins import Row
 from candado.client.reader import FolderReader
 from candado.client.recovery import refresh_quietly, wrapped_for
@@ -71,6 +72,7 @@ class SessionFrame:
         self._locked: Lock | None = None
         self._change: MembershipChange | None = None
         self._stages_chunks = True
+        self._rules = OrgRules(reader.account)
         self._made: list[FileId] = []
         self._forgotten: set[FileId] = set()
         self._relocated: dict[FileId, FileId] = {}
@@ -83,6 +85,8 @@ class SessionFrame:
         try:
             await recover_locked(self.account)
             capabilities = await self.account.capabilities()
+            await refresh_rules(self.account)
+            self._rules = OrgRules(self.account)
             self.one_session = capabilities.nested_in_one_session
             self._stages_chunks = capabilities.staged_chunks
             await self._open()

@@ -64,6 +64,14 @@ class PolicyDeniedError(ForbiddenError):
         self.lasting = lasting
 
 
+class ClientRuleError(PolicyDeniedError):
+    """A rule that the organisation signed for its clients does not allow this in an encrypted folder."""
+
+    code = "CLIENT_RULE"
+    default_safe = "Nothing was sent; what is here was not touched."
+    default_advice = "Give it another name or keep it out of encrypted folders, or ask who signs for the organisation."
+
+
 class NotFoundError(RemoteError):
     """There is nothing at this path."""
 

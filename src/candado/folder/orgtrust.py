@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from candado.crypto.ed25519 import SigningKey, VerifyingKey
 from candado.errors import BadSignatureError, PolicyRefusedError
 from candado.formats.canonjson import JsonObject
+from candado.formats.clientrules import ClientRules, parse_client_rules
 from candado.formats.orgpolicy import (
     PolicyKind,
     PolicyText,
@@ -57,14 +58,24 @@ class VerifiedPolicy:
         return PolicyPin(self.serial, self.digest)
 
     @property
+    def client_rules(self) -> ClientRules:
+        """The body of a policy of kind ``client-rules``; FormatError for another kind."""
+        return parse_client_rules(self.body)
+
+    @property
     def recovery(self) -> RecoveryBody:
         """The body of a policy of kind ``recovery``; MalformedError for another kind."""
         return parse_recovery_body(self.body)
 
 
 def sign_policy(key: SigningKey, policy: PolicyText) -> bytes:
-    """The signed policy as one line of JSON; MalformedError, LimitExceededError when a member is out of bounds."""
-    return format_signed_policy(policy, key.sign(policy_signed_bytes(policy)))
+    """The signed policy as one line of JSON.
+
+    MalformedError, LimitExceededError when a member is out of bounds, RulesInvalidError when no client could follow it.
+    """
+    covered = policy_signed_bytes(policy)
+    _check_body(policy.kind, policy.body)
+    return format_signed_policy(policy, key.sign(covered))
 
 
 def verify_policy(
@@ -76,6 +87,7 @@ def verify_policy(
     2. *Kind*: the document is of the kind that was asked for.
     3. *Signature*: by the pinned key, over the canonical document.
     4. *Serial*: not below the pinned one; with the same serial the same bytes.
+    5. *Body*: rules for clients are ones that this program can follow; the last ones stay in force else.
 
     Args:
         raw: as it came from the server or a file.
@@ -84,7 +96,7 @@ def verify_policy(
         pinned: the newest policy of this kind that was accepted before, or None.
 
     Raises:
-        MalformedError, LimitExceededError: step 1.
+        MalformedError, LimitExceededError: step 1. RulesInvalidError, MalformedError: step 5.
         PolicyRefusedError: ``policy.kind``, ``policy.signature``, ``policy.rollback``, ``policy.fork``.
     """
     signed = parse_signed_policy(raw)  # step 1
@@ -112,6 +124,7 @@ def verify_policy(
             expected=pinned.digest,
             got=digest,
         )
+    _check_body(kind, policy.body)  # step 5
     return VerifiedPolicy(
         policy.kind,
         policy.serial,
@@ -122,6 +135,11 @@ def verify_policy(
         digest,
         signed.raw,
     )
+
+
+def _check_body(kind: PolicyKind, body: JsonObject) -> None:
+    if kind == "client-rules":
+        parse_client_rules(body)
 
 
 def _wrong_signature(pinned: VerifyingKey, named: str) -> PolicyRefusedError:

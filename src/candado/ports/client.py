@@ -66,6 +66,8 @@ class Capabilities:
     """The server tells to which key its authority was handed over."""
     rules_version: int = 0
     """Of the access rules of the server; 0 where there never were any, or it does not say."""
+    client_rules: int = 0
+    """Serial of the rules that the organisation signed for clients; 0 where there are none."""
     recovery: bool = False
     """The server tells which organisation's key and which recovery key it has, if any."""
     key_log: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from candado.formats.orgpolicy import PolicyKind
 from candado.types import SecretText
 
 __all__ = ["OrganisationRemote", "RemoteRecovery"]
@@ -48,4 +49,18 @@ class OrganisationRemote(Protocol):
 
     async def report_recovery_use(self, record: str, password: SecretText) -> None:
         """As an administrator, with the login password: hand in the signed record of a use; BadRequestError."""
+        ...
+
+    async def policy(self, kind: PolicyKind) -> str:
+        """The signed policy of a kind in its one spelling, "" when there is none; NotFoundError without such a call."""
+        ...
+
+    async def install_policy(
+        self, kind: PolicyKind, organisation_pem: str, policy: str, password: SecretText, *, replace: bool
+    ) -> None:
+        """As an administrator, with the login password: install a policy with the organisation's key.
+
+        AlreadyExistsError when another organisation's key is there and ``replace`` is False; BadRequestError,
+        PreconditionFailedError when it is not newer than the one in force.
+        """
         ...

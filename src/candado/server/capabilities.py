@@ -73,13 +73,15 @@ class Told:
 
     ``keys_exist`` is None for all others. ``organisation`` is the fingerprint of the organisation's key, ``recovery``
     its policy on recovery. ``rules_version`` is that of the access rules, by which a client knows whether to try again
-    what one refused; None when it is not known.
+    what one refused; None when it is not known. ``client_rules`` is the serial of those that the organisation signed
+    for clients, 0 without any.
     """
 
     keys_exist: bool | None = None
     organisation: str = ""
     recovery: VerifiedPolicy | None = None
     rules_version: int | None = None
+    client_rules: int = 0
 
 
 def capabilities(url: str, told: Told) -> dict[str, Any]:
@@ -136,11 +138,8 @@ def capabilities(url: str, told: Told) -> dict[str, Any]:
     }
     if told.keys_exist is not None:
         offered["candado"] |= {} if told.rules_version is None else {"rules-version": told.rules_version}
-        offered["end-to-end-encryption"] = {
-            "enabled": True,
-            "api-version": API_VERSION,
-            "keys-exist": told.keys_exist,
-        }
+        offered["candado"]["client-rules"] = told.client_rules
+        offered["end-to-end-encryption"] = {"enabled": True, "api-version": API_VERSION, "keys-exist": told.keys_exist}
     return {"version": dict(_VERSION), "capabilities": offered}
 
 

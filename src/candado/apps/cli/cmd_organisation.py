@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from candado.apps.cli.cmd_publish import publish
 from candado.apps.cli.common import SECRET_FILE, Group, Run, pass_run
 from candado.apps.cli.output import printable, rfc3339
 from candado.apps.cli.secrets import find_secret
@@ -82,6 +83,9 @@ def organisation() -> None:
     """The key under which an organisation signs policies; kept offline by its administrators."""
 
 
+organisation.add_command(publish)
+
+
 @organisation.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @_PASSPHRASE
@@ -118,7 +122,13 @@ def show(run: Run, folder: Path) -> None:
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--kind", required=True, metavar="KIND", help="client-rules, or recovery.")
 @click.option("--text-file", required=True, type=click.Path(path_type=Path), metavar="F", help="What people are told.")
-@click.option("--body-file", required=True, type=click.Path(path_type=Path), metavar="F", help="The body, JSON.")
+@click.option(
+    "--body-file",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="The body: JSON, or for client-rules a TOML file of rules.",
+)
 @click.option("--serial", type=click.IntRange(min=1), metavar="N", help="Another serial number than the next one.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="F", help="Also write the signed policy here.")
 @_PASSPHRASE
@@ -137,12 +147,13 @@ def sign(
 
     \b
     Examples:
-      candado organisation sign DIR --kind client-rules --text-file T --body-file rules.json --out policy.json
+      candado organisation sign DIR --kind client-rules --text-file T --body-file rules.toml --out policy.json
     """
     from candado.adapters.ambient import SystemClock
     from candado.adapters.keychain import write_private_file
     from candado.adapters.organisation import read_bounded
     from candado.formats.canonjson import load_json
+    from candado.formats.clientrules import client_rules_body
     from candado.formats.fields import object_of
     from candado.formats.orgpolicy import POLICY_BYTES_MAX, POLICY_KINDS
 
@@ -151,7 +162,10 @@ def sign(
         raise UsageError(f"no policy has the kind {kind!r}", advice=f"Kinds are: {', '.join(POLICY_KINDS)}.")
     try:
         content = read_bounded(body_file, POLICY_BYTES_MAX)
-        body = object_of(load_json(content, bytes_max=POLICY_BYTES_MAX), "the body of a policy")
+        if chosen == "client-rules" and body_file.suffix == ".toml":
+            body = client_rules_body(content.decode("utf-8", "replace"))
+        else:
+            body = object_of(load_json(content, bytes_max=POLICY_BYTES_MAX), "the body of a policy")
     except CandadoError as error:
         error.path = str(body_file)
         raise

@@ -48,6 +48,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "FORBIDDEN": 13,
     "APPROVAL_NEEDED": 13,
     "POLICY_DENIED": 13,
+    "CLIENT_RULE": 13,
     "NOT_A_MEMBER": 13,
     "LOCAL_PERMISSION": 13,
     "CRYPTO": 14,
