@@ -158,6 +158,7 @@ UNRULED = {
     ("DELETE", UPLOADS.replace("alice", "{user}") + "/{transfer}"): "throws away what is no file yet",
     ("POST", "/ocs/v2.php/apps/candado/api/v1/bodies"): "leaves out what may not be read; a test of its own",
     ("POST", "/ocs/v2.php/apps/candado/api/v1/recovery"): "the administrator's, and no file",
+    ("POST", "/ocs/v2.php/apps/candado/api/v1/recovery/uses"): "the administrator's, and no file",
     ("POST", "/ocs/v2.php/apps/candado/api/v1/policies/{kind}"): "the administrator's, and no file",
     **{
         (method, f"{E2EE}/v1/{path}/{{id}}"): "is always refused: these folders are of the second version"
