@@ -9,6 +9,7 @@ A process remembers the rules of one version. ``rules_in`` asks, inside of the t
 the last version and nothing more while that is the same, so a change holds from each process's next transaction on.
 """
 
+import hashlib
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Final
 from candado.errors import NotFoundError, RulesChangedError, RulesInvalidError, RulesRefusedError, RulesUnreadableError
 from candado.formats.rules import NO_RULES, RuleFinding, Rules, Subject, fits_everything, lint_rules, parse_rules
 from candado.ports.server import Rows, SqlValue
+from candado.server.audit import Event, record
 from candado.server.groups import ADMIN_GROUP
 from candado.server.model import Backend
 
@@ -135,6 +137,13 @@ class AccessRules:
                 _refuse_too_wide(rules, _wide(before.text))
             made = RulesVersion(expected + 1, text, now, changed_by, note)
             await rows.run(_INSERT, made.version, text, now, changed_by, note)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            details: dict[str, str | int] = {
+                "version": made.version,
+                "rules": len(rules.rules),
+                "document_sha256": digest,
+            }
+            await record(rows, Event("policy.changed", details=details))
             return made
 
         made = await self._database.write(work)

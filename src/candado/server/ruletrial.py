@@ -4,7 +4,6 @@ Layer: ``server``. What is not given is looked up where the server knows it: gro
 is inside of an encrypted folder; there neither name nor media type is a fact.
 """
 
-import mimetypes
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -13,7 +12,7 @@ from candado.errors import NotFoundError
 from candado.formats.rules import Decision, Facts, Operation, Rules, RuleTrace, decide, trace_rules
 from candado.ports.server import Rows
 from candado.server.groups import ADMIN_GROUP
-from candado.server.model import Backend, Principal
+from candado.server.model import Backend, Principal, media_type_of
 from candado.server.nodes import View
 from candado.server.tree import locate_path
 from candado.types import UserId
@@ -69,12 +68,12 @@ async def try_rules(backend: Backend, rules: Rules, question: Question) -> Trial
         if encrypted is None:
             encrypted = await _is_encrypted(rows, question, now)
         names = tuple(part for part in (question.path or "").split("/") if part)
-        media_type = question.media_type or (mimetypes.guess_type(names[-1])[0] if names else None)
+        media_type = question.media_type or (media_type_of(names[-1]) if names else None)
         return Facts(
             operation=question.operation,
             moment=question.moment,
             names=None if encrypted or not names else names,
-            media_type=None if encrypted else media_type,
+            media_type=None if encrypted else media_type or None,
             size_bytes=question.size_bytes,
             tags=question.tags,
             address=question.address,

@@ -1,10 +1,13 @@
 """The document of access rules: whole, versioned, replaced only by who has seen the version in force."""
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.server.counting import CountingDatabase
@@ -21,7 +24,10 @@ from candado.errors import (
 from candado.formats.rules import NO_RULES, RuleFinding, parse_rules
 from candado.ports.server import Rows
 from candado.server.accessrules import EMPTY_DOCUMENT, AccessRules, RulesVersion
+from candado.server.audit import actor_of, audited
 from candado.server.groups import Groups
+from candado.server.model import Principal
+from candado.types import UserId
 
 ONE = 'version = 1\n\n[[rule]]\nid = "hr"\ndeny = "create when group = HR"\n'
 TWO = 'version = 1\n\n# Sales, too\n[[rule]]\nid = "sales"\ndeny = "create when group = Sales"\n'
@@ -69,9 +75,36 @@ async def test_of_two_administrators_the_second_gets_both_versions_and_nothing_i
     assert (await mine.document(1)).text == made.text
 
 
-async def test_the_same_text_again_makes_no_version(rules: AccessRules) -> None:
+async def test_the_same_text_again_makes_no_version(world: World, rules: AccessRules) -> None:
     first = await rules.replace(ONE, expected=0, changed_by="ada")
     assert await rules.replace(ONE, expected=1, changed_by="bea") == first
+    assert len(await recorded(world)) == 1
+
+
+async def recorded(world: World) -> list[tuple[str, Any, Any]]:
+    """Events that wait for their numbers: kind, who, details."""
+
+    async def work(rows: Rows) -> list[tuple[str, Any, Any]]:
+        found = await rows.all("SELECT kind, body FROM audit_pending ORDER BY id")
+        return [(str(kind), json.loads(str(body))["actor"], json.loads(str(body))["details"]) for kind, body in found]
+
+    return await world.backend.database.read(work)
+
+
+async def test_every_change_is_an_event_of_the_audit_log_and_what_was_refused_is_none(
+    world: World, rules: AccessRules
+) -> None:
+    with audited(actor=actor_of(Principal(UserId("ada")))):
+        await rules.replace(ONE, expected=0, changed_by="ada")
+    with audited(who="operator"):
+        await rules.replace(TWO, expected=1, changed_by="")
+        for text, expected in ((WIDE, 2), (ONE, 1), ("x", 2)):
+            with pytest.raises((RulesInvalidError, RulesChangedError)):
+                await rules.replace(text, expected=expected, changed_by="")
+    assert await recorded(world) == [
+        ("policy.changed", who, {"version": number, "rules": 1, "document_sha256": sha256(text.encode()).hexdigest()})
+        for number, who, text in ((1, "user:ada", ONE), (2, "operator", TWO))
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "version = 2\n", ONE + "x", 'version = 1\n[[rule]]\nid = "a"\n'])
