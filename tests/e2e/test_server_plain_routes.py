@@ -129,6 +129,7 @@ async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Calle
         "link-folder": True,
         "revocation-list": True,
         "administration": True,
+        "policy": True,
         "bodies": {"max-count": 100, "max-bytes": 1 << 20},
     }
 

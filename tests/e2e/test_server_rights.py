@@ -25,6 +25,7 @@ HIDDEN = (401, 404, 404, 401)
 SIGNED_IN = (401, 200, 200, 401)
 SHARES = "/apps/files_sharing/api/v1/shares"
 BODY = "file"
+RULES = "/apps/candado/api/v1/policy"
 E2EE = "/apps/end_to_end_encryption/api/v2"
 FORM = (
     '--b\r\nContent-Disposition: form-data; name="files"; filename="by-form"\r\n\r\nx\r\n--b--\r\n',
@@ -161,6 +162,11 @@ TABLE = [
     ocs("GET", "/apps/candado/api/v1/audit/consistency?from=0&to=1", SIGNED_IN),
     ocs("GET", "/apps/candado/api/v1/audit/records", ADMIN),
     ocs("GET", "/apps/candado/api/v1/key-log?users=%5B%22alice%22%5D", SIGNED_IN),
+    ocs("GET", RULES, ADMIN),
+    ocs("PUT", RULES, ADMIN, {"text": "version = 1", "expected": "0"}),
+    ocs("GET", f"{RULES}/history", ADMIN),
+    ocs("POST", f"{RULES}/lint", ADMIN, {"text": "version = 1"}),
+    ocs("POST", f"{RULES}/test", ADMIN, {"operation": "read"}),
     ocs("POST", "/apps/candado/api/v1/bodies", OWN, {"folder": "/private", "names": '["file"]'}),
     ocs("POST", "/apps/candado/api/v1/bodies", (401, 404, 200, 401), {"folder": "/shared", "names": '["file"]'}),
     Row("GET", "/", OPEN),

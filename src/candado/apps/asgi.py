@@ -29,6 +29,7 @@ from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes
 from candado.apps.ocs_organisation import organisation_routes
 from candado.apps.ocs_own import own_routes
+from candado.apps.ocs_policy import policy_routes
 from candado.apps.ocs_shares import share_routes
 from candado.apps.ocs_users import user_routes
 from candado.apps.personal_pages import personal_routes
@@ -61,6 +62,7 @@ def http_routes(services: Services, metrics: Metrics) -> list[BaseRoute]:
         *organisation_routes(services),
         *audit_routes(services),
         *admin_calls(services),
+        *policy_routes(services),
         *last_routes(),
         *login_routes(services),
         *link_routes(services),

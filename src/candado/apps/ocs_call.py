@@ -28,6 +28,8 @@ from candado.errors import (
     LimitExceededError,
     PolicyDeniedError,
     PreconditionFailedError,
+    RulesChangedError,
+    RulesInvalidError,
 )
 from candado.formats.canonjson import JsonValue, load_json
 from candado.formats.ocs import format_ocs_json, format_ocs_xml
@@ -361,6 +363,8 @@ def _failure(request: Request, version: int, wanted: str, error: CandadoError, s
             "encrypt": error.needs_encryption,
             "lasting": error.lasting,
         }
+    if isinstance(error, RulesInvalidError | RulesChangedError):
+        data = {"code": error.code, **error.details}
     return _envelope(request, wanted, http_status, code, fault.message, data, headers, ok=False)
 
 

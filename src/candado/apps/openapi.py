@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from candado.apps.openapi_calls import CALLS, DAV, PAGES, Call, Json
+from candado.apps.openapi_rules import RULES_CALLS
 
 __all__ = ["openapi_document"]
 
@@ -54,7 +55,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
 def openapi_document(url: str) -> Json:
     """The document for a server at this public URL."""
     paths: dict[str, dict[str, Json]] = {}
-    for call in CALLS:
+    for call in (*CALLS, *RULES_CALLS):
         for path in call.paths:
             paths.setdefault(_OCS + path, {})[call.method.lower()] = _ocs_operation(call, path)
     for call in (*PAGES, *DAV):

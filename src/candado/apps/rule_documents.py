@@ -20,6 +20,8 @@ __all__ += ["trial_lines", "version_document"]
 
 _YES_NO: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _TEXT_CHARS_MAX: Final = 4096
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9000
 
 
 def rule_document(rule: Rule) -> dict[str, JsonValue]:
@@ -111,6 +113,8 @@ def _moment(text: str, now: float) -> datetime:
         raise BadRequestError(f"a time is like 2026-07-01T22:30:00+02:00, not {text}") from exc
     if moment.tzinfo is None:
         raise BadRequestError(f"a time needs a zone: {text}Z")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise BadRequestError(f"a time is in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     return moment
 
 

@@ -30,6 +30,11 @@ class RulesInvalidError(FormatError):
         self.rule = rule
         self.key = key
 
+    @property
+    def details(self) -> dict[str, str | int | None]:
+        """The place, for programs."""
+        return {"line": self.line, "rule": self.rule, "key": self.key, "reason": self.reason}
+
     def at(self, line: int | None, rule: str) -> "RulesInvalidError":
         """The same error, at a place that is known better now."""
         return RulesInvalidError(self.reason, line=line, rule=rule, key=self.key, path=self.path)
@@ -68,3 +73,8 @@ class RulesChangedError(RemoteError):
         self.expected = expected
         self.current = current
         self.text = text
+
+    @property
+    def details(self) -> dict[str, str | int | None]:
+        """Both versions, for programs: the one that was to be replaced by number, the one in force whole."""
+        return {"expected": self.expected, "current": self.current, "text": self.text}

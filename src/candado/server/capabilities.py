@@ -36,6 +36,7 @@ _OWN: Final[Mapping[str, Any]] = {
     "handovers": True,
     "audit-log": True,
     "key-log": True,
+    "policy": True,
     "bodies": {"max-count": BODIES_COUNT_MAX, "max-bytes": BODIES_BYTES_MAX},
 }
 _UNLIMITED: Final = -3

@@ -145,6 +145,7 @@ def test_a_document_is_tried_before_it_is_in_force(ask: Ask, tmp_path: Path) -> 
         (["--time", "noon"], "a time is like 2026-07-01T22:30:00+02:00, not noon"),
         (["--time", "2026-07-01T22:30"], "a time needs a zone: 2026-07-01T22:30Z"),
         (["--time", "2026-07-01T22:30Z", "--tag", "x", "--tag", "y", "--unknown-device", "--plain"], None),
+        (["--time", "0001-01-01T00:00+14:00"], "a time is in the years 1970 to 9000"),
         (["--agent", "x" * 4097], "agent is too long, or no text"),
     ],
 )
