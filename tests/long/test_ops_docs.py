@@ -38,6 +38,7 @@ def test_the_pages_show_commands() -> None:
         "proxy": 1,
         "recovery": 0,
         "recovery-install": 4,
+        "rules": 10,
         "scaling": 0,
         "upgrade": 3,
     }
