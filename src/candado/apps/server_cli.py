@@ -30,6 +30,7 @@ from candado.apps.server_config import (
 from candado.apps.server_policy import policy_commands
 from candado.apps.server_recovery import recovery_commands
 from candado.apps.server_console import lock_commands, overview_command
+from candado.apps.server_tags import tag_commands
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.apps.signer_wiring import SOFTWARE_WARNING, make_authority
 from candado.errors import AlreadyExistsError, CandadoError, InterruptedByUserError, LocalPermissionError, UsageError
@@ -55,6 +56,7 @@ cli.add_command(policy_commands)
 cli.add_command(recovery_commands)
 cli.add_command(lock_commands)
 cli.add_command(overview_command)
+cli.add_command(tag_commands)
 
 
 @cli.command("init")

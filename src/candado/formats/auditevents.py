@@ -105,6 +105,7 @@ KINDS: Final = _table(
     Kind(8002, "policy.hit"),
     Kind(8003, "policy.reported"),
     Kind(8004, "policy.imported", urgent=True),
+    Kind(8005, "policy.tagged", urgent=True),
     Kind(8010, "clientpolicy.changed", urgent=True),
     # the log itself, and what leaves the server as a whole
     Kind(9001, "audit.started", urgent=True),

@@ -96,6 +96,7 @@ OCSF: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "policy.hit": (_FILES, _OTHER),
         "policy.reported": (_FILES, _OTHER),
         "policy.imported": (_ENTITY, _UPDATE),
+        "policy.tagged": (_FILES, _UPDATE),
         "clientpolicy.changed": (_ENTITY, _UPDATE),
         "audit.started": (_ENTITY, _CREATE),
         "audit.configured": (_ENTITY, _UPDATE),

@@ -22,6 +22,7 @@ from candado.ports.server import Database, Rows
 from candado.server.audit import Event, actor_of, node_ref, record
 from candado.server.model import Caller, Principal, media_type_of
 from candado.server.ratelimit import Limit, take_one
+from candado.server.tags import tags_of
 
 __all__ = ["RECHECK_SECONDS", "Guard", "Hit", "Policy", "RulesInForce", "RulesSource", "Target"]
 __all__ += ["record_hit"]
@@ -158,6 +159,7 @@ class Guard:
             names=target.names,
             media_type=_media_type(target, caller),
             size_bytes=None if target.is_folder else target.size_bytes,
+            tags=await tags_of(rows, target.nodes) if self.asks_for_tags else frozenset(),
             address=caller.address,
             url=caller.url,
             user_agent=caller.user_agent,

@@ -1,7 +1,7 @@
 """What the access rules would say: facts of an operation that nobody carries out, for people who write rules.
 
-Layer: ``server``. What is not given is looked up where the server knows it: groups of the user, and whether the place
-is inside of an encrypted folder; there neither name nor media type is a fact.
+Layer: ``server``. What is not given is looked up where the server knows it: groups of the user, tags, and whether the
+place is inside of an encrypted folder; there neither name nor media type is a fact.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from candado.ports.server import Rows
 from candado.server.groups import ADMIN_GROUP
 from candado.server.model import Backend, Principal, media_type_of
 from candado.server.nodes import View
+from candado.server.tags import tags_of
 from candado.server.tree import locate_path
 from candado.types import UserId
 
@@ -64,9 +65,8 @@ async def try_rules(backend: Backend, rules: Rules, question: Question) -> Trial
 
     async def work(rows: Rows) -> Facts:
         groups = await _groups(rows, question)
-        encrypted = question.encrypted
-        if encrypted is None:
-            encrypted = await _is_encrypted(rows, question, now)
+        inside, tags = await _place(rows, question, now)
+        encrypted = inside if question.encrypted is None else question.encrypted
         names = tuple(part for part in (question.path or "").split("/") if part)
         media_type = question.media_type or (media_type_of(names[-1]) if names else None)
         return Facts(
@@ -75,7 +75,7 @@ async def try_rules(backend: Backend, rules: Rules, question: Question) -> Trial
             names=None if encrypted or not names else names,
             media_type=None if encrypted else media_type or None,
             size_bytes=question.size_bytes,
-            tags=question.tags,
+            tags=question.tags | tags,
             address=question.address,
             url=question.url,
             user_agent=question.user_agent,
@@ -102,16 +102,17 @@ async def _groups(rows: Rows, question: Question) -> frozenset[str]:
     return frozenset(groups | {ADMIN_GROUP} if row[0] else groups)
 
 
-async def _is_encrypted(rows: Rows, question: Question, now: float) -> bool:
-    """Whether the deepest folder on the path that is there is an encrypted one."""
+async def _place(rows: Rows, question: Question, now: float) -> tuple[bool, frozenset[str]]:
+    """Whether the deepest thing on the path that is there is encrypted or in an encrypted folder; and its tags."""
     if question.user_id is None or question.path is None:
-        return False
+        return False, frozenset()
     parts = [part for part in question.path.split("/") if part]
-    for depth in range(len(parts), 0, -1):
+    for depth in range(len(parts), -1, -1):
         try:
             place = await locate_path(View(rows), Principal(UserId(question.user_id)), "/".join(parts[:depth]), now)
         except NotFoundError:
             continue
         if place.node is not None:
-            return any(folder.encrypted for folder in (place.node, *place.above))
-    return False
+            nodes = (place.node, *place.above)
+            return any(node.encrypted for node in nodes), await tags_of(rows, [node.id for node in nodes])
+    return False, frozenset()

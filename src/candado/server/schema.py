@@ -18,7 +18,7 @@ Rules that hold at any instant (see also ``docs/spec/write-order.md``):
 
 from typing import Final
 
-from candado.server.schema_later import ACCESS_RULES, AUDIT_LOG, AUDIT_OUTPUTS, INVITATIONS, RECOVERY_USES
+from candado.server.schema_later import ACCESS_RULES, AUDIT_LOG, AUDIT_OUTPUTS, INVITATIONS, NODE_TAGS, RECOVERY_USES
 
 __all__ = ["MIGRATIONS"]
 
@@ -315,5 +315,6 @@ MIGRATIONS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (11, AUDIT_OUTPUTS),
     (12, RECOVERY_USES),
     (13, INVITATIONS),
+    (14, NODE_TAGS),
 )
 """(version, statements) in order; version n is reached by running step n on version n - 1."""

@@ -5,7 +5,7 @@ Layer: ``server``. The rules of ``schema`` hold here, too.
 
 from typing import Final
 
-__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS", "INVITATIONS", "RECOVERY_USES"]
+__all__ = ["ACCESS_RULES", "AUDIT_LOG", "AUDIT_OUTPUTS", "INVITATIONS", "NODE_TAGS", "RECOVERY_USES"]
 
 AUDIT_LOG: Final = (
     # What happened, written with the act itself; whoever numbers the events takes them out.
@@ -57,6 +57,14 @@ ACCESS_RULES: Final = (
         changed REAL NOT NULL,
         changed_by TEXT NOT NULL,
         note TEXT NOT NULL)""",
+)
+
+NODE_TAGS: Final = (
+    # Tags of administrators, for access rules.
+    """CREATE TABLE node_tags (
+        node_id INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        PRIMARY KEY (node_id, tag))""",
 )
 
 AUDIT_OUTPUTS: Final = (

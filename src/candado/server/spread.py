@@ -103,7 +103,7 @@ async def delete_doomed(rows: Rows, batch: str, *, tag: str, now: float) -> list
         f"SELECT id FROM nodes WHERE is_folder = 1 AND encrypted = 1 AND id IN {_OF_DOOMED}", batch
     )
     await forget_link_keys(rows, f"node_id IN {_OF_DOOMED}", batch, now=now)
-    for table in ("folder_metadata", "membership_steps", "node_properties", "shares"):
+    for table in ("folder_metadata", "membership_steps", "node_properties", "node_tags", "shares"):
         await rows.run(f"DELETE FROM {table} WHERE node_id IN {_OF_DOOMED}", batch)
     await rows.run(f"DELETE FROM nodes WHERE id IN {_OF_DOOMED}", batch)
     await rows.run("DELETE FROM doomed WHERE batch = $1", batch)

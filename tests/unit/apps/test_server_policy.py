@@ -255,6 +255,24 @@ def test_people_read_lines(ask: Ask, made: Path, capsys: pytest.CaptureFixture[s
     ]
 
 
+def test_tags_are_put_on_files_and_rules_look_at_them(ask: Ask, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def tag(*words: str, status: int = 0) -> dict[str, Any]:
+        return answer_of("tag", *words, "--data", made, status=status)
+
+    home = answer_of("user", "show", "bob", "--data", made)["user"]
+    assert tag("add", home, "/", "Secret") == {
+        "schema": "candado.server.tags/1", "user": "bob", "path": "/", "tags": ["Secret"],
+    }  # fmt: skip
+    ask("add", "deny create when tag = secret", "--id", "secret")
+    assert tag("list", "bob", "/")["from-above"] == []
+    server_cli.run(["tag", "list", "bob", "/", "--data", str(made)])
+    assert capsys.readouterr().out.splitlines()[-1] == "Secret\there"
+    assert ask("test", "--user", "bob", "--file", "x.txt", status=13)["denied-by"] == "secret"
+    assert tag("remove", "bob", "/", "Secret")["tags"] == []
+    assert ask("test", "--user", "bob", "--file", "x.txt")["allowed"]
+    assert tag("add", "bob", "x", "Secret", status=4)["error"]["code"] == "NOT_FOUND"
+
+
 def test_every_command_has_a_help_text() -> None:
     assert sorted(server_policy.policy_commands.commands) == [
         "add", "export", "history", "import", "lint", "list", "remove", "report-only", "show", "test",

@@ -11,6 +11,7 @@ from candado.formats.rules import Facts, Operation, Rules, make_rule
 from candado.ports.server import Rows
 from candado.server.groups import Groups
 from candado.server.ruletrial import Question, try_rules
+from candado.server.tags import Tags
 
 MOMENT = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 RULES = Rules((make_rule("deny create when mime = application/pdf", rule_id="pdf", message="No.", report_only=False),))
@@ -78,6 +79,13 @@ async def test_inside_of_encrypted_folders_there_is_neither_name_nor_type(people
     assert (told.names, told.media_type) == (None, None)
     other = await facts(people, user_id="alice", path="vault/report.pdf", encrypted=False, media_type="text/plain")
     assert (other.names, other.media_type) == (("vault", "report.pdf"), "text/plain")
+
+
+async def test_tags_are_looked_up_and_may_be_added(people: World) -> None:
+    await Tags(people.backend).change(ALICE.user_id, "plain", "Secret", put=True)
+    assert (await facts(people, user_id="alice", path="plain/new/x")).tags == {"Secret"}
+    assert (await facts(people, user_id="alice", path="plain", tags=frozenset({"a"}))).tags == {"Secret", "a"}
+    assert (await facts(people, user_id="alice", path="vault")).tags == frozenset()
 
 
 async def test_everything_else_is_as_it_was_asked(people: World) -> None:
