@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from candado.formats.rules import (
     NO_RULES,
@@ -71,6 +73,65 @@ deny = "create"
     assert decide(replace(found, report_only=True), FACTS) == Decision(None, (watched, first, second))
     assert decide(replace(found, report_only=True), replace(FACTS, operation=Operation.READ)) == Decision(
         None, (other, first)
+    )
+
+
+LINES = [
+    "deny create when group = HR",
+    "deny all when not mime = application/pdf",
+    "deny create when (link or group = HR) and not encrypted",
+    "deny create when size > 5 B and not size > 10 B",
+    "deny read when link",
+    "deny create when name like a* or size < 3 B",
+    "deny all",
+]
+
+
+def read_aloud(line: int, facts: Facts) -> bool:
+    """What each of the lines says, written once more by hand."""
+    create, hr = facts.operation is Operation.CREATE, "HR" in facts.groups
+    size, name = facts.size_bytes, facts.names[-1] if facts.names else None
+    return [
+        create and hr,
+        facts.media_type is not None and facts.media_type != "application/pdf",
+        create and (facts.link or hr) and not facts.encrypted,
+        create and size is not None and 5 < size <= 10,
+        facts.operation is Operation.READ and facts.link,
+        create and ((name is not None and name[:1].lower() == "a") or (size is not None and size < 3)),
+        True,
+    ][line]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.booleans()), max_size=5),
+    st.booleans(),
+    st.builds(
+        Facts,
+        operation=st.sampled_from(Operation),
+        moment=st.just(FACTS.moment),
+        names=st.sampled_from([None, ("A",), ("b",), ("a", "b")]),
+        media_type=st.sampled_from([None, "application/pdf", "text/plain"]),
+        size_bytes=st.sampled_from([None, 0, 2, 5, 6, 10, 11]),
+        groups=st.sampled_from([frozenset(), frozenset({"HR"})]),
+        encrypted=st.booleans(),
+        link=st.booleans(),
+    ),
+)
+def test_a_decision_is_what_the_rules_say_read_aloud(
+    chosen: list[tuple[int, bool]], all_report: bool, facts: Facts
+) -> None:
+    made = [
+        make_rule(LINES[line], rule_id=f"r{at}", message="no", report_only=report)
+        for at, (line, report) in enumerate(chosen)
+    ]
+    fitting = [
+        (rule, report or all_report)
+        for rule, (line, report) in zip(made, chosen, strict=True)
+        if read_aloud(line, facts)
+    ]
+    denying = [rule for rule, report in fitting if not report]
+    assert decide(Rules(tuple(made), report_only=all_report), facts) == Decision(
+        denying[0] if denying else None, tuple(rule for rule, report in fitting if report)
     )
 
 
