@@ -20,7 +20,12 @@ SCREENSHOTS = Path(sys.prefix) / "screenshots"
 
 @pytest.mark.parametrize("step", STEPS)
 def test_in_chromium(cloud: Cloud, step: str, tmp_path: Path) -> None:
-    user = cloud.user(f"person{next(_COUNT)}")
+    user = f"person{next(_COUNT)}"
+    if "administrator" in step:
+        cloud.ready(user)
+        cloud.admin("user", "admin", user)
+    else:
+        cloud.user(user)
     SCREENSHOTS.mkdir(exist_ok=True)
     python = Path(sys.prefix) / "interop" / "bin" / "python"
     done = subprocess.run(
