@@ -446,7 +446,7 @@ def step_an_administrator_verifies_the_log_with_a_button(scene: Scene) -> None:
             page.locator("#said.good, #said.bad").wait_for()
             return str(said.inner_text())
 
-        assert verify().startswith("Verified: ")
+        assert verify().startswith("Verified. Lines shown that are in the signed log: ")
         page.screenshot(path=scene.folder / "admin-audit-verified.png", full_page=True)
         # Somebody changes a word in the table, or a line with its words: neither is in the signed log.
         page.goto(scene.url + ADMIN + "/audit")

@@ -38,6 +38,7 @@ _BLOCK: Final = 500
 _BLOCKS: Final = 10
 _ID: Final = re.compile(r"(u|g|n|sh|k|d):[0-9A-Za-z]{1,128}|operator|server|nobody")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_STYLES: Final = dict.fromkeys(("seq", "time", "event", "outcome"), "code")
 _OUTCOMES: Final = ("done", "refused", "failed", "intent")
 
 
@@ -114,9 +115,10 @@ async def _show(visit: Visit, browser: Browser) -> Response:
         tag("p", say(AuditText.INTRO)),
         tag("p", state),
         _form(visit),
+        _verifier(say, key) if found and signed is not None else None,
+        tag("h2", say(AuditText.EVENTS)),
         _table(say, found) if found else tag("p", say(AuditText.NONE)),
         tag("p", tag("a", say(AuditText.OLDER), href=_older(visit, before))) if before else None,
-        _verifier(say, key) if found and signed is not None else None,
     )
     script = VERIFY_SCRIPT if found and signed is not None else ""
     return admin_page(visit, say.plain(AdminText.AUDIT), inner, here=_HERE, script=script)
@@ -149,23 +151,26 @@ def _form(visit: Visit) -> Html:
     outcome = given.get("outcome", "")
     options = [tag("option", say(AuditText.ANY), value="")]
     options += [tag("option", one, value=one, selected=one == outcome) for one in _OUTCOMES]
+    texts = (
+        ("kind", AuditText.KIND, "text"),
+        ("who", AuditText.WHO, "text"),
+        ("from", AuditText.FROM, "date"),
+        ("to", AuditText.TO, "date"),
+    )
+    fields = [
+        labelled(say(text), name, required=False, value=given.get(name, ""), type=kind, autocomplete="off")
+        for name, text, kind in texts
+    ]
+    choice = tag("select", *options, id="outcome", name="outcome")
+    fields.append(joined(tag("label", say(AuditText.OUTCOME), for_="outcome"), choice))
     return tag(
         "form",
-        *(
-            labelled(say(text), name, required=False, value=given.get(name, ""), type=kind, autocomplete="off")
-            for name, text, kind in (
-                ("kind", AuditText.KIND, "text"),
-                ("who", AuditText.WHO, "text"),
-                ("from", AuditText.FROM, "date"),
-                ("to", AuditText.TO, "date"),
-            )
-        ),
-        tag("label", say(AuditText.OUTCOME), for_="outcome"),
-        tag("select", *options, id="outcome", name="outcome"),
+        tag("div", *(tag("div", field) for field in fields), class_="grid"),
         tag("button", say(AuditText.FILTER), type="submit"),
         method="get",
         action=_HERE,
         role="search",
+        class_="wide",
     )
 
 
@@ -179,7 +184,12 @@ def _table(say: Speech, found: list[tuple[int, str]]) -> Html:
     for sequence, line in found:
         record = json.loads(line)
         cells = [
-            tag("td", tag("span", str(record[member]), data_member=member), data_label=title)
+            tag(
+                "td",
+                tag("span", str(record[member]), data_member=member, class_=_STYLES.get(member)),
+                data_label=title,
+                class_="ids" if member in ("actor", "target") else None,
+            )
             for title, (_, member) in zip(titles, members, strict=False)
         ]
         whole = tag("details", tag("summary", say(AuditText.WHOLE)), tag("code", line, data_seq=sequence))

@@ -16,7 +16,7 @@ from candado.apps.html_build import Html, Part, joined, tag
 from candado.apps.html_pages import good, problem, refused
 from candado.apps.server_errors import fault_of
 from candado.apps.server_wiring import Services
-from candado.apps.signed_in import ADMIN, Visit, token_field
+from candado.apps.signed_in import ADMIN, Visit, labelled, token_field
 from candado.apps.texts import Speech
 from candado.apps.texts.admin import AdminText
 from candado.apps.texts.personal import PersonalText
@@ -213,23 +213,24 @@ def _tester(visit: Visit) -> Html:
         ("user", RuleText.USER), ("path", RuleText.PATH), ("size", RuleText.SIZE), ("address", RuleText.ADDRESS),
         ("agent", RuleText.AGENT),
     )  # fmt: skip
-    return joined(
+    choice = joined(
         tag("label", say(RuleText.OPERATION), for_="operation"),
         tag("select", *options, id="operation", name="operation"),
-        *(
-            joined(
-                tag("label", say(text), for_=name),
-                tag("input", id=name, name=name, value=form.get(name, ""), autocomplete="off"),
-            )
-            for name, text in fields
-        ),
+    )
+    shown = [choice]
+    shown += [
+        labelled(say(text), name, required=False, value=form.get(name, ""), autocomplete="off") for name, text in fields
+    ]
+    boxes = (("encrypted", RuleText.ENCRYPTED), ("device", RuleText.DEVICE))
+    return joined(
+        tag("div", *(tag("div", field) for field in shown), class_="grid"),
         *(
             tag(
                 "label",
                 tag("input", type="checkbox", name=name, value="yes", checked=form.get(name) == "yes"),
                 say(text),
             )
-            for name, text in (("encrypted", RuleText.ENCRYPTED), ("device", RuleText.DEVICE))
+            for name, text in boxes
         ),
         tag("button", say(RuleText.TRY), type="submit", name="do", value="try"),
     )

@@ -37,6 +37,7 @@ class AuditText(Text):
     FROM = "From day (UTC)", "Desde el día (UTC)", "Ab Tag (UTC)"
     TO = "To day (UTC)", "Hasta el día (UTC)", "Bis Tag (UTC)"
     FILTER = "Filter", "Filtrar", "Filtern"
+    EVENTS = "Events", "Sucesos", "Ereignisse"
     NUMBER = "Number", "Número", "Nummer"
     TIME = "Time", "Hora", "Zeit"
     EVENT = "Event", "Suceso", "Ereignis"
@@ -69,14 +70,14 @@ class VerifyText(Text):
 
     WORKING = "Verifying…", "Verificando…", "Wird geprüft…"
     GOOD = (
-        "Verified: <done> lines are in the signed log of <size> events. Compare the key's fingerprint with the one you know: <key>",
-        "Verificado: <done> líneas están en el registro firmado de <size> sucesos. Compare la huella de la clave con la que usted conoce: <key>",
-        "Geprüft: <done> Zeilen stehen im unterschriebenen Protokoll mit <size> Ereignissen. Vergleichen Sie den Fingerabdruck des Schlüssels mit dem, den Sie kennen: <key>",
+        "Verified. Lines shown that are in the signed log: <done>. The log has <size> events. Compare the key's fingerprint with the one you know: <key>",
+        "Verificado. Líneas mostradas que están en el registro firmado: <done>. El registro tiene <size> sucesos. Compare la huella de la clave con la que usted conoce: <key>",
+        "Geprüft. Gezeigte Zeilen, die im unterschriebenen Protokoll stehen: <done>. Das Protokoll hat <size> Ereignisse. Vergleichen Sie den Fingerabdruck des Schlüssels mit dem, den Sie kennen: <key>",
     )
     LATER = (
-        "<count> lines are newer than the signature; verify again in a while.",
-        "<count> líneas son posteriores a la firma; vuelva a verificar más tarde.",
-        "<count> Zeilen sind neuer als die Unterschrift; prüfen Sie später noch einmal.",
+        "Newer than the signature: <count>; verify those again in a while.",
+        "Posteriores a la firma: <count>; vuelva a verificarlas más tarde.",
+        "Neuer als die Unterschrift: <count>; prüfen Sie diese später noch einmal.",
     )
     GREW = (
         "The log only grew since this browser verified <size> events.",
