@@ -27,7 +27,7 @@ from candado.crypto.x509 import fingerprint_grouped
 from candado.encoding import encode_b64
 from candado.errors import BadRequestError, NotFoundError
 from candado.server.audit import user_ref
-from candado.server.auditlog import opaque_id
+from candado.server.auditlog import opaque
 from candado.server.browsers import Browser
 
 __all__ = ["Filter", "audit_routes"]
@@ -77,7 +77,7 @@ async def _filter(visit: Visit) -> Filter:
     given = {name: value.strip() for name, value in visit.request.query_params.items()}
     who = given.get("who", "")
     if who and not _ID.fullmatch(who):
-        who = opaque_id(await visit.services.audit_log.salt(), user_ref(who))
+        who = opaque(await visit.services.audit_log.salt(), user_ref(who))
     outcome, first, last = given.get("outcome", ""), given.get("from", ""), given.get("to", "")
     return Filter(
         given.get("kind", ""),

@@ -22,8 +22,8 @@ from candado.apps.dav_public import PublicDavApp
 from candado.apps.device_pages import device_routes
 from candado.apps.invitation_pages import invitation_routes
 from candado.apps.link_pages import link_routes
-from candado.apps.ocs_audit import audit_routes
 from candado.apps.ocs_admin import admin_calls
+from candado.apps.ocs_audit import audit_routes
 from candado.apps.ocs_core import core_routes, last_routes
 from candado.apps.ocs_e2ee import e2ee_routes
 from candado.apps.ocs_groups import group_routes

@@ -27,9 +27,9 @@ from candado.apps.server_config import (
     parse_authority,
     write_config,
 )
+from candado.apps.server_console import lock_commands, overview_command
 from candado.apps.server_policy import policy_commands
 from candado.apps.server_recovery import recovery_commands
-from candado.apps.server_console import lock_commands, overview_command
 from candado.apps.server_tags import tag_commands
 from candado.apps.server_users import app_password, group_commands, user_commands
 from candado.apps.signer_wiring import SOFTWARE_WARNING, make_authority
