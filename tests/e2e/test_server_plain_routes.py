@@ -129,8 +129,15 @@ async def test_capabilities_need_no_login_but_then_lack_encryption(nobody: Calle
         "link-folder": True,
         "revocation-list": True,
         "administration": True,
+        "handovers": True,
+        "audit-log": True,
+        "key-log": True,
         "policy": True,
         "bodies": {"max-count": 100, "max-bytes": 1 << 20},
+        "organisation": "",
+        "recovery": {"state": "none"},
+        "rules-version": 0,
+        "client-rules": 0,
     }
 
 

@@ -150,10 +150,11 @@ TABLE = [
 ]
 
 NOTHING_OF_FILES = re.compile(
-    r"/ocs/v2\.php/(cloud|core)/.*|/core/.*|/login/.*|/settings/.*|/s/\{token\}/authenticate.*|.*/(private|public)-key"
+    r"/ocs/v2\.php/(cloud|core)/.*|/ocs/v2\.php/apps/candado/api/v1/(admin|policy)(/.*)?|/core/.*|/login/.*|/settings/.*|/s/\{token\}/authenticate.*|.*/(private|public)-key"
 )
 """Accounts, devices, groups, sign-ins and keys: no file or folder is touched. Removing a user is the administrator's."""
 UNRULED = {
+    ("POST", "/invitation/{token}"): "sets a password, and touches no file",
     ("DELETE", SHARES + "/{id}"): "ends a share, after which nobody has more than before",
     ("DELETE", UPLOADS.replace("alice", "{user}") + "/{transfer}"): "throws away what is no file yet",
     ("POST", "/ocs/v2.php/apps/candado/api/v1/bodies"): "leaves out what may not be read; a test of its own",

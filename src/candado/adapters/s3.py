@@ -58,6 +58,7 @@ _MARKER: Final = "candado.txt"
 _BLOB_ID: Final = re.compile(r"[a-z0-9]{32}\Z")
 _PIECE: Final = re.compile(r"[0-9a-f]{19}\.p[0-9a-f]{4}\Z")
 _UNSATISFIABLE: Final = 416
+_DISCARD_SECONDS: Final = 5.0
 _NO_BUCKET: Final = "<Code>NoSuchBucket</Code>"
 _FOREIGN: Final = (BaseError, OSError)
 
@@ -122,8 +123,11 @@ class _Writer:
             return
         self._done = True
         self._parts.clear()
-        for task in self._tasks:
-            task.cancel()
+        if self._tasks:
+            # A store may keep a piece whose request was broken off, and after the removal nobody would look for it.
+            _, late = await asyncio.wait(self._tasks, timeout=_DISCARD_SECONDS)
+            for task in late:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         stem = stem_of(self._id)
         names = [_piece_name(stem, number) for number in range(self._sent)]
@@ -141,6 +145,8 @@ class _Writer:
         piece = b"".join([*self._parts, last[:cut]])
         self._parts = [last[cut:]]
         while len(self._tasks) >= _WRITER_AHEAD:
+            # A caller that goes away leaves the request alone: ``discard`` has to know when its piece is there.
+            await asyncio.wait(self._tasks[:1])
             await self._tasks.pop(0)
         self._check_stall()
         name = _piece_name(stem_of(self._id), self._sent)

@@ -173,44 +173,7 @@ async def open_services(
         rules = AccessRules(store)
         policy = Policy(store.database, store.clock, rules)
         backend = replace(store, policy=policy)
-        passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
-        accounts, metadata = Accounts(backend, passwords), FolderMetadata(backend)
-        pki = Pki(backend, signer)
-        services = Services(
-            config=config,
-            backend=backend,
-            instance_id=await _instance_id(backend),
-            accounts=accounts,
-            groups=Groups(backend),
-            removal=Removal(backend.clock, accounts, files, metadata),
-            authenticator=Authenticator(backend, passwords, limiter),
-            devices=Devices(backend),
-            browsers=Browsers(backend),
-            personal=Personal(backend),
-            overviews=Overviews(backend),
-            invitations=Invitations(backend, accounts, passwords),
-            approvals=Approvals(backend),
-            signer=signer,
-            limiter=limiter,
-            logins=LoginFlows(backend),
-            pki=pki,
-            revocations=Revocations(backend, signer),
-            policies=OrganisationPolicies(backend),
-            recovery=Recovery(backend, pki),
-            recovery_uses=RecoveryUses(backend),
-            files=files,
-            uploads=Uploads(backend),
-            sessions=Sessions(backend),
-            metadata=metadata,
-            drops=FileDrops(backend),
-            shares=Shares(backend, files, passwords),
-            searching=Searching(backend),
-            links=Links(backend, passwords, limiter),
-            rules=rules,
-            policy=policy,
-            audit_log=AuditLog(backend),
-            audit=AuditProofs(backend),
-        )
+        services = _services(config, backend, rules, policy, signer, await _instance_id(backend))
         with audited(who="server"):
             await services.audit_log.tend(signer)
             tasks = [
@@ -223,6 +186,50 @@ async def open_services(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _services(
+    config: ServerConfig, backend: Backend, rules: AccessRules, policy: Policy, signer: Signer, instance_id: str
+) -> Services:
+    """The use cases around one backend."""
+    passwords, limiter, files = Argon2Passwords(), RateLimiter(backend), Files(backend)
+    accounts, metadata = Accounts(backend, passwords), FolderMetadata(backend)
+    pki = Pki(backend, signer)
+    return Services(
+        config=config,
+        backend=backend,
+        instance_id=instance_id,
+        accounts=accounts,
+        groups=Groups(backend),
+        removal=Removal(backend.clock, accounts, files, metadata),
+        authenticator=Authenticator(backend, passwords, limiter),
+        devices=Devices(backend),
+        browsers=Browsers(backend),
+        personal=Personal(backend),
+        overviews=Overviews(backend),
+        invitations=Invitations(backend, accounts, passwords),
+        approvals=Approvals(backend),
+        signer=signer,
+        limiter=limiter,
+        logins=LoginFlows(backend),
+        pki=pki,
+        revocations=Revocations(backend, signer),
+        policies=OrganisationPolicies(backend),
+        recovery=Recovery(backend, pki),
+        recovery_uses=RecoveryUses(backend),
+        files=files,
+        uploads=Uploads(backend),
+        sessions=Sessions(backend),
+        metadata=metadata,
+        drops=FileDrops(backend),
+        shares=Shares(backend, files, passwords),
+        searching=Searching(backend),
+        links=Links(backend, passwords, limiter),
+        rules=rules,
+        policy=policy,
+        audit_log=AuditLog(backend),
+        audit=AuditProofs(backend),
+    )
 
 
 async def _tend_log_for_ever(services: Services, signer: Signer) -> None:

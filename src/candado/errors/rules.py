@@ -19,7 +19,13 @@ class RulesInvalidError(FormatError):
     default_advice = "Mend it, and look with `candado-server policy lint FILE`, which changes nothing."
 
     def __init__(
-        self, reason: str, *, line: int | None = None, rule: str = "", key: str = "", path: str | None = None
+        self,
+        reason: str = "the access rules have an error",
+        *,
+        line: int | None = None,
+        rule: str = "",
+        key: str = "",
+        path: str | None = None,
     ) -> None:
         where = [f"line {line}"] if line is not None else []
         where += [f"rule {rule}"] if rule else []

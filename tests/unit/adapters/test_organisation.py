@@ -56,7 +56,7 @@ def test_a_key_is_never_replaced_and_never_opened_with_a_wrong_passphrase(
     with pytest.raises(AlreadyExistsError):
         made.create()
     with pytest.raises(WrongPassphraseError):
-        _folder(path, "wrong").sign("client-rules", "One.", {}, now=1.0)
+        _folder(path, "wrong").sign("client-rules", "One.", {"rules": []}, now=1.0)
     assert {one.name: one.read_bytes() for one in path.iterdir() if one.is_file()} == before
     assert (path / "organisation.key").stat().st_mode & 0o777 == 0o600
     assert made.policies() == []
@@ -66,18 +66,18 @@ def test_a_folder_that_was_tampered_with_signs_nothing(made: OrganisationFolder,
     path = tmp_path / "organisation"
     other = _folder(tmp_path / "other")
     other.create()
-    made.sign("client-rules", "One.", {}, now=1.0)
+    made.sign("client-rules", "One.", {"rules": []}, now=1.0)
     kept = path / "policies" / "client-rules-1.json"
     kept.write_bytes(kept.read_bytes().replace(b"One.", b"Two."))
     with pytest.raises(CorruptStateError):
-        made.sign("client-rules", "Two.", {}, now=1.0)
+        made.sign("client-rules", "Two.", {"rules": []}, now=1.0)
     kept.unlink()
     (path / "organisation.pub").write_bytes((tmp_path / "other" / "organisation.pub").read_bytes())
     with pytest.raises(CorruptStateError):
-        made.sign("client-rules", "Two.", {}, now=1.0)
+        made.sign("client-rules", "Two.", {"rules": []}, now=1.0)
     (path / "organisation.key").unlink()
     with pytest.raises(NotFoundError):
-        made.sign("client-rules", "Two.", {}, now=1.0)
+        made.sign("client-rules", "Two.", {"rules": []}, now=1.0)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def _policy(
 
 def _rules(serial: int, by: SigningKey = ORGANISATION) -> bytes:
     return sign_policy(
-        by, PolicyText("client-rules", serial, 5, by.public.fingerprint_hex, "Rules.", {"rules": [serial]})
+        by, PolicyText("client-rules", serial, 5, by.public.fingerprint_hex, f"Rules {serial}.", {"rules": []})
     )
 
 

@@ -114,7 +114,7 @@ async def test_depth_costs_at_most_one_look_for_each_part_of_the_path_and_no_wri
     ):
         ledger.writes.clear()
         await change
-        assert len(ledger.writes) <= 14
+        assert len(ledger.writes) <= 15
 
 
 async def test_more_folders_than_one_statement_holds_are_all_told_to_their_recipients(world: World) -> None:
