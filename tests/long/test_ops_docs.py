@@ -39,6 +39,7 @@ def test_the_pages_show_commands() -> None:
         "recovery": 0,
         "recovery-install": 4,
         "rules": 10,
+        "rules-enforced": 0,
         "scaling": 0,
         "upgrade": 3,
     }

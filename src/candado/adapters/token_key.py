@@ -20,6 +20,7 @@ from candado.errors import (
     ContextError,
     MalformedError,
     MisuseError,
+    OpenFailedError,
     PinRefusedError,
     SignerSetupError,
     SignerUnavailableError,
@@ -110,7 +111,12 @@ class _TokenRsaKey(rsa.RSAPrivateKey):
 
     def decrypt(self, ciphertext: Any, padding: AsymmetricPadding) -> bytes:
         del padding
-        padded = self._run(lambda session: session.decrypt_raw(self._uri.label, self._uri.key_id, bytes(ciphertext)))
+        sealed = bytes(ciphertext)
+        modulus = self.public_key().public_numbers().n
+        # RFC 8017, 5.1.2: what is out of range was sealed for another key, and tokens answer it with any error.
+        if len(sealed) != self._public.bits // 8 or int.from_bytes(sealed, "big") >= modulus:
+            raise OpenFailedError("a wrapped key does not open with this private key")
+        padded = self._run(lambda session: session.decrypt_raw(self._uri.label, self._uri.key_id, sealed))
         return unpad_oaep_sha256(padded)
 
     def _run(self, work: Callable[[HsmSession], T]) -> T:

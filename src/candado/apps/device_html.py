@@ -31,12 +31,9 @@ def front_html(say: Speech) -> Html:
 
 
 def devices_html(
-    say: Speech, browser: Browser, devices: Sequence[Device], *, done: str = "", secret: str = "", recovery: str = ""
+    say: Speech, browser: Browser, devices: Sequence[Device], *, done: str = "", secret: str = ""
 ) -> Html:
-    """All devices of a user; ``secret`` is a new app password, which is shown this once.
-
-    ``recovery`` is what the organisation says of a recovery key that is on.
-    """
+    """All devices of a user; ``secret`` is a new app password, which is shown this once."""
     made = joined(say(DeviceText.NEW_SECRET), tag("br"), tag("code", secret))
     form = tag(
         "form",
@@ -48,7 +45,6 @@ def devices_html(
     )
     return joined(
         tag("p", say(Common.SIGNED_IN_AS, user=tag("b", browser.user_id))),
-        tag("p", say(DeviceText.RECOVERY, said=recovery), class_="bad", role="note") if recovery else None,
         good(say(DONE[done])) if done in DONE else None,
         good(made) if secret else None,
         _list(say, browser, devices) if devices else tag("p", say(DeviceText.NONE)),

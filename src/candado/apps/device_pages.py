@@ -67,9 +67,8 @@ async def _show(visit: Visit) -> Response:
 async def _shown(visit: Visit, *, done: str = "", secret: str = "") -> Response:
     browser = await visit.browser()
     devices = await visit.services.devices.all(browser.user_id)
-    recovery = await visit.services.recovery.notice()
-    inner = devices_html(visit.say, browser, devices, done=done, secret=secret, recovery=recovery)
-    return personal_page(visit, browser, DeviceText.TITLE, inner, here=DEVICES)
+    inner = devices_html(visit.say, browser, devices, done=done, secret=secret)
+    return await personal_page(visit, browser, DeviceText.TITLE, inner, here=DEVICES)
 
 
 async def _revoke(visit: Visit) -> Response:
@@ -90,7 +89,7 @@ async def _ask(visit: Visit) -> Response:
     number = leading_number(visit.request.query_params.get("id", ""))
     device = await visit.services.devices.get(browser.user_id, number)
     inner = wipe_html(visit.say, browser, device)
-    return personal_page(visit, browser, DeviceText.WIPE_TITLE, inner, here=DEVICES)
+    return await personal_page(visit, browser, DeviceText.WIPE_TITLE, inner, here=DEVICES)
 
 
 async def _wipe(visit: Visit) -> Response:

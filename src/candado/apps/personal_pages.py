@@ -37,7 +37,7 @@ async def _keys(visit: Visit) -> Response:
     keys = await visit.services.personal.keys(browser.user_id)
     authority = visit.services.pki.authority_fingerprint_hex
     inner = keys_html(visit.say, keys, authority, done=visit.done == "reset")
-    return personal_page(visit, browser, KeyText.TITLE, inner, here=KEYS)
+    return await personal_page(visit, browser, KeyText.TITLE, inner, here=KEYS)
 
 
 async def _sharing(visit: Visit) -> Response:
@@ -46,7 +46,7 @@ async def _sharing(visit: Visit) -> Response:
     folders = await services.personal.encrypted_folders(browser.user_id)
     received, given = await services.shares.with_me(principal), await services.shares.by_me(principal)
     inner = sharing_html(visit.say, folders, received, given)
-    return personal_page(visit, browser, SharingText.TITLE, inner, here=_SHARING)
+    return await personal_page(visit, browser, SharingText.TITLE, inner, here=_SHARING)
 
 
 async def _ask_reset(visit: Visit) -> Response:
@@ -64,7 +64,7 @@ async def _reset_page(visit: Visit, browser: Browser, trouble: Part = None) -> R
         trouble=trouble,
     )
     status = 200 if trouble is None else 403
-    return personal_page(visit, browser, ResetText.TITLE, inner, here=KEYS, code=status)
+    return await personal_page(visit, browser, ResetText.TITLE, inner, here=KEYS, code=status)
 
 
 async def _reset(visit: Visit) -> Response:

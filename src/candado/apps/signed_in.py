@@ -229,11 +229,15 @@ def button(browser: Browser, action: str, label: Part, *more: Part, name: str | 
     return tag("form", token_field(browser), *more, press, method="post", action=action)
 
 
-def personal_page(visit: Visit, browser: Browser, title: Text, inner: Part, *, here: str, code: int = 200) -> Response:
-    """One of the pages about the own account."""
+async def personal_page(
+    visit: Visit, browser: Browser, title: Text, inner: Part, *, here: str, code: int = 200
+) -> Response:
+    """One of the pages about the own account; each tells of a recovery key that is on."""
+    said = await visit.services.recovery.notice()
+    warning = tag("p", visit.say(PersonalText.RECOVERY, said=said), class_="bad", role="note") if said else None
     shown = [*_TABS, (ADMIN, PersonalText.ADMINISTRATION)] if browser.is_admin else _TABS
     bar = tab_bar(visit.say, shown, here, PersonalText.ACCOUNT)
-    return html_page(visit.view, visit.say.plain(title), inner, code, tabs=bar)
+    return html_page(visit.view, visit.say.plain(title), joined(warning, inner), code, tabs=bar)
 
 
 def tab_bar(say: Speech, shown: Sequence[tuple[str, Text]], here: str, name: Text) -> Html:

@@ -62,6 +62,9 @@ async def test_a_key_that_is_made_once_signs_and_opens_like_one_in_memory(token:
     assert unwrap_key(key, wrap_key(public, secret)) == secret
     with pytest.raises(OpenFailedError):
         key.decrypt_oaep(private_key("bob").public.encrypt_oaep(secret))
+    for out_of_range in (b"\xff" * 256, b"\0" * 255, b""):
+        with pytest.raises(OpenFailedError):
+            key.decrypt_oaep(out_of_range)
     assert repr(key) == "<secret>"
 
 

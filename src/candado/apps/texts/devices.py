@@ -17,11 +17,6 @@ class DeviceText(Text):
         "Inicie sesión para ver qué dispositivos pueden usar su cuenta y para cerrar la sesión en ellos.",
         "Melden Sie sich an, um zu sehen, welche Geräte Ihr Konto nutzen können, und um sie abzumelden.",
     )
-    RECOVERY = (
-        "The organisation has a recovery key. Whoever holds enough of its sheets can read every encrypted folder that carries it. The organisation says: {said}",
-        "La organización tiene una clave de recuperación. Quien reúna suficientes de sus hojas puede leer todas las carpetas cifradas que la llevan. La organización dice: {said}",
-        "Die Organisation hat einen Wiederherstellungsschlüssel. Wer genügend seiner Blätter hat, kann jeden verschlüsselten Ordner lesen, der ihn trägt. Die Organisation schreibt: {said}",
-    )
     REVOKED = (
         "The device was signed out.",
         "Se ha cerrado la sesión en el dispositivo.",

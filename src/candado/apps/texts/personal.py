@@ -14,6 +14,11 @@ class PersonalText(Text):
     ACCOUNT = "Your account", "Su cuenta", "Ihr Konto"
     ADMINISTRATION = "Administration", "Administración", "Verwaltung"
     BACK = "Back", "Volver", "Zurück"
+    RECOVERY = (
+        "The organisation has a recovery key. Whoever holds enough of its sheets can read every encrypted folder that carries it. The organisation says: {said}",
+        "La organización tiene una clave de recuperación. Quien reúna suficientes de sus hojas puede leer todas las carpetas cifradas que la llevan. La organización dice: {said}",
+        "Die Organisation hat einen Wiederherstellungsschlüssel. Wer genügend seiner Blätter hat, kann jeden verschlüsselten Ordner lesen, der ihn trägt. Die Organisation schreibt: {said}",
+    )
     SIGN_IN_INTRO = (
         "Sign in to see this page.",
         "Inicie sesión para ver esta página.",
