@@ -30,9 +30,7 @@ def front_html(say: Speech) -> Html:
     return joined(tag("p", say(Common.FRONT)), tag("p", link))
 
 
-def devices_html(
-    say: Speech, browser: Browser, devices: Sequence[Device], *, done: str = "", secret: str = ""
-) -> Html:
+def devices_html(say: Speech, browser: Browser, devices: Sequence[Device], *, done: str = "", secret: str = "") -> Html:
     """All devices of a user; ``secret`` is a new app password, which is shown this once."""
     made = joined(say(DeviceText.NEW_SECRET), tag("br"), tag("code", secret))
     form = tag(
