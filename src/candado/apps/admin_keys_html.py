@@ -14,6 +14,7 @@ from candado.apps.texts import Speech
 from candado.apps.texts.admin import AuthorityText, RecoveryText
 from candado.folder.orgtrust import VerifiedPolicy
 from candado.server.approvals import KeyRequest
+from candado.server.model import shown_holder
 from candado.server.pki import CertificateRecord
 
 __all__ = ["AuthorityState", "authority_html", "recovery_html"]
@@ -87,7 +88,8 @@ def _certificates(say: Speech, records: Sequence[CertificateRecord], now: float)
     ordered = sorted(records, key=lambda one: (one.revoked_at is not None, one.not_after))[:_SHOWN_MAX]
     heads = (AuthorityText.USER, AuthorityText.SERIAL, AuthorityText.ENDS, AuthorityText.STATE_OF)
     rows = (
-        (one.user_id, _serial(say, one), say.time(one.not_after), _certificate_state(say, one, now)) for one in ordered
+        (shown_holder(one.user_id), _serial(say, one), say.time(one.not_after), _certificate_state(say, one, now))
+        for one in ordered
     )
     count = say(AuthorityText.CERTIFICATES_SHOWN, shown=say.number(len(ordered)), count=say.number(len(records)))
     table = grid([say.plain(head) for head in heads], rows, name=say.plain(AuthorityText.CERTIFICATES))
@@ -98,7 +100,9 @@ def _serial(say: Speech, one: CertificateRecord) -> Part:
     serial = tag("code", one.serial)
     if one.revoked_at is not None:
         return serial
-    return joined(serial, tag("br"), act_link(say, "revoke", one.serial, name=f"{one.user_id} {one.serial}"))
+    return joined(
+        serial, tag("br"), act_link(say, "revoke", one.serial, name=f"{shown_holder(one.user_id)} {one.serial}")
+    )
 
 
 def _certificate_state(say: Speech, one: CertificateRecord, now: float) -> Html:

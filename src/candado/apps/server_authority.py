@@ -29,7 +29,7 @@ from candado.errors import (
 from candado.server.accounts import Accounts
 from candado.server.audit import Event, record
 from candado.server.authority import has_signed
-from candado.server.model import Principal
+from candado.server.model import Principal, shown_holder
 from candado.server.pki import CertificateRecord, Pki, issued_certificates
 from candado.server.revocations import PublishedList, Revocations, RevokedCertificate
 from candado.types import UserId
@@ -181,7 +181,7 @@ def _renew(invocation: Invocation, user: str | None, expiring: int | None, rotat
             return [await pki.renew(one) for one in due]
 
     shown = [
-        {"user": one.common_name, "serial": str(one.serial), "not_after": rfc3339(one.not_after)}
+        {"user": shown_holder(one.common_name), "serial": str(one.serial), "not_after": rfc3339(one.not_after)}
         for one in invocation.run(work())
     ]
     lines = [f"renewed: {one['user']}, serial {one['serial']}, until {one['not_after']}" for one in shown]
@@ -215,8 +215,8 @@ def _revoke(invocation: Invocation, who: str, reason: str, yes: bool) -> None:
             return hit, ""
 
     hit, fault = invocation.run(work())
-    shown = [{"serial": one.serial, "user": one.user_id, "key": one.key_fingerprint_hex} for one in hit]
-    lines = [f"revoked: {one.user_id}, serial {one.serial}" for one in hit]
+    shown = [{"serial": one.serial, "user": shown_holder(one.user_id), "key": one.key_fingerprint_hex} for one in hit]
+    lines = [f"revoked: {shown_holder(one.user_id)}, serial {one.serial}" for one in hit]
     if fault:
         lines.append(
             f"warning: the list could not be signed ({fault}); a server that runs signs it when the token is back"
@@ -250,7 +250,7 @@ def _crl(invocation: Invocation, renew: bool, after: int, out: Path | None) -> N
 def _record(record: CertificateRecord) -> dict[str, Any]:
     return {
         "serial": record.serial,
-        "user": record.user_id,
+        "user": shown_holder(record.user_id),
         "fingerprint": record.fingerprint_hex,
         "issued": rfc3339(record.issued_at),
         "not_after": rfc3339(record.not_after),

@@ -53,6 +53,24 @@ def forget_worker(pid: int) -> None:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
+class _Found:
+    """What the database says now. Gauges of the library would be shown once more among those of the workers."""
+
+    def __init__(self) -> None:
+        self.numbers: list[float] = []
+
+    def collect(self) -> Iterable[Any]:
+        """What the library asks for."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        names = [
+            *((name, text) for name, text, _ in _STATE),
+            ("candado_oldest_lock_seconds", "Age of the oldest lock."),
+        ]
+        for (name, text), number in zip(names, self.numbers, strict=False):
+            yield GaugeMetricFamily(name, text, value=number)
+
+
 class _Outputs:
     """The outputs of the audit log; what was dropped from the database is no longer shown."""
 
@@ -120,9 +138,9 @@ class Metrics:
         self._children: dict[tuple[str, str, int], Counter] = {}
         self._routes: dict[str, Histogram] = {}
         self._state = CollectorRegistry()
-        self._gauges = [Gauge(name, text, registry=self._state) for name, text, _ in _STATE]
-        self._oldest = Gauge("candado_oldest_lock_seconds", "Age of the oldest lock.", registry=self._state)
+        self._found = _Found()
         self._outputs = _Outputs()
+        self._state.register(self._found)
         self._state.register(self._outputs)
 
     def begin(self) -> None:
@@ -175,9 +193,7 @@ class Metrics:
             return numbers, age, await sink_states(rows, now)
 
         numbers, oldest, sinks = await services.backend.database.read(work)
-        for gauge, number in zip(self._gauges, numbers, strict=True):
-            gauge.set(number)
-        self._oldest.set(max(0.0, now - oldest))
+        self._found.numbers = [*numbers, max(0.0, now - oldest)]
         self._outputs.states = sinks
         registry = self._registry
         if MULTIPROCESS_VARIABLE in os.environ:

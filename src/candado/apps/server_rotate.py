@@ -22,7 +22,7 @@ from candado.errors import CandadoError, LocalStorageError, UsageError
 from candado.ports.server import Signer
 from candado.server.auditlog import AuditLog
 from candado.server.authority import hand_over, known_authority, users_of_other_keys
-from candado.server.model import Backend
+from candado.server.model import Backend, shown_holder
 from candado.server.pki import Pki
 from candado.server.revocations import Revocations
 from candado.types import UserId
@@ -127,5 +127,5 @@ async def renew_others(backend: Backend, signer: Signer) -> tuple[list[Certifica
         try:
             renewed.append(await pki.renew(UserId(user)))
         except CandadoError as error:
-            left.append({"user": user, "code": error.code})
+            left.append({"user": shown_holder(user), "code": error.code})
     return renewed, left

@@ -6,7 +6,8 @@ document with an error is refused before that. So what is stored was valid when 
 read it any more (an older one, or one without the time zones) lets nobody in rather than everybody.
 
 A process remembers the rules of one version. ``rules_in`` asks, inside of the transaction of the act, for the number of
-the last version and nothing more while that is the same, so a change holds from each process's next transaction on.
+the last version and nothing more while that is the same. ``policy`` asks once a second, so a change holds everywhere
+within a second.
 """
 
 import hashlib

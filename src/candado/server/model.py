@@ -4,6 +4,7 @@ Layer: ``server``. Paths are decoded, relative to the caller's home, parts joine
 slash; ``""`` is the home itself. Times are seconds since the epoch, sizes bytes. Entity tags are without quotes.
 """
 
+import hashlib
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ __all__ = [
     "media_type_of",
     "permission_letters",
     "search_pattern",
+    "shown_holder",
 ]
 
 PERMISSION_READ: Final = 1
@@ -341,3 +343,10 @@ def permission_letters(bits: int, *, is_folder: bool, shared: bool, mount_root: 
 def search_pattern(text: str) -> str:
     """What ``LOWER(x) LIKE $1 ESCAPE '!'`` takes to find ``text`` anywhere in x, whatever the case."""
     return "%" + text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+
+def shown_holder(member_id: str) -> str:
+    """Whose certificate it is, for administrators: a user's id, or ``link:`` and a hash, since a link's id opens it."""
+    if not member_id.startswith(LINK_PREFIX):
+        return member_id
+    return f"link:{hashlib.sha256(member_id.encode()).hexdigest()[:12]}"

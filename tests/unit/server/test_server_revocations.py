@@ -1,6 +1,7 @@
 """Revoking keys: in force at once, on the list as soon as it can be signed, never taken back."""
 
 import asyncio
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,7 @@ from candado.errors import (
     PreconditionFailedError,
     SignerUnavailableError,
 )
-from candado.server.model import ServerSettings
+from candado.server.model import ServerSettings, shown_holder
 from candado.server.pki import Pki, issued_certificates
 from candado.server.revocations import RENEWED_SECONDS, VALID_SECONDS, Revocations
 
@@ -250,3 +251,8 @@ async def test_a_key_that_is_revoked_while_it_is_being_certified_gets_nothing(au
         await enrolling
     with pytest.raises(PeerWithoutKeysError):
         await authority.pki.certificates(ALICE, ["bob"])
+
+
+def test_a_link_is_shown_without_what_opens_it() -> None:
+    assert shown_holder("alice") == "alice"
+    assert shown_holder("s:secret-token") == f"link:{hashlib.sha256(b's:secret-token').hexdigest()[:12]}"

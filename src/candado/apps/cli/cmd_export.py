@@ -106,7 +106,7 @@ def _finish(run: Run, dest: Path, report: "ExportReport | None") -> int:
             run.warn(f"{printable(path)}: the server has no body for it; it is not in the bundle")
         run.say(
             f"exported {len(report.roots)} encrypted folders with {report.bodies} files, "
-            f"{human_size(report.body_bytes)}, to {printable(str(dest))}"
+            f"{human_size(report.body_bytes)}B, to {printable(str(dest))}"
         )
 
     run.emit("candado.export/1", document, text)

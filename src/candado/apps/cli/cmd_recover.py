@@ -288,7 +288,7 @@ def _text(run: Run, report: "RecoverReport") -> None:
     for name, path in report.renamed:
         run.say(f"renamed: {printable(name)} is here as {printable(path)}")
     kept = f", {report.kept} were there already" if report.kept else ""
-    run.say(f"recovered {report.files} files, {human_size(report.bytes)}{kept}")
+    run.say(f"recovered {report.files} files, {human_size(report.bytes)}B{kept}")
 
 
 def _warn(run: Run, paths: list[str], what: str) -> None:

@@ -251,7 +251,7 @@ def _tell_decrypted(run: Run, wishes: _Wishes, record: "UseRecord", report: "Rec
     run.emit(
         "candado.recovery-used/1",
         document,
-        f"Decrypted {report.files + report.kept} files, {human_size(report.bytes)}, of {len(record.roots)} folders.\n"
+        f"Decrypted {report.files + report.kept} files, {human_size(report.bytes)}B, of {len(record.roots)} folders.\n"
         f"{_next(wishes)}",
     )
     if len(report.failures) == 1 and not report.files and not report.kept:
