@@ -146,7 +146,7 @@ async def test_the_size_counts_once_it_is_known_and_the_body_is_removed(ruled: R
         await ruled.files.commit_put(ticket, blob_id=blob_id, size_bytes=6, mtime=None)
     assert await ruled.world.tree() == {}
     with pytest.raises(NotFoundError):
-        await ruled.world.objects.persist([blob_id])
+        await ruled.world.objects.size(blob_id)
     assert (await ruled.put("a", b"12345")).size_bytes == 5
 
 
