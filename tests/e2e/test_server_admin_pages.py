@@ -64,7 +64,7 @@ class Person(Caller):
 async def test_only_administrators_see_a_page_or_do_anything(server: ServerProcess) -> None:
     async with Person(server) as stranger, Person(server) as user:
         await user.sign_in("bob")
-        for path in (*PAGES, "/act/delete?id=alice", "/audit/proofs?lines=0"):
+        for path in (*PAGES, "/act/delete?id=alice"):
             asked = await stranger.page(path)
             assert ("<h1>Sign in</h1>" in asked, "Administration" in asked) == (True, False)
             refused = await user.page(path, 403)

@@ -46,7 +46,7 @@ def audit_routes(services: Services) -> list[BaseRoute]:
     """All routes of this module."""
     return [
         Route(_HERE, admin_route(services, _show), methods=["GET"]),
-        Route(f"{_HERE}/proofs", admin_route(services, _proofs), methods=["GET"]),
+        Route(f"{_HERE}/proofs", admin_route(services, _proofs, for_script=True), methods=["GET"]),
     ]
 
 

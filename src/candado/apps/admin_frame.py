@@ -42,11 +42,21 @@ _HERE: Final = {act: one.home.removesuffix("/{id}") for act, one in ACTS.items()
 AdminWork = Callable[[Visit, Browser], Awaitable[Response]]
 
 
-def admin_route(services: Services, work: AdminWork) -> Callable[[Request], Awaitable[Response]]:
-    """Make an endpoint for administrators who are signed in; a form must be one of a page of theirs."""
+def admin_route(
+    services: Services, work: AdminWork, *, for_script: bool = False
+) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint for administrators who are signed in; a form must be one of a page of theirs.
+
+    Others are sent to the sign-in, but for a script, which could do nothing with it: it is refused.
+    """
 
     async def run(visit: Visit) -> Response:
-        browser = await (visit.sender() if visit.request.method == "POST" else visit.browser())
+        try:
+            browser = await (visit.sender() if visit.request.method == "POST" else visit.browser())
+        except AuthRequiredError as error:
+            if for_script:
+                raise ForbiddenError("sign in to see this") from error
+            raise
         if not browser.is_admin:
             raise ForbiddenError("this page is for administrators")
         return await work(visit, browser)
