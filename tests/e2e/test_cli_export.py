@@ -68,7 +68,7 @@ def test_a_bundle_is_made_from_the_server_and_opened_without_it(cloud: Cloud, al
     source, here = cloud.folder / "source" / "passport.txt", tmp_path / "out/Papers/passport.txt"
     assert int(here.stat().st_mtime) == int(source.stat().st_mtime)
     again = bare("recover", tmp_path / "bundle", tmp_path / "out", "--phrase-file", cloud.folder / "alice.words")
-    assert "recovered 0 files, 0, 4 were there already" in again.stderr
+    assert "recovered 0 files, 0B, 4 were there already" in again.stderr
     refused = alice.run("export", "Papers", tmp_path / "bundle", expect=1)
     assert "There is a finished bundle here." in refused.err
 
